@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+#
+#   make            build/bufscope, build/libbufscope.a, build/libbufscope.so
+#   make demo       see the tool at work        make test    all tests this machine can run
+#   make check      fast tests, no root         make lint    style, static analysis, layering
+#   make install    PREFIX, DESTDIR             make clean
+#
+# V=1 shows commands, WERROR=1 makes warnings errors, SAN=1 builds with ASan and UBSan in build/san.
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
+PKGCONF ?= pkg-config
+
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(O)/%,%,$(2))';)
+
+O := $(if $(SAN),$(BUILD)/san,$(BUILD))
+
+# ---- what is built from what
+
+PUBLIC_SRC := $(wildcard lib/pool*.c lib/evict.c lib/limits*.c) lib/text.c
+LIB_SRC    := $(filter-out $(PUBLIC_SRC),$(wildcard lib/*.c))
+TOOL_SRC   := $(filter-out tools/main.c,$(wildcard tools/*.c))
+BPF_SRC    := $(wildcard bpf/*.bpf.c)
+SKELS      := $(BPF_SRC:bpf/%.bpf.c=$(O)/bpf/%.skel.h)
+PUBLIC_OBJ := $(PUBLIC_SRC:%.c=$(O)/%.o)
+ALL_OBJ    := $(LIB_SRC:%.c=$(O)/%.o) $(TOOL_SRC:%.c=$(O)/%.o)
+MAIN_OBJ   := $(O)/tools/main.o
+
+UNIT_TESTS   := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+KERNEL_TESTS := $(patsubst tests/kernel/%.c,$(O)/tests/kernel/%,$(wildcard tests/kernel/test_*.c))
+
+LIBS_PUBLIC := liburing
+LIBS_TOOL   := liburing libbpf ncursesw json-c libcap
+pkg_cflags   = $(shell $(PKGCONF) --cflags $(1) 2>/dev/null)
+pkg_libs     = $(or $(shell $(PKGCONF) --libs $(1) 2>/dev/null),$(patsubst %,-l%,$(patsubst lib%,%,$(1))))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
+	-Wno-missing-field-initializers $(if $(WERROR),-Werror)
+SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=undefined)
+comma := ,
+OPT := -O2 -g
+BS_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(OPT) $(WARN) $(SAN_FLAGS) -fPIC -fvisibility=default \
+	-I$(O)/bpf $(call pkg_cflags,$(LIBS_TOOL)) -MMD -MP $(CFLAGS)
+BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
+BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall $(if $(WERROR),-Werror) -D__TARGET_ARCH_$(BPF_ARCH) \
+	-MMD -MP $(patsubst %,-idirafter %,$(CLANG_SYS_INC))
+# asm/types.h lies in the multiarch directory, which -target bpf does not search.
+CLANG_SYS_INC = $(wildcard /usr/include/$(shell uname -m)-linux-gnu)
+
+.PHONY: all demo test check test-run lint layers install clean
+all: $(O)/bufscope $(O)/libbufscope.a $(O)/libbufscope.so
+
+# ---- products
+
+$(O)/bufscope: $(MAIN_OBJ) $(O)/tool.a $(O)/libbufscope.a
+	$(call say,LD,$@)$(CC) $(OPT) $(SAN_FLAGS) -o $@ $^ $(LDFLAGS) $(call pkg_libs,$(LIBS_TOOL)) -lpthread -lm
+
+$(O)/tool.a: $(ALL_OBJ)
+	$(call say,AR,$@)rm -f $@ && ar rcs $@ $^
+
+$(O)/libbufscope.a: $(PUBLIC_OBJ)
+	$(call say,AR,$@)rm -f $@ && ar rcs $@ $^
+
+$(O)/libbufscope.so: $(PUBLIC_OBJ) lib/bufscope.map
+	$(call say,LD,$@)$(CC) $(OPT) $(SAN_FLAGS) -shared -Wl,-soname,libbufscope.so.0 \
+		-Wl,--version-script=lib/bufscope.map -o $@ $(PUBLIC_OBJ) $(LDFLAGS) \
+		$(call pkg_libs,$(LIBS_PUBLIC))
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(BS_CFLAGS) -c -o $@ $<
+
+# Only observe.c and what it owns include skeletons; they exist before it is compiled.
+$(O)/lib/observe.o $(O)/lib/caps.o: $(SKELS)
+
+# `gen object` links and drops DWARF; the skeleton embeds the result.
+$(O)/bpf/%.skel.h: $(O)/bpf/%.linked.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(O)/bpf/%.linked.o: $(O)/bpf/%.bpf.o
+	$(Q)$(BPFTOOL) gen object $@ $<
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+# ---- tests: every program prints TAP, tests/run adds up
+
+$(O)/tests/%: tests/%.c $(O)/tool.a $(O)/libbufscope.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(BS_CFLAGS) -Ilib -Itools -o $@ $< $(O)/tool.a $(O)/libbufscope.a \
+		$(LDFLAGS) $(call pkg_libs,$(LIBS_TOOL)) $(call pkg_libs,cmocka) -lpthread -lm
+
+# Installs what is missing when root, else names the one command. $(1): packages
+NEED_BUILD := gcc make pkg-config clang bpftool libbpf-dev liburing-dev libncurses-dev libjson-c-dev \
+	libcap-dev
+NEED_TEST  := $(NEED_BUILD) libcmocka-dev tmux jq util-linux
+NEED_LINT  := $(NEED_BUILD) clang-format clang-tidy cppcheck shellcheck
+need = @tests/need $(1)
+
+demo:
+	$(call need,$(NEED_BUILD))
+	@$(MAKE) --no-print-directory all
+	@tests/demo.sh $(O)/bufscope
+
+test:
+	$(call need,$(NEED_TEST))
+	@$(MAKE) --no-print-directory all test-run
+
+test-run: $(O)/bufscope $(UNIT_TESTS) $(KERNEL_TESTS)
+	@BUFSCOPE=$(O)/bufscope tests/run $(UNIT_TESTS) $(KERNEL_TESTS) \
+		$(wildcard tests/kernel/test_*.sh) $(wildcard tests/tui/test_*.sh)
+
+check: $(UNIT_TESTS)
+	@tests/run $(UNIT_TESTS)
+
+lint:
+	$(call need,$(NEED_LINT))
+	@$(MAKE) --no-print-directory $(SKELS)
+	@tests/lint $(O)
+
+# ---- the rest
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include \
+		$(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(O)/bufscope $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(O)/libbufscope.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(O)/libbufscope.so $(DESTDIR)$(PREFIX)/lib/libbufscope.so.0
+	ln -sf libbufscope.so.0 $(DESTDIR)$(PREFIX)/lib/libbufscope.so
+	install -m 644 lib/bufscope.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 tools/bufscope.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libbufscope: buffer pools for io_uring.
+ *
+ * A pool owns N buffers of equal size, lends them to the kernel as one provided-buffer group of
+ * one ring, and tells exactly where each of them is. Buffers come out of a pool through
+ * completions (the kernel picks them) and go back with bs_pool_give().
+ *
+ * Conventions: functions return 0 or a count, or -errno; constructors return NULL and set errno.
+ * The library never prints, never exits, and copies no data.
+ *
+ * Threads: a pool belongs to the thread that opened it, as its ring does. Calls from any other
+ * thread are refused with -EPERM before anything is touched; only bs_pool_read_stats() may be
+ * called from everywhere.
+ */
+#ifndef BUFSCOPE_H
+#define BUFSCOPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct io_uring;
+struct io_uring_cqe;
+struct bs_pool;
+
+enum bs_pool_kind {
+	BS_POOL_RING, /* buffer ring in user memory, since 5.19 */
+	BS_POOL_MMAP, /* buffer ring in kernel memory (IOU_PBUF_RING_MMAP), since 6.4 */
+	BS_POOL_INC,  /* user memory, buffers consumed piecewise (IOU_PBUF_RING_INC), since 6.12 */
+};
+
+struct bs_pool_opts {
+	size_t size;            /* sizeof(struct bs_pool_opts), so that the struct may grow */
+	enum bs_pool_kind kind;
+	uint32_t buffers;       /* how many buffers, 1 ... 32768 */
+	uint32_t buf_bytes;     /* size of each, 1 ... 1 GiB */
+	uint32_t entries;       /* slots of the ring: power of two >= buffers; 0: the next one */
+	uint16_t bgid;          /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
+	uint16_t min_left;      /* inc only: retire a buffer with fewer bytes left; 0: off */
+};
+
+/*
+ * A lent buffer, or with BS_POOL_INC one piece of it. A plain value: it may be copied, but only
+ * one copy can be given back. `lease` and `serial` detect what is stale or foreign.
+ */
+struct bs_buf {
+	struct bs_pool *pool;
+	void *addr;      /* the data */
+	uint32_t len;    /* bytes of data, 0 when a failed operation consumed the buffer */
+	uint16_t bid;
+	uint16_t more;   /* inc: the kernel goes on filling this buffer */
+	uint32_t lease;  /* which lending of this bid */
+	uint32_t serial; /* which pool */
+};
+
+struct bs_pool_stats {
+	uint32_t entries;       /* slots of the ring */
+	uint32_t buffers;       /* buffers the pool owns */
+	uint32_t in_use;        /* lent to the program now */
+	uint32_t peak;          /* most ever lent at once */
+	uint64_t taken;         /* buffers that left the group: the kernel's head has moved this far */
+	uint64_t returned;      /* buffers put into the group, the first fill included: the tail */
+	uint64_t selected;      /* completions that named a buffer */
+	uint64_t partial;       /* of these: completions after which the buffer stayed current */
+	uint64_t starved;       /* completions with -ENOBUFS */
+	uint64_t bytes;         /* sum of the results of completions that named a buffer */
+	uint64_t refused;       /* calls refused as misuse */
+};
+
+/**
+ * bs_pool_open() - allocate a pool and register it on a ring.
+ * @ring: an initialised ring of the calling thread; it must outlive the pool.
+ * @opts: see struct bs_pool_opts; fields past opts->size count as zero.
+ *
+ * All buffers are in the group on return. The calling thread becomes the owner.
+ *
+ * Return: the pool, or NULL with errno: EINVAL (an option out of range, or a kernel without this
+ * kind), ENOMEM (memory, or RLIMIT_MEMLOCK on kernels that charge ring memory), EEXIST (bgid in
+ * use; from a foreign thread on a SINGLE_ISSUER ring the kernel says the same), or what the
+ * kernel answered.
+ */
+struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *opts);
+
+/**
+ * bs_pool_take() - account a completion and get the buffers that it delivered.
+ * @pool: the pool whose group the request named.
+ * @cqe: the completion, before io_uring_cqe_seen(); any completion of such a request may and
+ *       should be passed, with or without a buffer: -ENOBUFS is counted as a starve.
+ * @bufs: filled with the buffers, in the order of their data.
+ * @max: room in @bufs. 1 suffices unless the request was a bundle.
+ *
+ * Return: number of buffers (0: the completion carried none); -ENOSPC if @max is too small
+ * (nothing was taken, call again with more room); -ERANGE (bid beyond the pool), -EPROTO (the
+ * bid is not in the group: ring memory or bookkeeping was damaged), -EPERM (not the owner),
+ * -EBADF (pool closed).
+ */
+int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+		 unsigned int max);
+
+/**
+ * bs_pool_give() - put buffers back with a single publication of the tail.
+ * @pool: their pool.
+ * @bufs: the buffers; any order.
+ * @nr: how many.
+ *
+ * All or none: if one of them is refused, none was given. A piece of an incremental buffer
+ * counts when the last piece has been given and the kernel has let go of the buffer; only then
+ * does the buffer re-enter the group.
+ *
+ * Return: 0; -ERANGE (bid beyond the pool), -EALREADY (given before), -EXDEV (of another pool),
+ * -EPERM (not the owner), -EBADF (pool closed).
+ */
+int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr);
+
+/**
+ * bs_pool_available() - buffers in the group that the kernel can still pick.
+ *
+ * Return: 0 ... buffers; -EPERM, -EBADF. By the pool's own account: completions not yet passed
+ * to bs_pool_take() are not known to it.
+ */
+int bs_pool_available(const struct bs_pool *pool);
+
+/**
+ * bs_pool_read_stats() - copy the statistics; any thread, no lock.
+ *
+ * Each figure is exact at some moment during the call; figures are not frozen together.
+ *
+ * Return: 0, or -EBADF after bs_pool_close().
+ */
+int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats);
+
+/**
+ * bs_pool_close() - unregister the group and free the buffers.
+ *
+ * Requests still armed on the group end with -ENOBUFS at their next data. Buffers still out must
+ * not be touched any more: their memory is gone. Calls on the closed pool answer -EBADF, never
+ * touch freed memory, and the handle must not be used for anything else.
+ *
+ * Return: number of buffers that were still out (0: none), or -EPERM, -EBADF.
+ */
+int bs_pool_close(struct bs_pool *pool);
+
+/**
+ * bs_buf_drop() - give one buffer back if it was not yet; for BS_SCOPED_BUF.
+ * @buf: cleared afterwards; a zeroed buffer is ignored.
+ */
+void bs_buf_drop(struct bs_buf *buf);
+
+/* struct bs_buf b BS_SCOPED_BUF = {0}; the buffer goes back when b leaves its scope. */
+#define BS_SCOPED_BUF __attribute__((cleanup(bs_buf_drop)))
+
+#ifdef __cplusplus
+}
+#endif
+#endif

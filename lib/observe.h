@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only door to the kernel's view: loads the BPF programs, runs the iterators, turns their
+ * records into a struct sample. Knows libbpf and the skeletons; nobody else does.
+ */
+#ifndef BUFSCOPE_OBSERVE_H
+#define BUFSCOPE_OBSERVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sample.h"
+
+struct observe;
+
+#define OBSERVE_MAX_TGIDS 64
+
+struct observe_opts {
+	const uint32_t *tgids; /* only rings that these processes show; NULL: of all */
+	size_t nr_tgids;       /* at most OBSERVE_MAX_TGIDS */
+	int bgid;              /* only groups with this id; -1: all */
+	uint32_t scan_entries; /* rings of at most so many slots are read whole, for held and buffer
+	                          size; 0: none is */
+	bool verbose;          /* libbpf's own messages go to stderr */
+};
+
+/* What failed, for people: operation and subject, no advice. */
+struct observe_err {
+	int code;        /* -errno */
+	char what[160];
+	const char *hint; /* one line of advice that fits what was found, or NULL; static storage */
+};
+
+/*
+ * Loads and readies everything. NULL with errno and *err filled: -EPERM (a capability or
+ * lockdown), -EOPNOTSUPP (no BTF, no iterator), -ENOSYS / -EACCES (io_uring disabled is no
+ * error: there are just no rings).
+ */
+struct observe *observe_open(const struct observe_opts *opts, struct observe_err *err);
+
+/*
+ * One pass over the system. *sample is overwritten; give it zeroed or as filled by an earlier
+ * call (its arrays are reused), release it with sample_done(). 0 or -errno.
+ */
+int observe_sample(struct observe *o, struct sample *sample);
+
+/* NULL is accepted. */
+void observe_close(struct observe *o);
+
+#endif

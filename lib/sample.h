@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One observation of the system: plain arrays and one time stamp. What produced it (a live
+ * kernel, a recording) is not visible here.
+ */
+#ifndef BUFSCOPE_SAMPLE_H
+#define BUFSCOPE_SAMPLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../bpf/record.h"
+
+/* What was lost while looking; shown wherever it is not zero. */
+enum sample_loss {
+	LOSS_RINGS,  /* rings that did not fit */
+	LOSS_GROUPS, /* groups that did not fit */
+	LOSS_WALK,   /* walks over kernel structures that were cut short or changed under us */
+	LOSS_MAX
+};
+
+/* What the numbers rest on. */
+enum sample_backend {
+	BACKEND_ITER,      /* one snapshot by iterator */
+	BACKEND_ITER_TICK, /* head and tail read often enough that none wraps */
+	BACKEND_ITER_TP,   /* every event */
+	BACKEND_ITER_TP_KBUF,
+};
+
+/*
+ * Rings are sorted by (tgid, fd), groups by (position of their ring, bgid): the groups of a ring
+ * are contiguous and rings[] order is groups[] order. Each ring stands once.
+ */
+struct sample {
+	uint64_t at_ns;       /* CLOCK_MONOTONIC when the observation began */
+	uint64_t wall_ns;     /* CLOCK_REALTIME at the same moment */
+	enum sample_backend backend;
+	struct ring_rec *rings;
+	size_t nr_rings;
+	struct group_rec *groups;
+	size_t nr_groups;
+	uint64_t losses[LOSS_MAX]; /* since the observation was opened */
+};
+
+/* Names for JSON and title lines: "iter", "iter+tick", ... */
+const char *sample_backend_name(enum sample_backend backend);
+const char *sample_loss_name(enum sample_loss loss);
+const char *sample_kind_name(enum group_kind kind); /* ring mmap inc inc-mmap legacy */
+
+/*
+ * Name of bit `bit` of struct io_uring_params.flags without the IORING_SETUP_ prefix, NULL if
+ * unknown.
+ */
+const char *sample_setup_flag_name(unsigned int bit);
+
+/* Puts rings and groups into the order promised above; drops groups without a ring. */
+int sample_sort(struct sample *sample);
+
+/* Frees the arrays and zeroes the struct. */
+void sample_done(struct sample *sample);
+
+#endif
