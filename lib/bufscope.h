@@ -34,13 +34,13 @@ enum bs_pool_kind {
 };
 
 struct bs_pool_opts {
-	size_t size;            /* sizeof(struct bs_pool_opts), so that the struct may grow */
+	size_t size; /* sizeof(struct bs_pool_opts), so that the struct may grow */
 	enum bs_pool_kind kind;
-	uint32_t buffers;       /* how many buffers, 1 ... 32768 */
-	uint32_t buf_bytes;     /* size of each, 1 ... 1 GiB */
-	uint32_t entries;       /* slots of the ring: power of two >= buffers; 0: the next one */
-	uint16_t bgid;          /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
-	uint16_t min_left;      /* inc only: retire a buffer with fewer bytes left; 0: off */
+	uint32_t buffers;   /* how many buffers, 1 ... 32768 */
+	uint32_t buf_bytes; /* size of each, 1 ... 1 GiB */
+	uint32_t entries;   /* slots of the ring: power of two >= buffers; 0: the next one */
+	uint16_t bgid;      /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
+	uint16_t min_left;  /* inc only: retire a buffer with fewer bytes left; 0: off */
 };
 
 /*
@@ -49,8 +49,8 @@ struct bs_pool_opts {
  */
 struct bs_buf {
 	struct bs_pool *pool;
-	void *addr;      /* the data */
-	uint32_t len;    /* bytes of data, 0 when a failed operation consumed the buffer */
+	void *addr;   /* the data */
+	uint32_t len; /* bytes of data, 0 when a failed operation consumed the buffer */
 	uint16_t bid;
 	uint16_t more;   /* inc: the kernel goes on filling this buffer */
 	uint32_t lease;  /* which lending of this bid */
@@ -58,17 +58,17 @@ struct bs_buf {
 };
 
 struct bs_pool_stats {
-	uint32_t entries;       /* slots of the ring */
-	uint32_t buffers;       /* buffers the pool owns */
-	uint32_t in_use;        /* lent to the program now */
-	uint32_t peak;          /* most ever lent at once */
-	uint64_t taken;         /* buffers that left the group: the kernel's head has moved this far */
-	uint64_t returned;      /* buffers put into the group, the first fill included: the tail */
-	uint64_t selected;      /* completions that named a buffer */
-	uint64_t partial;       /* of these: completions after which the buffer stayed current */
-	uint64_t starved;       /* completions with -ENOBUFS */
-	uint64_t bytes;         /* sum of the results of completions that named a buffer */
-	uint64_t refused;       /* calls refused as misuse */
+	uint32_t entries;  /* slots of the ring */
+	uint32_t buffers;  /* buffers the pool owns */
+	uint32_t in_use;   /* lent to the program now */
+	uint32_t peak;     /* most ever lent at once */
+	uint64_t taken;    /* buffers that left the group: the kernel's head has moved this far */
+	uint64_t returned; /* buffers put into the group, the first fill included: the tail */
+	uint64_t selected; /* completions that named a buffer */
+	uint64_t partial;  /* of these: completions after which the buffer stayed current */
+	uint64_t starved;  /* completions with -ENOBUFS */
+	uint64_t bytes;    /* sum of the results of completions that named a buffer */
+	uint64_t refused;  /* calls refused as misuse */
 };
 
 /**

@@ -21,13 +21,13 @@ struct observe_opts {
 	size_t nr_tgids;       /* at most OBSERVE_MAX_TGIDS */
 	int bgid;              /* only groups with this id; -1: all */
 	uint32_t scan_entries; /* rings of at most so many slots are read whole, for held and buffer
-	                          size; 0: none is */
+				  size; 0: none is */
 	bool verbose;          /* libbpf's own messages go to stderr */
 };
 
 /* What failed, for people: operation and subject, no advice. */
 struct observe_err {
-	int code;        /* -errno */
+	int code; /* -errno */
 	char what[160];
 	const char *hint; /* one line of advice that fits what was found, or NULL; static storage */
 };

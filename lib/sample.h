@@ -32,8 +32,8 @@ enum sample_backend {
  * are contiguous and rings[] order is groups[] order. Each ring stands once.
  */
 struct sample {
-	uint64_t at_ns;       /* CLOCK_MONOTONIC when the observation began */
-	uint64_t wall_ns;     /* CLOCK_REALTIME at the same moment */
+	uint64_t at_ns;   /* CLOCK_MONOTONIC when the observation began */
+	uint64_t wall_ns; /* CLOCK_REALTIME at the same moment */
 	enum sample_backend backend;
 	struct ring_rec *rings;
 	size_t nr_rings;

@@ -28,7 +28,7 @@
 #define IORING_CQE_F_BUF_MORE (1U << 4)
 
 /* recv/send with several buffers of one group, sqe->ioprio, since 6.10 */
-#define IORING_RECVSEND_BUNDLE     (1U << 4)
+#define IORING_RECVSEND_BUNDLE      (1U << 4)
 #define IORING_FEAT_RECVSEND_BUNDLE (1U << 14)
 
 #define IORING_SETUP_NO_MMAP            (1U << 14) /* since 6.5 */

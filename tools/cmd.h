@@ -7,7 +7,7 @@
 
 enum exit_code {
 	EXIT_OK = 0,
-	EXIT_FAILED = 1,      /* ran and failed, or found something */
+	EXIT_FAILED = 1, /* ran and failed, or found something */
 	EXIT_USAGE = 2,
 	EXIT_UNSUPPORTED = 3, /* not permitted, or the kernel cannot */
 };

@@ -17,7 +17,8 @@ static const struct {
 	cmd_fn *run;
 	const char *help;
 } commands[] = {
-	{"limits", cmd_limits, "what this kernel lets you register, what lies past it, what it costs"},
+	{"limits", cmd_limits,
+	 "what this kernel lets you register, what lies past it, what it costs"},
 	{"list", cmd_list, "every ring and buffer group on the system, once"},
 	{"top", cmd_top, "the same, live; batch and JSON modes"},
 	{"load", cmd_load, "a workload that knows the exact truth about itself"},
@@ -64,7 +65,8 @@ int cmd_bad_option(char **argv)
 	const char *word = optind > 0 ? argv[optind - 1] : "";
 
 	if (optopt && optopt < 128 && !strchr("?:", optopt))
-		return cmd_usage(argv[0], "%s: unknown option or missing value '-%c'", argv[0], optopt);
+		return cmd_usage(argv[0], "%s: unknown option or missing value '-%c'", argv[0],
+				 optopt);
 	return cmd_usage(argv[0], "%s: unknown option or missing value '%s'", argv[0], word);
 }
 
