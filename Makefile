@@ -44,9 +44,9 @@ pkg_libs     = $(or $(shell $(PKGCONF) --libs $(1) 2>/dev/null),$(patsubst %,-l%
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	-Wno-missing-field-initializers $(if $(WERROR),-Werror)
+comma := ,
 SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
-comma := ,
 OPT := -O2 -g
 BS_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(OPT) $(WARN) $(SAN_FLAGS) -fPIC -fvisibility=default \
 	-I$(O)/bpf $(call pkg_cflags,$(LIBS_TOOL)) -MMD -MP $(CFLAGS)
