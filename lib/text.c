@@ -161,7 +161,7 @@ char *text_escape(char *out, size_t size, const char *raw)
 /* One decimal below ten unless there is none, whole above: never more than four characters. */
 static void print_scaled(char *out, size_t size, double value, const char *unit)
 {
-	bool has_decimal = value < 9.95 && value != rint(value);
+	bool has_decimal = value < 9.95 && value != (int)value;
 
 	snprintf(out, size, "%.*f%s", has_decimal ? 1 : 0, value, unit);
 }
