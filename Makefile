@@ -13,6 +13,8 @@ MAKEFLAGS += --no-builtin-rules
 
 BUILD   ?= build
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+VERSION := $(shell sed -n 's/^\#define VERSION "\(.*\)"/\1/p' tools/main.c)
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
@@ -39,8 +41,9 @@ KERNEL_TESTS := $(patsubst tests/kernel/%.c,$(O)/tests/kernel/%,$(wildcard tests
 
 LIBS_PUBLIC := liburing
 LIBS_TOOL   := liburing libbpf ncursesw json-c libcap
-pkg_cflags   = $(shell $(PKGCONF) --cflags $(1) 2>/dev/null)
 pkg_libs     = $(or $(shell $(PKGCONF) --libs $(1) 2>/dev/null),$(patsubst %,-l%,$(patsubst lib%,%,$(1))))
+PKG_CFLAGS  := $(shell $(PKGCONF) --cflags $(LIBS_TOOL) 2>/dev/null)
+PKG_LIBS    := $(call pkg_libs,$(LIBS_TOOL))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	-Wno-missing-field-initializers $(if $(WERROR),-Werror)
@@ -48,21 +51,31 @@ comma := ,
 SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
 OPT := -O2 -g
-BS_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(OPT) $(WARN) $(SAN_FLAGS) -fPIC -fvisibility=default \
-	-I$(O)/bpf $(call pkg_cflags,$(LIBS_TOOL)) -MMD -MP $(CFLAGS)
+BS_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(OPT) $(WARN) $(SAN_FLAGS) -fPIC -I$(O)/bpf $(PKG_CFLAGS) \
+	-MMD -MP $(CFLAGS)
 BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall $(if $(WERROR),-Werror) -D__TARGET_ARCH_$(BPF_ARCH) \
 	-MMD -MP $(patsubst %,-idirafter %,$(CLANG_SYS_INC))
 # asm/types.h lies in the multiarch directory, which -target bpf does not search.
 CLANG_SYS_INC = $(wildcard /usr/include/$(shell uname -m)-linux-gnu)
 
-.PHONY: all demo test check test-run lint layers install clean
-all: $(O)/bufscope $(O)/libbufscope.a $(O)/libbufscope.so
+# Rewritten when a compiler or its flags change: no product mixes two of them.
+FLAGS := $(CC) $(BS_CFLAGS) $(LDFLAGS) $(CLANG) $(BPF_CFLAGS)
+$(shell mkdir -p $(O))
+ifneq ($(file <$(O)/flags),$(FLAGS))
+$(file >$(O)/flags,$(FLAGS))
+endif
+
+.PHONY: all hint demo test check test-run lint install clean
+all: hint $(O)/bufscope $(O)/libbufscope.a $(O)/libbufscope.so
+
+hint:
+	@tests/need -n $(NEED_BUILD)
 
 # ---- products
 
 $(O)/bufscope: $(MAIN_OBJ) $(O)/tool.a $(O)/libbufscope.a
-	$(call say,LD,$@)$(CC) $(OPT) $(SAN_FLAGS) -o $@ $^ $(LDFLAGS) $(call pkg_libs,$(LIBS_TOOL)) -lpthread -lm
+	$(call say,LD,$@)$(CC) $(OPT) $(SAN_FLAGS) -o $@ $^ $(LDFLAGS) $(PKG_LIBS) -lpthread -lm
 
 $(O)/tool.a: $(ALL_OBJ)
 	$(call say,AR,$@)rm -f $@ && ar rcs $@ $^
@@ -72,10 +85,10 @@ $(O)/libbufscope.a: $(PUBLIC_OBJ)
 
 $(O)/libbufscope.so: $(PUBLIC_OBJ) lib/bufscope.map
 	$(call say,LD,$@)$(CC) $(OPT) $(SAN_FLAGS) -shared -Wl,-soname,libbufscope.so.0 \
-		-Wl,--version-script=lib/bufscope.map -o $@ $(PUBLIC_OBJ) $(LDFLAGS) \
+		$(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,--version-script=lib/bufscope.map -o $@ $(PUBLIC_OBJ) $(LDFLAGS) \
 		$(call pkg_libs,$(LIBS_PUBLIC))
 
-$(O)/%.o: %.c
+$(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(BS_CFLAGS) -c -o $@ $<
 
@@ -89,7 +102,7 @@ $(O)/bpf/%.skel.h: $(O)/bpf/%.linked.o
 $(O)/bpf/%.linked.o: $(O)/bpf/%.bpf.o
 	$(Q)$(BPFTOOL) gen object $@ $<
 
-$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 
@@ -98,13 +111,13 @@ $(O)/bpf/%.bpf.o: bpf/%.bpf.c
 $(O)/tests/%: tests/%.c $(O)/tool.a $(O)/libbufscope.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(BS_CFLAGS) -Ilib -Itools -o $@ $< $(O)/tool.a $(O)/libbufscope.a \
-		$(LDFLAGS) $(call pkg_libs,$(LIBS_TOOL)) $(call pkg_libs,cmocka) -lpthread -lm
+		$(LDFLAGS) $(PKG_LIBS) $(call pkg_libs,cmocka) -lpthread -lm
 
 # Installs what is missing when root, else names the one command. $(1): packages
 NEED_BUILD := gcc make pkg-config clang bpftool libbpf-dev liburing-dev libncurses-dev libjson-c-dev \
 	libcap-dev
-NEED_TEST  := $(NEED_BUILD) libcmocka-dev tmux jq util-linux
-NEED_LINT  := $(NEED_BUILD) clang-format clang-tidy cppcheck shellcheck
+NEED_TEST  := $(NEED_BUILD) g++ libcmocka-dev tmux jq util-linux man-db
+NEED_LINT  := $(NEED_TEST) clang-format clang-tidy cppcheck shellcheck
 need = @tests/need $(1)
 
 demo:
@@ -114,13 +127,16 @@ demo:
 
 test:
 	$(call need,$(NEED_TEST))
-	@$(MAKE) --no-print-directory all test-run
+	@$(MAKE) --no-print-directory test-run
 
-test-run: $(O)/bufscope $(UNIT_TESTS) $(KERNEL_TESTS)
-	@BUFSCOPE=$(O)/bufscope tests/run $(UNIT_TESTS) $(KERNEL_TESTS) \
-		$(wildcard tests/kernel/test_*.sh) $(wildcard tests/tui/test_*.sh)
+# SUITES chooses among the directories of tests.
+SUITES ?= unit kernel tui
+test-run: all $(UNIT_TESTS) $(KERNEL_TESTS)
+	@BUFSCOPE=$(O)/bufscope tests/run $(if $(filter unit,$(SUITES)),$(UNIT_TESTS)) \
+		$(if $(filter kernel,$(SUITES)),$(KERNEL_TESTS) $(wildcard tests/kernel/test_*.sh)) \
+		$(if $(filter tui,$(SUITES)),$(wildcard tests/tui/test_*.sh))
 
-check: $(UNIT_TESTS)
+check: hint $(UNIT_TESTS)
 	@tests/run $(UNIT_TESTS)
 
 lint:
@@ -130,15 +146,19 @@ lint:
 
 # ---- the rest
 
+D := $(DESTDIR)$(PREFIX)
+L := $(DESTDIR)$(LIBDIR)
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include \
-		$(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 755 $(O)/bufscope $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(O)/libbufscope.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(O)/libbufscope.so $(DESTDIR)$(PREFIX)/lib/libbufscope.so.0
-	ln -sf libbufscope.so.0 $(DESTDIR)$(PREFIX)/lib/libbufscope.so
-	install -m 644 lib/bufscope.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 tools/bufscope.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -d $(D)/bin $(D)/include $(D)/share/man/man8 $(L)/pkgconfig
+	install -m 755 $(O)/bufscope $(D)/bin/
+	install -m 644 tools/bufscope.8 $(D)/share/man/man8/
+	install -m 644 lib/bufscope.h $(D)/include/
+	install -m 644 $(O)/libbufscope.a $(L)/
+	install -m 755 $(O)/libbufscope.so $(L)/libbufscope.so.0
+	ln -sf libbufscope.so.0 $(L)/libbufscope.so
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' \
+		lib/bufscope.pc.in > $(L)/pkgconfig/bufscope.pc
 
 clean:
 	rm -rf $(BUILD)
