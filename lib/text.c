@@ -102,11 +102,10 @@ static size_t utf8_length(const unsigned char *p, uint32_t *point)
 			: p[0] >> 4 == 14 ? 3
 			: p[0] >> 3 == 30 ? 4
 					  : 0;
-	uint32_t value;
+	uint32_t value = length == 1 ? p[0] : p[0] & (0x7fU >> length);
 
 	if (length == 0)
 		return 0;
-	value = length == 1 ? p[0] : p[0] & (0x7fU >> length);
 	for (size_t i = 1; i < length; i++) {
 		if (p[i] >> 6 != 2)
 			return 0;
@@ -118,44 +117,82 @@ static size_t utf8_length(const unsigned char *p, uint32_t *point)
 	return length;
 }
 
-/* Controls of the terminal, of the line, and of the writing direction of what follows. */
-static bool is_harmful(uint32_t point)
+uint32_t text_next(const char **text)
+{
+	uint32_t point = TEXT_INVALID;
+	size_t length;
+
+	if (!**text)
+		return 0;
+	length = utf8_length((const unsigned char *)*text, &point);
+	*text += length ? length : 1;
+	return point;
+}
+
+bool text_is_harmful(uint32_t point)
 {
 	return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x061c ||
 	       (point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
-	       (point >= 0x2060 && point <= 0x206f) || point == 0xfeff;
+	       (point >= 0x2060 && point <= 0x206f) || point == 0xfeff || point == TEXT_INVALID;
 }
 
 char *text_escape(char *out, size_t size, const char *raw)
 {
-	const unsigned char *p = (const unsigned char *)raw;
 	size_t used = 0;
 
 	if (size == 0)
 		return out;
-	while (*p) {
-		uint32_t point = 0;
-		size_t length = utf8_length(p, &point);
+	while (*raw) {
+		const char *start = raw;
+		uint32_t point = text_next(&raw);
 		char piece[5];
 
-		if (*p == '\\') {
-			strcpy(piece, "\\\\");
-			length = 1;
-		} else if (length > 0 && !is_harmful(point)) {
-			memcpy(piece, p, length);
-			piece[length] = '\0';
+		if (point == '\\') {
+			snprintf(piece, sizeof(piece), "\\\\");
+		} else if (text_is_harmful(point)) {
+			snprintf(piece, sizeof(piece), "\\x%02x", (unsigned char)*start);
+			raw = start + 1;
 		} else {
-			snprintf(piece, sizeof(piece), "\\x%02x", *p);
-			length = 1;
+			snprintf(piece, sizeof(piece), "%.*s", (int)(raw - start), start);
 		}
 		if (used + strlen(piece) >= size)
 			break;
-		strcpy(out + used, piece);
-		used += strlen(piece);
-		p += length;
+		used += (size_t)sprintf(out + used, "%s", piece);
 	}
 	out[used] = '\0';
 	return out;
+}
+
+/* How many columns: the blocks that terminals agree on; what is not listed takes one. */
+static size_t point_width(uint32_t point)
+{
+	static const struct {
+		uint32_t first, last;
+		size_t width;
+	} blocks[] = {
+		{0x0300, 0x036f, 0},   {0x0483, 0x0489, 0},   {0x0591, 0x05bd, 0},
+		{0x064b, 0x065f, 0},   {0x1100, 0x115f, 2},   {0x1ab0, 0x1aff, 0},
+		{0x1dc0, 0x1dff, 0},   {0x20d0, 0x20ff, 0},   {0x2e80, 0x303e, 2},
+		{0x3041, 0xa4cf, 2},   {0xa960, 0xa97f, 2},   {0xac00, 0xd7a3, 2},
+		{0xf900, 0xfaff, 2},   {0xfe00, 0xfe0f, 0},   {0xfe20, 0xfe2f, 0},
+		{0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},
+		{0x1f300, 0x1f64f, 2}, {0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1f9ff, 2},
+		{0x20000, 0x3fffd, 2}, {0xe0100, 0xe01ef, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]) && point >= blocks[i].first; i++)
+		if (point <= blocks[i].last)
+			return blocks[i].width;
+	return 1;
+}
+
+size_t text_width(const char *text)
+{
+	size_t width = 0;
+
+	while (*text)
+		width += point_width(text_next(&text));
+	return width;
 }
 
 /* One decimal below ten unless there is none, whole above: never more than four characters. */

@@ -6,6 +6,7 @@
 #ifndef BUFSCOPE_TEXT_H
 #define BUFSCOPE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,11 +22,25 @@ int text_parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 int text_parse_seconds(const char *text, uint64_t min_ns, uint64_t max_ns, uint64_t *out_ns);
 
 /*
- * Outside text made harmless for a terminal: control bytes, DEL, C1 and invalid UTF-8 become
- * \xNN, backslash becomes two. Writes at most size bytes with the final NUL, never half an
+ * Outside text made harmless for a terminal: control characters, those that change the
+ * direction of writing, and invalid UTF-8 become \xNN byte by byte, backslash becomes two. Writes at most size bytes with the final NUL, never half an
  * escape. Returns out.
  */
 char *text_escape(char *out, size_t size, const char *raw);
+
+#define TEXT_INVALID UINT32_MAX
+
+/*
+ * The code point at *text, or TEXT_INVALID for a byte that starts no valid UTF-8; moves *text
+ * behind it. At the final NUL it answers 0 and stays.
+ */
+uint32_t text_next(const char **text);
+
+/* Whether a code point would move a cursor, a line or the direction of writing. */
+bool text_is_harmful(uint32_t point);
+
+/* Columns that valid UTF-8 text without harmful characters takes on a terminal. */
+size_t text_width(const char *text);
 
 /* "1.2K", "37M": a count in at most 5 characters, decimal steps. Returns out. */
 char *text_count(char *out, size_t size, double value);

@@ -165,6 +165,35 @@ static void test_escape_truncates(void **state)
 	}
 }
 
+static void test_width(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t want;
+	} cases[] = {
+		{"", 0},
+		{"nginx", 5},
+		{"gr\xc3\xbc\xc3\x9f", 4},
+		{"e\xcc\x81", 1}, /* combining accent */
+		{"\xe6\xbc\xa2", 2},
+		{"\xf0\x9f\x90\xa7", 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(cases); i++)
+		assert_int_equal(text_width(cases[i].text), cases[i].want);
+}
+
+static void test_next(void **state)
+{
+	static const uint32_t want[] = {'a', TEXT_INVALID, 0xfc, 0x1f427, TEXT_INVALID, 0, 0};
+	const char *text = "a\xff\xc3\xbc\xf0\x9f\x90\xa7\xe6";
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(want); i++)
+		assert_int_equal(text_next(&text), want[i]);
+}
+
 static void test_count(void **state)
 {
 	static const struct {
@@ -257,6 +286,8 @@ int main(void)
 		cmocka_unit_test(test_parse_seconds),
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_escape_truncates),
+		cmocka_unit_test(test_width),
+		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_count),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_span),
