@@ -33,6 +33,13 @@ enum bs_pool_kind {
 	BS_POOL_INC,  /* user memory, buffers consumed piecewise (IOU_PBUF_RING_INC), since 6.12 */
 };
 
+/*
+ * bs_pool_opts.flags: no request on the group is a bundle. Then a result larger than a buffer is
+ * that of a datagram cut short (MSG_TRUNC), of which one buffer holds the beginning; otherwise it
+ * means that further buffers follow.
+ */
+#define BS_POOL_SINGLE 1u
+
 struct bs_pool_opts {
 	size_t size; /* sizeof(struct bs_pool_opts), so that the struct may grow */
 	enum bs_pool_kind kind;
@@ -41,6 +48,7 @@ struct bs_pool_opts {
 	uint32_t entries;   /* slots of the ring: power of two >= buffers; 0: the next one */
 	uint16_t bgid;      /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
 	uint16_t min_left;  /* inc only: retire a buffer with fewer bytes left; 0: off */
+	uint32_t flags;         /* BS_POOL_SINGLE; not with inc */
 };
 
 /*

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Whose pool is it, which buffers are lent, and what happened to them so far?
+ *
+ * A call passes three gates: the pool is open, the caller owns it, each buffer is out exactly as
+ * the caller says. Then the kind (pool_ring.c) acts; nothing is touched before.
+ */
+#include "pool.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "uapi.h"
+
+#define MAX_BUFFERS   32768u
+#define MAX_BUF_BYTES (1u << 30)
+/* Data of every buffer is aligned enough for any structure, as struct io_uring_recvmsg_out. */
+#define BUF_ALIGN 16u
+#define WORD_BITS 64u
+
+/* ---- owners */
+
+/*
+ * A thread gets its token when it first opens a pool. Tokens are never used again, unlike thread
+ * ids: no later thread inherits a pool. A forked child starts without one, for the pools of its
+ * parent are not its own, though it shares the ring.
+ */
+static __thread uint64_t self;
+static uint64_t last_token;
+
+static int refuse(const struct bs_pool *pool, int err)
+{
+	__atomic_add_fetch((uint64_t *)&pool->stats.refused, 1, __ATOMIC_RELAXED);
+	return err;
+}
+
+static inline int check_owner(const struct bs_pool *pool)
+{
+	uint64_t owner;
+
+	if (!pool)
+		return -EBADF;
+	owner = __atomic_load_n(&pool->owner, __ATOMIC_RELAXED);
+	if (__builtin_expect(owner && owner == self, 1))
+		return 0;
+	return owner ? refuse(pool, -EPERM) : -EBADF;
+}
+
+/* ---- headers */
+
+/*
+ * Closed headers, oldest first. One is used again only when QUARANTINE others were closed after
+ * it, so that a stale handle goes on meeting a closed pool, not a stranger's.
+ */
+#define QUARANTINE 64u
+
+static struct {
+	pthread_mutex_t lock;
+	struct bs_pool *oldest;
+	struct bs_pool *newest;
+	unsigned int nr;
+	uint32_t last_serial;
+} closed = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&closed.lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&closed.lock);
+}
+
+static void after_fork_child(void)
+{
+	self = 0;
+	pthread_mutex_unlock(&closed.lock);
+}
+
+static void init_process(void)
+{
+	pthread_atfork(before_fork, after_fork, after_fork_child);
+}
+
+static struct bs_pool *header_reuse(void)
+{
+	struct bs_pool *pool = closed.oldest;
+
+	if (closed.nr <= QUARANTINE)
+		return NULL;
+	closed.oldest = pool->next_closed;
+	closed.nr--;
+	return pool;
+}
+
+static struct bs_pool *header_get(void)
+{
+	struct bs_pool *pool;
+	uint32_t serial;
+
+	pthread_mutex_lock(&closed.lock);
+	pool = header_reuse();
+	if (++closed.last_serial == 0) /* 0 is that of a zeroed struct bs_buf */
+		closed.last_serial = 1;
+	serial = closed.last_serial;
+	pthread_mutex_unlock(&closed.lock);
+	if (!pool) {
+		pool = aligned_alloc(_Alignof(struct bs_pool), sizeof(*pool));
+		if (!pool)
+			return NULL;
+		memset(pool, 0, sizeof(*pool));
+	}
+	__atomic_store_n(&pool->serial, serial, __ATOMIC_RELEASE);
+	return pool;
+}
+
+static void header_put(struct bs_pool *pool)
+{
+	pthread_mutex_lock(&closed.lock);
+	pool->next_closed = NULL;
+	if (closed.nr++)
+		closed.newest->next_closed = pool;
+	else
+		closed.oldest = pool;
+	closed.newest = pool;
+	pthread_mutex_unlock(&closed.lock);
+}
+
+/* ---- leases */
+
+static inline uint64_t piece_bit(uint32_t piece)
+{
+	return 1ull << piece % WORD_BITS;
+}
+
+static inline uint64_t *piece_word(const struct bs_pool *pool, uint32_t bid, uint32_t piece)
+{
+	if (piece < WORD_BITS)
+		return &pool->pieces[bid].out;
+	return &pool->pieces_more[(size_t)bid * pool->pieces_words + piece / WORD_BITS - 1];
+}
+
+static inline uint32_t piece_of(const struct pool_lease *lease, const struct bs_buf *buf)
+{
+	return lease->live - (lease->next - buf->lease);
+}
+
+void pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t offset, struct bs_buf *buf)
+{
+	struct pool_lease *lease = &pool->leases[bid];
+
+	if (!pool_is_out(pool, bid)) {
+		POOL_ADD(pool, in_use, 1);
+		if (pool->stats.in_use > pool->stats.peak)
+			POOL_SET(pool, peak, pool->stats.in_use);
+	}
+	if (pool->pieces) {
+		*piece_word(pool, bid, lease->live) |= piece_bit(lease->live);
+		pool->pieces[bid].nr_out++;
+	}
+	lease->live++;
+	buf->pool = pool;
+	buf->addr = pool->data + (size_t)bid * pool->stride + offset;
+	buf->bid = (uint16_t)bid;
+	buf->lease = lease->next++;
+	buf->serial = pool->serial;
+}
+
+/* From here on the piece is out no more: its second copy in the same call is refused, too. */
+static int take_back(struct bs_pool *pool, const struct bs_buf *buf)
+{
+	struct pool_lease *lease;
+	uint64_t *word, bit;
+
+	if (buf->pool != pool)
+		return -EXDEV;
+	if (buf->serial != pool->serial)
+		return -EBADF;
+	if (buf->bid >= pool->buffers)
+		return -ERANGE;
+	lease = &pool->leases[buf->bid];
+	if (lease->next - buf->lease - 1 >= lease->live)
+		return -EALREADY;
+	if (!pool->pieces) {
+		lease->live = 0;
+		return 0;
+	}
+	word = piece_word(pool, buf->bid, piece_of(lease, buf));
+	bit = piece_bit(piece_of(lease, buf));
+	if (!(*word & bit))
+		return -EALREADY;
+	*word &= ~bit;
+	pool->pieces[buf->bid].nr_out--;
+	return 0;
+}
+
+static void undo_take_back(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+{
+	while (nr--) {
+		struct pool_lease *lease = &pool->leases[bufs[nr].bid];
+		uint32_t piece = piece_of(lease, &bufs[nr]);
+
+		if (!pool->pieces) {
+			lease->live = 1;
+			continue;
+		}
+		*piece_word(pool, bufs[nr].bid, piece) |= piece_bit(piece);
+		pool->pieces[bufs[nr].bid].nr_out++;
+	}
+}
+
+static int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+{
+	uint32_t idle = 0;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < nr; i++) {
+		err = take_back(pool, &bufs[i]);
+		if (err) {
+			undo_take_back(pool, bufs, i);
+			return err;
+		}
+		idle += !pool_is_out(pool, bufs[i].bid);
+	}
+	pool->ops->give(pool, bufs, nr);
+	POOL_SET(pool, in_use, pool->stats.in_use - idle);
+	return 0;
+}
+
+/* ---- memory */
+
+void *pool_map(size_t bytes)
+{
+	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return mem == MAP_FAILED ? NULL : mem;
+}
+
+static size_t data_bytes(const struct bs_pool *pool)
+{
+	return (size_t)pool->buffers * pool->stride;
+}
+
+static size_t pieces_more_bytes(const struct bs_pool *pool)
+{
+	return (size_t)pool->buffers * pool->pieces_words * sizeof(uint64_t);
+}
+
+/*
+ * A buffer has no more pieces than bytes, and one empty piece when a failed operation ends it.
+ * Room for all of them is set aside and costs memory only where more than 64 are used.
+ */
+int pool_track_pieces(struct bs_pool *pool)
+{
+	pool->pieces = calloc(pool->buffers, sizeof(*pool->pieces));
+	if (!pool->pieces)
+		return -ENOMEM;
+	pool->pieces_words = pool->buf_bytes / WORD_BITS;
+	if (!pool->pieces_words)
+		return 0;
+	pool->pieces_more = pool_map(pieces_more_bytes(pool));
+	return pool->pieces_more ? 0 : -ENOMEM;
+}
+
+static void free_memory(struct bs_pool *pool)
+{
+	if (pool->data)
+		munmap(pool->data, data_bytes(pool));
+	if (pool->pieces_more)
+		munmap(pool->pieces_more, pieces_more_bytes(pool));
+	free(pool->pieces);
+	free(pool->leases);
+	pool->data = NULL;
+	pool->pieces_more = NULL;
+	pool->pieces = NULL;
+	pool->leases = NULL;
+}
+
+/* ---- opening */
+
+static int read_opts(struct bs_pool_opts *out, const struct bs_pool_opts *in)
+{
+	const unsigned char *bytes = (const unsigned char *)in;
+	size_t i;
+
+	if (!in || in->size < sizeof(in->size))
+		return -EINVAL;
+	memset(out, 0, sizeof(*out));
+	memcpy(out, in, in->size < sizeof(*out) ? in->size : sizeof(*out));
+	for (i = sizeof(*out); i < in->size; i++) /* from a newer header: unless zero, unknown */
+		if (bytes[i])
+			return -EINVAL;
+	if (out->buffers < 1 || out->buffers > MAX_BUFFERS)
+		return -EINVAL;
+	if (out->buf_bytes < 1 || out->buf_bytes > MAX_BUF_BYTES)
+		return -EINVAL;
+	if (out->flags & ~BS_POOL_SINGLE)
+		return -EINVAL;
+	return 0;
+}
+
+static const struct pool_ops *ops_of(enum bs_pool_kind kind)
+{
+	switch (kind) {
+	case BS_POOL_RING:
+	case BS_POOL_MMAP:
+	case BS_POOL_INC:
+		return &pool_ring_ops;
+	}
+	return NULL;
+}
+
+/* A reader that still holds an earlier life of this header sees the new serial with the figures. */
+static void clear_stats(struct bs_pool *pool)
+{
+	uint64_t *wide[] = {&pool->stats.taken,   &pool->stats.returned, &pool->stats.selected,
+			    &pool->stats.partial, &pool->stats.starved,  &pool->stats.bytes,
+			    &pool->stats.refused};
+	size_t i;
+
+	for (i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
+		__atomic_store_n(wide[i], 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&pool->stats.entries, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&pool->stats.buffers, pool->buffers, __ATOMIC_RELEASE);
+	__atomic_store_n(&pool->stats.in_use, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&pool->stats.peak, 0, __ATOMIC_RELEASE);
+}
+
+static int open_pool(struct bs_pool *pool, struct io_uring *ring, const struct bs_pool_opts *opts)
+{
+	pool->buffers = opts->buffers;
+	pool->buf_bytes = opts->buf_bytes;
+	pool->stride = (opts->buf_bytes + BUF_ALIGN - 1) & ~(BUF_ALIGN - 1);
+	pool->pieces_words = 0;
+	clear_stats(pool);
+	pool->leases = calloc(pool->buffers, sizeof(*pool->leases));
+	pool->data = pool_map(data_bytes(pool));
+	if (!pool->leases || !pool->data)
+		return -ENOMEM;
+	return pool->ops->open(pool, ring, opts);
+}
+
+struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *opts)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct bs_pool_opts known;
+	struct bs_pool *pool = NULL;
+	int err = ring ? read_opts(&known, opts) : -EINVAL;
+
+	if (!err && !ops_of(known.kind))
+		err = -EINVAL;
+	if (err)
+		goto out;
+	pthread_once(&once, init_process);
+	pool = header_get();
+	if (!pool) {
+		err = -ENOMEM;
+		goto out;
+	}
+	pool->ops = ops_of(known.kind);
+	err = open_pool(pool, ring, &known);
+	if (err) {
+		free_memory(pool);
+		header_put(pool);
+		goto out;
+	}
+	if (!self)
+		self = __atomic_add_fetch(&last_token, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&pool->owner, self, __ATOMIC_RELEASE);
+	return pool;
+out:
+	errno = -err;
+	return NULL;
+}
+
+/* ---- using */
+
+int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+		 unsigned int max)
+{
+	int nr = check_owner(pool);
+
+	if (nr)
+		return nr;
+	if (!(cqe->flags & IORING_CQE_F_BUFFER)) {
+		if (cqe->res == -ENOBUFS)
+			POOL_ADD(pool, starved, 1);
+		return 0;
+	}
+	nr = pool->ops->take(pool, cqe, bufs, max);
+	if (nr < 0)
+		return nr == -ENOSPC ? nr : refuse(pool, nr);
+	POOL_ADD(pool, selected, 1);
+	if (cqe->res > 0)
+		POOL_ADD(pool, bytes, (uint64_t)cqe->res);
+	return nr;
+}
+
+int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+{
+	int err = check_owner(pool);
+
+	if (err)
+		return err;
+	err = give(pool, bufs, nr);
+	return err ? refuse(pool, err) : 0;
+}
+
+void bs_buf_drop(struct bs_buf *buf)
+{
+	/* One that was given already is no misuse here. */
+	if (buf->pool && !check_owner(buf->pool))
+		give(buf->pool, buf, 1);
+	memset(buf, 0, sizeof(*buf));
+}
+
+int bs_pool_available(const struct bs_pool *pool)
+{
+	int err = check_owner(pool);
+
+	return err ? err : (int)(pool->stats.returned - pool->stats.taken);
+}
+
+/* ---- watching */
+
+static bool is_open(const struct bs_pool *pool, uint32_t serial)
+{
+	return __atomic_load_n(&pool->owner, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&pool->serial, __ATOMIC_ACQUIRE) == serial;
+}
+
+/*
+ * Acquire loads: who sees a figure of the header's next life sees its serial afterwards, and
+ * throws the figures away.
+ */
+#define POOL_READ(stats, pool, field)                                                              \
+	((stats)->field = __atomic_load_n(&(pool)->stats.field, __ATOMIC_ACQUIRE))
+
+int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
+{
+	uint32_t serial;
+
+	if (!pool)
+		return -EBADF;
+	serial = __atomic_load_n(&pool->serial, __ATOMIC_ACQUIRE);
+	if (!is_open(pool, serial))
+		return -EBADF;
+	POOL_READ(stats, pool, entries);
+	POOL_READ(stats, pool, buffers);
+	POOL_READ(stats, pool, in_use);
+	POOL_READ(stats, pool, peak);
+	POOL_READ(stats, pool, taken);
+	POOL_READ(stats, pool, returned);
+	POOL_READ(stats, pool, selected);
+	POOL_READ(stats, pool, partial);
+	POOL_READ(stats, pool, starved);
+	POOL_READ(stats, pool, bytes);
+	POOL_READ(stats, pool, refused);
+	return is_open(pool, serial) ? 0 : -EBADF;
+}
+
+int bs_pool_close(struct bs_pool *pool)
+{
+	int err = check_owner(pool);
+
+	if (err)
+		return err;
+	__atomic_store_n(&pool->owner, 0, __ATOMIC_RELEASE);
+	pool->ops->close(pool);
+	free_memory(pool);
+	header_put(pool);
+	return (int)pool->stats.in_use;
+}

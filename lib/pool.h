@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What all pools share, whatever they are made of: who owns one, which buffers are lent, the
+ * statistics. Knows nothing of how buffers reach the kernel: that is behind struct pool_ops.
+ */
+#ifndef BUFSCOPE_POOL_H
+#define BUFSCOPE_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bufscope.h"
+
+/*
+ * One kind of pool. Called by the owner only; the statistics that the kernel's side moves (taken,
+ * returned) are kept by the kind itself.
+ */
+struct pool_ops {
+	/* Gets all buffers to the kernel. 0, or -errno with nothing left behind. */
+	int (*open)(struct bs_pool *pool, struct io_uring *ring, const struct bs_pool_opts *opts);
+
+	/* Lends what a completion with IORING_CQE_F_BUFFER delivered: a count or -errno. */
+	int (*take)(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+		    unsigned int max);
+
+	/* The program is done with these pieces; they are checked and marked. Cannot fail. */
+	void (*give)(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr);
+
+	/* Takes everything from the kernel and frees what open() made. */
+	void (*close)(struct bs_pool *pool);
+};
+
+extern const struct pool_ops pool_ring_ops;
+
+/*
+ * Lendings of one bid. Its pieces carry ascending numbers, the last `live` of them belong to the
+ * present lending: a copy from an earlier one is recognised by its number.
+ */
+struct pool_lease {
+	uint32_t next; /* number of the next piece; wraps */
+	uint32_t live; /* pieces of the present lending, 0: not lent */
+};
+
+/* Which pieces of the present lending are out; only where a buffer is lent piecewise. */
+struct pool_pieces {
+	uint64_t out; /* of the first 64, one bit each; the others are in pool->pieces_more */
+	uint32_t nr_out;
+};
+
+/*
+ * Headers are type-stable: recycled, never handed back to libc, so that whoever holds a stale
+ * pointer reads a header that says "closed", or one with another serial.
+ *
+ * Written by the owner alone, except where it says otherwise. What other threads read is stored
+ * and loaded atomically.
+ */
+struct bs_pool {
+	uint64_t owner;  /* token of the owning thread, 0: closed; atomic */
+	uint32_t serial; /* which life of this header; atomic */
+	uint32_t buffers;
+	uint32_t buf_bytes;
+	uint32_t stride; /* from one buffer to the next */
+	const struct pool_ops *ops;
+	void *impl; /* of the kind */
+	unsigned char *data;
+	struct pool_lease *leases;  /* by bid */
+	struct pool_pieces *pieces; /* by bid; NULL: buffers are lent whole */
+	uint64_t *pieces_more;      /* by bid, pieces_words each; untouched as long as unused */
+	uint32_t pieces_words;
+	struct bs_pool_stats stats;  /* atomic; `refused` is counted by any thread */
+	struct bs_pool *next_closed; /* under the lock of the closed headers */
+} __attribute__((aligned(64)));
+
+/* One writer, any reader: a plain load and an atomic store, no read-modify-write. */
+#define POOL_SET(pool, field, value)                                                               \
+	__atomic_store_n(&(pool)->stats.field, (value), __ATOMIC_RELAXED)
+#define POOL_ADD(pool, field, nr) POOL_SET(pool, field, (pool)->stats.field + (nr))
+
+/* For kinds that lend a buffer in pieces, from open(). 0 or -errno. */
+int pool_track_pieces(struct bs_pool *pool);
+
+/* Lends the bytes of bid from offset on. What is lent already gets a further piece. */
+void pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t offset, struct bs_buf *buf);
+
+static inline bool pool_is_out(const struct bs_pool *pool, uint32_t bid)
+{
+	return pool->pieces ? pool->pieces[bid].nr_out : pool->leases[bid].live;
+}
+
+/* The lending of bid is over: all pieces are back and the buffer enters its group again. */
+static inline void pool_settle(struct bs_pool *pool, uint32_t bid)
+{
+	pool->leases[bid].live = 0;
+}
+
+/* Anonymous memory, zeroed; NULL: none to be had. */
+void *pool_map(size_t bytes);
+
+#endif
