@@ -6,6 +6,7 @@
 #ifndef BUFSCOPE_SAMPLE_H
 #define BUFSCOPE_SAMPLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,40 @@ enum sample_backend {
 	BACKEND_ITER_TP_KBUF,
 };
 
+/* What is counted per group; `empty_ns` is time, all else are events. */
+enum group_counter {
+	COUNT_TAKEN,
+	COUNT_RETURNED,
+	COUNT_SELECTED,
+	COUNT_STARVED,
+	COUNT_BYTES,
+	COUNT_PARTIAL,
+	COUNT_MSHOT_ENDED,
+	COUNT_EMPTY_NS,
+	COUNT_MAX
+};
+
+/* What is known of a group over time and may rise or fall. */
+enum group_gauge {
+	GAUGE_LOW_WATER,
+	GAUGE_HOLD_P50_NS,
+	GAUGE_HOLD_P90_NS,
+	GAUGE_HOLD_P99_NS,
+	GAUGE_HOLD_MAX_NS,
+	GAUGE_STUCK,
+	GAUGE_OLDEST_HELD_NS,
+	GAUGE_MAX
+};
+
+#define COUNT_UNKNOWN UINT64_MAX
+
+/* What a source counted since it began; COUNT_UNKNOWN where it does not count. */
+struct group_counts {
+	uint64_t total[COUNT_MAX];
+	uint64_t gauge[GAUGE_MAX];
+	uint64_t wraps; /* intervals in which taken or returned may have missed 65536 */
+};
+
 /*
  * Rings are sorted by (tgid, fd), groups by (position of their ring, bgid): the groups of a ring
  * are contiguous and rings[] order is groups[] order. Each ring stands once.
@@ -39,7 +74,9 @@ struct sample {
 	size_t nr_rings;
 	struct group_rec *groups;
 	size_t nr_groups;
-	uint64_t losses[LOSS_MAX]; /* since the observation was opened */
+	struct group_counts *counts; /* counts[i] is of groups[i]; NULL: the source only looks */
+	bool has_ordinals;           /* replayed: every ring_id is the ordinal that was shown */
+	uint64_t losses[LOSS_MAX];   /* since the observation was opened */
 };
 
 /* Names for JSON and title lines: "iter", "iter+tick", ... */
@@ -53,7 +90,11 @@ const char *sample_kind_name(enum group_kind kind); /* ring mmap inc inc-mmap le
  */
 const char *sample_setup_flag_name(unsigned int bit);
 
-/* Puts rings and groups into the order promised above; drops groups without a ring. */
+/*
+ * Puts rings and groups into the order promised above. A ring found several times is kept as its
+ * first (tgid, fd), with all that was seen of it; a group found twice is kept as last found; a
+ * group without a ring is dropped. 0 or -ENOMEM (nothing changed).
+ */
 int sample_sort(struct sample *sample);
 
 /* Frees the arrays and zeroes the struct. */
