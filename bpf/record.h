@@ -63,7 +63,7 @@ struct group_rec {
 	__u16 tail;      /* head and tail mean nothing for legacy */
 	__u16 raw_flags; /* flag bits of the kernel's group that bufscope does not know */
 	__u16 pad;
-	__u64 mem_bytes; /* of the ring itself */
+	__u64 mem_bytes; /* of the ring itself, whole pages */
 };
 
 #ifndef __bpf__

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One accessor per difference between kernels; nobody else tests for the presence of fields. */
+#ifndef BUFSCOPE_COMPAT_BPF_H
+#define BUFSCOPE_COMPAT_BPF_H
+
+#include "kernel.bpf.h"
+#include "record.h"
+
+/*
+ * Flag bits of anonymous kernel enums, which CO-RE cannot relocate: user space finds them by
+ * name in the kernel's BTF. 0: this kernel has no such bit. (IOBL_INC was 4 in 6.12 and is 2
+ * since 6.16, where 2 had meant IOBL_MMAP.)
+ */
+const volatile __u32 iobl_buf_ring;
+const volatile __u32 iobl_inc;
+const volatile __u32 iobl_mmap;
+const volatile __u32 io_region_user_provided;
+
+/* What one io_buffer_list says, whatever its shape. */
+struct bl_view {
+	__u64 ring; /* kernel mapping of the buffer ring, or the legacy list's head */
+	__u32 kind; /* enum group_kind */
+	__u32 entries;
+	__u32 nbufs; /* legacy: buffers on the list, REC_UNKNOWN_U32 when it must be walked */
+	__u16 head;
+	__u16 bgid;
+	__u16 raw_flags;
+};
+
+#define BL_RAW_MAX 160
+
+/*
+ * One copy of the structure, then constant offsets: a group costs one probe read however many
+ * fields are wanted.
+ */
+static __u8 bl_raw[BL_RAW_MAX];
+
+#define bl_has(type, field) bpf_core_field_exists(struct type, field)
+
+/* A field of the copy, of 1, 2 or 4 bytes. */
+#define bl_get(type, field)                                                                        \
+	({                                                                                         \
+		__u32 off_ = bpf_core_field_offset(struct type, field);                            \
+		__u32 size_ = bpf_core_field_size(struct type, field);                             \
+		__u32 value_ = 0;                                                                  \
+		if (off_ + 4 <= BL_RAW_MAX) {                                                      \
+			if (size_ == 1)                                                            \
+				value_ = bl_raw[off_];                                             \
+			else if (size_ == 2)                                                       \
+				value_ = *(__u16 *)(bl_raw + off_);                                \
+			else                                                                       \
+				value_ = *(__u32 *)(bl_raw + off_);                                \
+		}                                                                                  \
+		value_;                                                                            \
+	})
+
+static __always_inline __u32 bl_kind_by_flags(struct bl_view *view)
+{
+	__u32 flags = bl_get(io_buffer_list, flags);
+	__u32 is_mmap = flags & iobl_mmap;
+
+	view->raw_flags = flags & ~(iobl_buf_ring | iobl_inc | iobl_mmap);
+	if (!(flags & iobl_buf_ring))
+		return GROUP_LEGACY;
+	if (bl_has(io_buffer_list, region))
+		is_mmap = !(bl_get(io_buffer_list, region.flags) & io_region_user_provided);
+	if (flags & iobl_inc)
+		return is_mmap ? GROUP_INC_MMAP : GROUP_INC;
+	return is_mmap ? GROUP_MMAP : GROUP_RING;
+}
+
+/* The ways to tell a ring, newest first; each kernel has exactly one of them. */
+static __always_inline __u32 bl_kind(struct bl_view *view)
+{
+	if (bl_has(io_buffer_list, flags))
+		return bl_kind_by_flags(view);
+	if (bl_has(io_buffer_list___isbufring, is_buf_ring)) {
+		if (!bl_get(io_buffer_list___isbufring, is_buf_ring))
+			return GROUP_LEGACY;
+		return bl_get(io_buffer_list___isbufring, is_mmap) ? GROUP_MMAP : GROUP_RING;
+	}
+	if (bl_has(io_buffer_list___ismapped, is_mapped)) {
+		if (!bl_get(io_buffer_list___ismapped, is_mapped))
+			return GROUP_LEGACY;
+		return bl_get(io_buffer_list___ismapped, is_mmap) ? GROUP_MMAP : GROUP_RING;
+	}
+	return bl_get(io_buffer_list___pages, buf_nr_pages) ? GROUP_RING : GROUP_LEGACY;
+}
+
+/*
+ * Up to 6.3 `buf_ring` and the legacy list share storage; the first word is what both start
+ * with. An empty list points at itself.
+ */
+static __always_inline int bl_read(__u64 bl, struct bl_view *view)
+{
+	__u32 size = bpf_core_type_size(struct io_buffer_list);
+	__u64 first;
+
+	if (size > BL_RAW_MAX)
+		size = BL_RAW_MAX;
+	if (bpf_probe_read_kernel(bl_raw, size, (void *)bl))
+		return -1;
+	first = *(__u64 *)(bl_raw + bpf_core_field_offset(struct io_buffer_list, buf_ring));
+	view->ring = first;
+	view->bgid = bl_get(io_buffer_list, bgid);
+	view->head = bl_get(io_buffer_list, head);
+	view->raw_flags = 0;
+	view->kind = bl_kind(view);
+	view->entries = 0;
+	view->nbufs = REC_UNKNOWN_U32;
+	if (view->kind != GROUP_LEGACY) {
+		/* nr_entries is gone since 7.1, mask is there on every kernel */
+		view->entries = bl_get(io_buffer_list, mask) + 1;
+		return 0;
+	}
+	if (bl_has(io_buffer_list, nbufs))
+		view->nbufs = bl_get(io_buffer_list, nbufs);
+	else if (!first || first == bl)
+		view->nbufs = 0;
+	return 0;
+}
+
+/* Up to 6.8 a user ring is mapped for the kernel page by page: only the first is in reach. */
+static __always_inline __u32 ring_slots_in_reach(__u32 kind)
+{
+	if (bl_has(io_ring_ctx___blarray, io_bl) && kind == GROUP_RING)
+		return 4096 / sizeof(struct io_uring_buf);
+	return 32768;
+}
+
+/* The array of groups 0 ... 63 of old kernels; 0 where there is none. */
+static __always_inline __u64 ctx_bl_array(struct io_ring_ctx *ring)
+{
+	if (!bl_has(io_ring_ctx___blarray, io_bl))
+		return 0;
+	return (__u64)BPF_CORE_READ((struct io_ring_ctx___blarray *)ring, io_bl);
+}
+
+/* The last file is closed, the ring is being torn down: bit 1 of the reference's pointer. */
+static __always_inline int ctx_is_dying(struct io_ring_ctx *ring)
+{
+	return (BPF_CORE_READ(ring, refs.percpu_count_ptr) & 2) != 0;
+}
+
+struct table_view {
+	__u64 slots; /* array of pointers */
+	__u32 nr;
+	__u8 is_node; /* the slot points to a node, which points to the buffer */
+};
+
+static __always_inline void ctx_table(struct io_ring_ctx *ring, struct table_view *view)
+{
+	if (bl_has(io_ring_ctx, buf_table)) {
+		view->nr = BPF_CORE_READ(ring, buf_table.nr);
+		view->slots = (__u64)BPF_CORE_READ(ring, buf_table.nodes);
+		view->is_node = 1;
+		return;
+	}
+	view->nr = BPF_CORE_READ((struct io_ring_ctx___userbufs *)ring, nr_user_bufs);
+	view->slots = (__u64)BPF_CORE_READ((struct io_ring_ctx___userbufs *)ring, user_bufs);
+	view->is_node = 0;
+}
+
+/* Bytes of a registered buffer; an empty slot of old kernels is a dummy that starts at ~0. */
+static __always_inline int ubuf_bytes(__u64 address, __u64 *bytes)
+{
+	struct io_mapped_ubuf *ubuf = (void *)address;
+	__u64 start = BPF_CORE_READ(ubuf, ubuf);
+
+	*bytes = 0;
+	if (start == ~0ULL)
+		return 0;
+	if (!bl_has(io_mapped_ubuf, len))
+		*bytes = BPF_CORE_READ((struct io_mapped_ubuf___end *)ubuf, ubuf_end) - start;
+	else /* __u32, size_t since 7.2 */
+		*bytes = BPF_CORE_READ_BITFIELD_PROBED(ubuf, len);
+	return 1;
+}
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel types that the programs read, written by hand: only the fields in use, every access
+ * relocated by CO-RE to the running kernel. This list is also the list of layouts that bufscope
+ * depends on. A structure that changed shape has a flavour, named after what differs; the choice
+ * among flavours is made in compat.bpf.h.
+ */
+#ifndef BUFSCOPE_KERNEL_BPF_H
+#define BUFSCOPE_KERNEL_BPF_H
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+struct signal_struct {
+	struct pid *pids[2]; /* PIDTYPE_PID, PIDTYPE_TGID */
+};
+
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
+struct xarray {
+	void *xa_head;
+};
+
+struct xa_node {
+	unsigned char shift;
+	unsigned char count;
+	void *slots[64];
+};
+
+struct io_uring_task {
+	struct file *registered_rings[16];
+	struct xarray xa;
+};
+
+struct task_struct {
+	int pid;
+	int tgid;
+	char comm[16];
+	struct pid *thread_pid;
+	struct signal_struct *signal;
+	const struct cred *cred;
+	struct io_uring_task *io_uring;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct file {
+	const void *f_op;
+	void *private_data;
+	struct path f_path;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+struct io_tctx_node {
+	struct io_ring_ctx *ctx;
+};
+
+struct io_uring_buf {
+	__u64 addr;
+	__u32 len;
+	__u16 bid;
+	__u16 resv; /* of the first entry: the ring's tail */
+};
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct io_mapped_region {
+	unsigned int flags;
+};
+
+/* The newest shape (6.16 and later); flag bits are told by user space, see knobs. */
+struct io_buffer_list {
+	void *buf_ring; /* or the head of the legacy list */
+	int nbufs;      /* since 6.16: buffers on the legacy list */
+	__u16 bgid;
+	__u16 head;
+	__u16 mask;
+	__u16 flags; /* u8 in 6.12 */
+	struct io_mapped_region region;
+};
+
+/* 6.9 ... 6.11: bytes instead of flags. */
+struct io_buffer_list___isbufring {
+	__u8 is_buf_ring;
+	__u8 is_mmap;
+};
+
+/* 6.4 ... 6.8 */
+struct io_buffer_list___ismapped {
+	__u8 is_mapped;
+	__u8 is_mmap;
+};
+
+/* up to 6.3: a ring is a group with pages */
+struct io_buffer_list___pages {
+	__u16 buf_nr_pages;
+};
+
+struct io_uring {
+	__u32 head;
+	__u32 tail;
+};
+
+struct io_rings {
+	struct io_uring sq, cq;
+	__u32 sq_ring_entries, cq_ring_entries;
+	__u32 cq_overflow;
+};
+
+struct io_mapped_ubuf {
+	__u64 ubuf;
+	unsigned int len;
+};
+
+/* Up to 6.7: end instead of length. */
+struct io_mapped_ubuf___end {
+	__u64 ubuf_end;
+};
+
+struct io_rsrc_node {
+	int refs;
+	struct io_mapped_ubuf *buf;
+};
+
+struct io_rsrc_data {
+	unsigned int nr;
+	struct io_rsrc_node **nodes;
+};
+
+struct percpu_ref {
+	unsigned long percpu_count_ptr;
+};
+
+struct io_ring_ctx {
+	struct percpu_ref refs;
+	unsigned int flags;
+	unsigned int sq_entries;
+	unsigned int cq_entries;
+	struct io_rings *rings;
+	struct xarray io_bl_xa;
+	struct io_rsrc_data buf_table; /* since 6.13 */
+	struct task_struct *submitter_task;
+};
+
+/* Before 6.13: the table hangs on the ring itself. */
+struct io_ring_ctx___userbufs {
+	unsigned int nr_user_bufs;
+	struct io_mapped_ubuf **user_bufs;
+};
+
+/* Before 6.9 (mainline commit 09ab7eff): groups 0 ... 63 live in an array of their own. */
+struct io_ring_ctx___blarray {
+	struct io_buffer_list *io_bl;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How are the kernel's objects and events brought to user space? Opens, loads and runs the BPF
+ * programs, and copies what they wrote into a struct sample.
+ */
+#include "observe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rings.skel.h"
+
+#define FIRST_RINGS  1024U
+#define FIRST_GROUPS 8192U
+#define MOST_RECORDS (1U << 24)
+
+/* An output array of the BPF side, mapped read-only; its length is fixed at load. */
+struct output {
+	void *records;
+	size_t bytes;
+	uint32_t max;
+};
+
+struct observe {
+	struct observe_opts opts;
+	uint32_t tgids[OBSERVE_MAX_TGIDS];
+	struct rings_bpf *skel;
+	struct bpf_link *files;
+	struct bpf_link *tasks;
+	struct output rings;
+	struct output groups;
+	uint64_t losses[LOSS_MAX];
+};
+
+static bool verbose_libbpf;
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (!verbose_libbpf || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, format, args);
+}
+
+/* ---- why it failed */
+
+static bool has_capability(cap_value_t cap)
+{
+	cap_t caps = cap_get_proc();
+	cap_flag_value_t have = CAP_CLEAR;
+
+	if (caps && cap_get_flag(caps, cap, CAP_EFFECTIVE, &have))
+		have = CAP_CLEAR;
+	cap_free(caps);
+	return have == CAP_SET;
+}
+
+static bool is_locked_down(const char *mode)
+{
+	char word[128] = "";
+	FILE *file = fopen("/sys/kernel/security/lockdown", "re");
+
+	if (!file)
+		return false;
+	if (!fgets(word, sizeof(word), file))
+		word[0] = '\0';
+	fclose(file);
+	return strstr(word, mode) != NULL;
+}
+
+/* The likeliest reason, tested in order; the code is changed where the kernel's is misleading. */
+static void explain(struct observe_err *err, int code, const char *what)
+{
+	bool admin = has_capability(CAP_SYS_ADMIN);
+
+	err->code = code;
+	err->hint = NULL;
+	snprintf(err->what, sizeof(err->what), "cannot %s: %s", what, strerror(-code));
+	if (!admin && !has_capability(CAP_BPF)) {
+		err->code = -EPERM;
+		snprintf(err->what, sizeof(err->what), "cannot %s: CAP_BPF is missing", what);
+		err->hint = "run it as root, or give the program cap_bpf and cap_perfmon";
+	} else if (!admin && !has_capability(CAP_PERFMON)) {
+		err->code = -EPERM;
+		snprintf(err->what, sizeof(err->what), "cannot %s: CAP_PERFMON is missing", what);
+		err->hint = "run it as root, or give the program cap_bpf and cap_perfmon";
+	} else if (access("/sys/kernel/btf/vmlinux", R_OK)) {
+		err->code = -EOPNOTSUPP;
+		snprintf(err->what, sizeof(err->what), "cannot %s: the kernel shows no BTF", what);
+		err->hint = "a kernel with CONFIG_DEBUG_INFO_BTF and a mounted /sys are needed";
+	} else if (is_locked_down("[confidentiality]")) {
+		err->code = -EPERM;
+		snprintf(err->what, sizeof(err->what), "cannot %s: the kernel is locked down",
+			 what);
+		err->hint = "lockdown=confidentiality forbids reading kernel memory by BPF";
+	} else if (code == -EPERM || code == -EACCES) {
+		err->hint = "the kernel refused it; 'bufscope -v list' shows what it says";
+	} else {
+		err->code = -EOPNOTSUPP;
+		err->hint = "'bufscope -v list' shows the kernel's reason";
+	}
+}
+
+/* ---- constants that only BTF names */
+
+struct named_bit {
+	const char *name;
+	volatile const uint32_t *knob;
+};
+
+static void match_enumerators(const struct btf *btf, const struct btf_type *type,
+			      const struct named_bit *bits, size_t nr)
+{
+	const struct btf_enum *e = btf_enum(type);
+
+	for (unsigned int i = 0; i < btf_vlen(type); i++) {
+		const char *name = btf__name_by_offset(btf, e[i].name_off);
+
+		for (size_t j = 0; name && j < nr; j++) {
+			if (strcmp(name, bits[j].name) == 0)
+				*(uint32_t *)bits[j].knob = (uint32_t)e[i].val;
+		}
+	}
+}
+
+/* The enums are anonymous: CO-RE cannot relocate them, so their names are looked for. */
+static int find_flag_bits(struct rings_bpf *skel)
+{
+	const struct named_bit bits[] = {
+		{"IOBL_BUF_RING", &skel->rodata->iobl_buf_ring},
+		{"IOBL_INC", &skel->rodata->iobl_inc},
+		{"IOBL_MMAP", &skel->rodata->iobl_mmap},
+		{"IO_REGION_F_USER_PROVIDED", &skel->rodata->io_region_user_provided},
+	};
+	struct btf *btf = btf__load_vmlinux_btf();
+	unsigned int nr_types;
+
+	if (!btf)
+		return -errno;
+	nr_types = btf__type_cnt(btf);
+	for (unsigned int i = 1; i < nr_types; i++) {
+		const struct btf_type *type = btf__type_by_id(btf, i);
+
+		if (btf_is_enum(type) && type->name_off == 0)
+			match_enumerators(btf, type, bits, sizeof(bits) / sizeof(bits[0]));
+	}
+	btf__free(btf);
+	return 0;
+}
+
+/* ---- load and attach */
+
+static void unmap(struct output *output)
+{
+	if (output->records)
+		munmap(output->records, output->bytes);
+	*output = (struct output){0};
+}
+
+static void unload(struct observe *o)
+{
+	bpf_link__destroy(o->files);
+	bpf_link__destroy(o->tasks);
+	unmap(&o->rings);
+	unmap(&o->groups);
+	rings_bpf__destroy(o->skel);
+	o->files = o->tasks = NULL;
+	o->skel = NULL;
+}
+
+static int map_output(struct output *output, const struct bpf_map *map)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t record = (bpf_map__value_size(map) + 7) & ~(size_t)7;
+	void *at;
+
+	output->max = bpf_map__max_entries(map);
+	output->bytes = (record * output->max + page - 1) / page * page;
+	at = mmap(NULL, output->bytes, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	output->records = at;
+	return 0;
+}
+
+static int set_knobs(struct observe *o, uint32_t max_rings, uint32_t max_groups)
+{
+	struct rings_bpf *skel = o->skel;
+
+	skel->rodata->max_rings = max_rings;
+	skel->rodata->max_groups = max_groups;
+	skel->rodata->scan_entries = o->opts.scan_entries;
+	skel->rodata->nr_tgids = (uint32_t)o->opts.nr_tgids;
+	skel->rodata->only_bgid = o->opts.bgid;
+	bpf_map__set_max_entries(skel->maps.rings, max_rings);
+	bpf_map__set_max_entries(skel->maps.sightings, max_rings * 2);
+	bpf_map__set_max_entries(skel->maps.groups, max_groups);
+	return find_flag_bits(skel);
+}
+
+static int add_tgids(struct observe *o)
+{
+	int fd = bpf_map__fd(o->skel->maps.tgids);
+	uint8_t wanted = 1;
+	int err = 0;
+
+	for (size_t i = 0; i < o->opts.nr_tgids && !err; i++)
+		err = bpf_map_update_elem(fd, &o->tgids[i], &wanted, BPF_ANY);
+	return err;
+}
+
+/* One pass of an iterator; the programs write to maps, so there is nothing to read but the end. */
+static int run_iterator(struct bpf_link *link)
+{
+	int fd = bpf_iter_create(bpf_link__fd(link));
+	char nothing[64];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		/* EAGAIN: the kernel paused after a million objects without output */
+		n = read(fd, nothing, sizeof(nothing));
+	} while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
+	n = n < 0 ? -errno : 0;
+	close(fd);
+	return (int)n;
+}
+
+/*
+ * Shows the programs one ring of our own, from which they learn the file operations that all
+ * rings share. Without io_uring for us they fall back to the name of the file.
+ */
+static int learn(struct observe *o)
+{
+	union bpf_iter_link_info info = {.task.pid = (uint32_t)getpid()};
+	struct bpf_iter_attach_opts opts;
+	struct bpf_link *link;
+	struct io_uring own;
+	bool have_own = io_uring_queue_init(1, &own, 0) == 0;
+	int err;
+
+	/* libbpf wants the tail padding zero, too, which an initialiser does not promise */
+	memset(&opts, 0, sizeof(opts));
+	opts.sz = sizeof(opts);
+	opts.link_info = &info;
+	opts.link_info_len = sizeof(info);
+	link = bpf_program__attach_iter(o->skel->progs.learn_own_ring, &opts);
+	err = link ? run_iterator(link) : -errno;
+	bpf_link__destroy(link);
+	if (have_own)
+		io_uring_queue_exit(&own);
+	return err;
+}
+
+static int attach(struct observe *o)
+{
+	o->files = bpf_program__attach_iter(o->skel->progs.dump_files, NULL);
+	if (!o->files)
+		return -errno;
+	o->tasks = bpf_program__attach_iter(o->skel->progs.dump_tasks, NULL);
+	return o->tasks ? 0 : -errno;
+}
+
+static int load(struct observe *o, uint32_t max_rings, uint32_t max_groups)
+{
+	int err;
+
+	o->skel = rings_bpf__open();
+	if (!o->skel)
+		return -errno;
+	err = set_knobs(o, max_rings, max_groups);
+	err = err ? err : rings_bpf__load(o->skel);
+	err = err ? err : add_tgids(o);
+	err = err ? err : map_output(&o->rings, o->skel->maps.rings);
+	err = err ? err : map_output(&o->groups, o->skel->maps.groups);
+	err = err ? err : learn(o);
+	err = err ? err : attach(o);
+	if (err)
+		unload(o);
+	return err;
+}
+
+struct observe *observe_open(const struct observe_opts *opts, struct observe_err *err)
+{
+	struct observe *o = calloc(1, sizeof(*o));
+	int code;
+
+	if (!o)
+		return NULL;
+	o->opts = *opts;
+	if (o->opts.nr_tgids > OBSERVE_MAX_TGIDS)
+		o->opts.nr_tgids = OBSERVE_MAX_TGIDS;
+	if (o->opts.nr_tgids)
+		memcpy(o->tgids, opts->tgids, o->opts.nr_tgids * sizeof(*o->tgids));
+	verbose_libbpf = opts->verbose;
+	libbpf_set_print(print_libbpf);
+	code = load(o, FIRST_RINGS, FIRST_GROUPS);
+	if (!code)
+		return o;
+	free(o);
+	explain(err, code, "load the BPF iterators");
+	errno = -err->code;
+	return NULL;
+}
+
+/* ---- sampling */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
+}
+
+static int run_pass(struct observe *o)
+{
+	struct rings_bpf__bss *bss = o->skel->bss;
+	int err;
+
+	bss->pass++;
+	bss->nr_rings = 0;
+	bss->nr_groups = 0;
+	err = run_iterator(o->files);
+	return err ? err : run_iterator(o->tasks);
+}
+
+static uint32_t grown(uint32_t max, uint32_t found)
+{
+	uint64_t want = found > max ? (uint64_t)found + found / 2 : max;
+
+	return want < MOST_RECORDS ? (uint32_t)want : MOST_RECORDS;
+}
+
+/* More was found than fits: load again with room for it, and look again. */
+static int run_with_room(struct observe *o)
+{
+	struct rings_bpf__bss *bss;
+	uint32_t rings, groups;
+	int err = run_pass(o);
+
+	for (int i = 0; i < 3 && !err; i++) {
+		bss = o->skel->bss;
+		rings = grown(o->rings.max, bss->nr_rings);
+		groups = grown(o->groups.max, bss->nr_groups);
+		if (rings == o->rings.max && groups == o->groups.max)
+			break;
+		o->losses[LOSS_WALK] += bss->walk_losses;
+		unload(o);
+		err = load(o, rings, groups);
+		err = err ? err : run_pass(o);
+	}
+	return err;
+}
+
+static int copy_records(void **array, size_t *nr, const struct output *output, size_t size)
+{
+	void *copy = realloc(*array, *nr ? *nr * size : size);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, output->records, *nr * size);
+	*array = copy;
+	return 0;
+}
+
+/* The kernel side keeps a sighting for each ring it ever met; dead ones go when they pile up. */
+static void forget_dead_rings(struct observe *o)
+{
+	int fd = bpf_map__fd(o->skel->maps.sightings);
+	uint64_t key, next;
+	uint32_t sighting[2];
+	int more = bpf_map_get_next_key(fd, NULL, &next);
+
+	while (more == 0) {
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next);
+		if (bpf_map_lookup_elem(fd, &key, sighting) == 0 &&
+		    sighting[0] != o->skel->bss->pass)
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
+/* The kernel side tells the bytes of the slots; what they cost is whole pages. */
+static void round_memory(struct sample *sample)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	for (size_t i = 0; i < sample->nr_groups; i++) {
+		struct group_rec *group = &sample->groups[i];
+
+		group->mem_bytes = (group->mem_bytes + page - 1) / page * page;
+	}
+}
+
+static int fill(struct observe *o, struct sample *sample)
+{
+	const struct rings_bpf__bss *bss = o->skel->bss;
+	int err;
+
+	sample->nr_rings = bss->nr_rings < o->rings.max ? bss->nr_rings : o->rings.max;
+	sample->nr_groups = bss->nr_groups < o->groups.max ? bss->nr_groups : o->groups.max;
+	o->losses[LOSS_RINGS] += bss->nr_rings - sample->nr_rings;
+	o->losses[LOSS_GROUPS] += bss->nr_groups - sample->nr_groups;
+	err = copy_records((void **)&sample->rings, &sample->nr_rings, &o->rings,
+			   sizeof(struct ring_rec));
+	err = err ? err
+		  : copy_records((void **)&sample->groups, &sample->nr_groups, &o->groups,
+				 sizeof(struct group_rec));
+	if (err)
+		return err;
+	round_memory(sample);
+	memcpy(sample->losses, o->losses, sizeof(o->losses));
+	sample->losses[LOSS_WALK] += bss->walk_losses;
+	return sample_sort(sample);
+}
+
+int observe_sample(struct observe *o, struct sample *sample)
+{
+	int err;
+
+	sample->at_ns = clock_ns(CLOCK_MONOTONIC);
+	sample->wall_ns = clock_ns(CLOCK_REALTIME);
+	sample->backend = BACKEND_ITER;
+	err = run_with_room(o);
+	err = err ? err : fill(o, sample);
+	if (!err && o->skel->bss->pass % 64 == 0)
+		forget_dead_rings(o);
+	return err;
+}
+
+void observe_close(struct observe *o)
+{
+	if (!o)
+		return;
+	unload(o);
+	free(o);
+}
