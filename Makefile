@@ -141,7 +141,7 @@ check: hint $(UNIT_TESTS)
 
 lint:
 	$(call need,$(NEED_LINT))
-	@$(MAKE) --no-print-directory $(SKELS)
+	@$(MAKE) -s --no-print-directory $(SKELS)
 	@tests/lint $(O)
 
 # ---- the rest

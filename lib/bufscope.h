@@ -48,7 +48,7 @@ struct bs_pool_opts {
 	uint32_t entries;   /* slots of the ring: power of two >= buffers; 0: the next one */
 	uint16_t bgid;      /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
 	uint16_t min_left;  /* inc only: retire a buffer with fewer bytes left; 0: off */
-	uint32_t flags;         /* BS_POOL_SINGLE; not with inc */
+	uint32_t flags;     /* BS_POOL_SINGLE; not with inc */
 };
 
 /*

@@ -23,8 +23,8 @@ int text_parse_seconds(const char *text, uint64_t min_ns, uint64_t max_ns, uint6
 
 /*
  * Outside text made harmless for a terminal: control characters, those that change the
- * direction of writing, and invalid UTF-8 become \xNN byte by byte, backslash becomes two. Writes at most size bytes with the final NUL, never half an
- * escape. Returns out.
+ * direction of writing, and invalid UTF-8 become \xNN byte by byte, backslash becomes two. Writes
+ * at most size bytes with the final NUL, never half an escape. Returns out.
  */
 char *text_escape(char *out, size_t size, const char *raw);
 
