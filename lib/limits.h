@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The prober: a table of probes, each one question to the running kernel, asked by doing it.
+ *
+ * Every probe runs in a child process of its own, at low priority and first in line for the
+ * out-of-memory killer: whatever happens to it costs that answer and nothing else, and all that
+ * it registered goes with it. Nothing here needs a privilege; what a privilege would change, the
+ * answer says. No kernel version is ever looked at.
+ */
+#ifndef BUFSCOPE_LIMITS_H
+#define BUFSCOPE_LIMITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How much time the answers may take, all together: about 3 s, 20 s, 3 min. */
+enum limits_level { LIMITS_QUICK, LIMITS_DEFAULT, LIMITS_FULL };
+
+struct limits_opts {
+	enum limits_level level;
+	uint64_t max_bytes; /* memory that one probe may occupy or pin; 0: limits_budget() */
+};
+
+/* Who sets an edge. */
+enum limits_bound {
+	LIMITS_BY_UNKNOWN,
+	LIMITS_BY_KERNEL,  /* a check in the kernel */
+	LIMITS_BY_ABI,     /* the width of a field: nothing larger can be asked */
+	LIMITS_BY_MEMLOCK, /* RLIMIT_MEMLOCK of this user */
+	LIMITS_BY_NOFILE,  /* RLIMIT_NOFILE */
+	LIMITS_BY_MEMORY,
+	LIMITS_BY_PRIVILEGE,
+	LIMITS_BY_BUDGET, /* limits_opts.max_bytes: nothing larger was tried */
+	LIMITS_BY_PROBE,  /* nothing larger was tried */
+};
+
+/* How an answer is known, or why it is not. */
+enum limits_how {
+	LIMITS_NOT_ASKED,
+	LIMITS_TRIED,       /* accepted at the value, refused past it */
+	LIMITS_MEASURED,    /* a cost */
+	LIMITS_UNSUPPORTED, /* this kernel refuses all of it, with errno_past */
+	LIMITS_FAILED,      /* could not ask; errno_past says what failed */
+	LIMITS_DIED,        /* the child was killed */
+	LIMITS_LATE,        /* the child took too long and was killed */
+};
+
+enum limits_verdict { LIMITS_NO_VERDICT, LIMITS_ACCEPTED, LIMITS_REFUSED };
+
+#define LIMITS_MAX_POINTS 24
+
+/* One point of a cost curve; times are medians. */
+struct limits_point {
+	uint64_t at;
+	uint64_t register_ns;
+	uint64_t unregister_ns;
+};
+
+struct limits_answer {
+	enum limits_how how;
+	bool has_value;
+	uint64_t value; /* in the probe's unit */
+	int errno_past; /* positive; 0: no refusal seen */
+	enum limits_bound bound_by;
+	enum limits_verdict verdict;
+	char note[120]; /* a remark for people, or empty */
+	size_t nr_points;
+	struct limits_point points[LIMITS_MAX_POINTS]; /* of a cost curve, at ascending */
+};
+
+/* What a probe's function is told. */
+struct limits_env {
+	enum limits_level level;
+	uint64_t max_bytes;
+	const void *arg; /* the probe's own */
+};
+
+struct limits_probe {
+	const char *key;      /* stable name, "pbuf_ring.max_entries" */
+	const char *question; /* for people, under 45 characters */
+	const char *unit;     /* of the value, or of a curve's `at`; NULL: no value */
+	/* Runs in the child. 0, or -errno when it could not even ask. */
+	int (*ask)(const struct limits_env *env, struct limits_answer *answer);
+	const void *arg;
+	bool is_curve; /* answers in points, not by one value */
+};
+
+/* Probes about one subject. */
+struct limits_section {
+	const char *name; /* "pbuf_ring" */
+	const char *title;
+	const struct limits_probe *probes;
+	size_t nr;
+};
+
+/* All sections, in the order to show them; *nr is set. */
+const struct limits_section *const *limits_sections(size_t *nr);
+
+/*
+ * Can this user have a ring at all? 0; -EPERM (io_uring is disabled for this user), -ENOSYS (not
+ * in this kernel), -ENOMEM (RLIMIT_MEMLOCK or memory does not admit one), or another -errno.
+ */
+int limits_can_ask(void);
+
+/* What one probe may occupy when nobody says: a quarter of the memory available, at most 1 GiB. */
+uint64_t limits_budget(void);
+
+/*
+ * Asks one question, in a child process; blocks until it is answered. What becomes of the child
+ * is an answer, too. 0, or -errno when no child could be had.
+ */
+int limits_ask(const struct limits_probe *probe, const struct limits_opts *opts,
+	       struct limits_answer *answer);
+
+/* Words for output; NULL for UNKNOWN and NO_VERDICT. */
+const char *limits_bound_name(enum limits_bound bound);
+const char *limits_how_name(enum limits_how how);
+const char *limits_verdict_name(enum limits_verdict verdict);
+
+#endif

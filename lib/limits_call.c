@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/* How does one ask the kernel? One call each, errno as it comes. */
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "limits_call.h"
+
+int limits_register(int fd, unsigned int opcode, const void *arg, unsigned int nr_args)
+{
+	long ret = syscall(__NR_io_uring_register, fd, opcode, arg, nr_args);
+
+	return ret < 0 ? -errno : (int)ret;
+}
+
+int limits_ring_open(struct io_uring *ring)
+{
+	return io_uring_queue_init(1, ring, 0);
+}
+
+void *limits_map(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void *limits_map_filled(size_t bytes, bool huge)
+{
+	void *memory = limits_map(bytes);
+	size_t page = limits_page_size();
+
+	if (!memory)
+		return NULL;
+	madvise(memory, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < bytes; i += page)
+		((volatile char *)memory)[i] = 1;
+	return memory;
+}
+
+int limits_unregister_group(int fd, unsigned int bgid)
+{
+	const struct bs_buf_reg reg = {.bgid = (uint16_t)bgid};
+
+	return limits_register(fd, IORING_UNREGISTER_PBUF_RING, &reg, 1);
+}
+
+int limits_try_group(int fd, const struct bs_buf_reg *reg)
+{
+	int err = limits_register(fd, IORING_REGISTER_PBUF_RING, reg, 1);
+
+	return err ? err : limits_unregister_group(fd, reg->bgid);
+}
+
+int limits_do_one(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int ret = io_uring_submit(ring);
+
+	if (ret < 0)
+		return ret;
+	ret = io_uring_wait_cqe(ring, &cqe);
+	if (ret < 0)
+		return ret;
+	ret = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return ret;
+}
+
+uint64_t limits_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+size_t limits_page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls that probes make: io_uring_register() in its raw form, so that refusals arrive
+ * unfiltered, and memory to offer it. Everything answers 0 or -errno.
+ */
+#ifndef BUFSCOPE_LIMITS_CALL_H
+#define BUFSCOPE_LIMITS_CALL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <liburing.h>
+
+#include "limits.h"
+#include "uapi.h"
+
+int limits_register(int fd, unsigned int opcode, const void *arg, unsigned int nr_args);
+
+/* A ring as small as can be; where rings are charged to RLIMIT_MEMLOCK that leaves most room. */
+int limits_ring_open(struct io_uring *ring);
+
+/* Anonymous zeroed memory, page aligned; not touched yet. NULL: errno. */
+void *limits_map(size_t bytes);
+
+/* The same, populated, in pages of the base size or, if huge, in transparent huge pages. */
+void *limits_map_filled(size_t bytes, bool huge);
+
+/* Registers one buffer group and takes it away again. */
+int limits_try_group(int fd, const struct bs_buf_reg *reg);
+
+int limits_unregister_group(int fd, unsigned int bgid);
+
+/* Submits the one request prepared in sqe's ring and waits: its result. */
+int limits_do_one(struct io_uring *ring);
+
+uint64_t limits_now_ns(void);
+
+size_t limits_page_size(void);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The sections of the table of probes; each is defined in the file of its subject. */
+#ifndef BUFSCOPE_LIMITS_TABLE_H
+#define BUFSCOPE_LIMITS_TABLE_H
+
+#include "limits.h"
+
+extern const struct limits_section limits_ring_section;
+extern const struct limits_section limits_legacy_section;
+extern const struct limits_section limits_fixed_section;
+extern const struct limits_section limits_cost_section;
+
+#define LIMITS_NR(array) (sizeof(array) / sizeof((array)[0]))
+
+#endif
