@@ -35,10 +35,8 @@ struct mailbox {
 const struct limits_section *const *limits_sections(size_t *nr)
 {
 	static const struct limits_section *const sections[] = {
-		&limits_ring_section,
-		&limits_legacy_section,
-		&limits_fixed_section,
-		&limits_cost_section,
+		&limits_ring_section, &limits_legacy_section, &limits_fixed_section,
+		&limits_cost_section, &limits_memory_section,
 	};
 
 	*nr = sizeof(sections) / sizeof(sections[0]);

@@ -50,6 +50,13 @@ enum limits_verdict { LIMITS_NO_VERDICT, LIMITS_ACCEPTED, LIMITS_REFUSED };
 
 #define LIMITS_MAX_POINTS 24
 
+/* What an answer consists of. */
+enum limits_form {
+	LIMITS_VALUE,
+	LIMITS_CURVE,      /* points */
+	LIMITS_CURVE_EACH, /* points; `at` counts objects, so that a cost is shared among them */
+};
+
 /* One point of a cost curve; times are medians. */
 struct limits_point {
 	uint64_t at;
@@ -78,12 +85,12 @@ struct limits_env {
 
 struct limits_probe {
 	const char *key;      /* stable name, "pbuf_ring.max_entries" */
-	const char *question; /* for people, under 45 characters */
+	const char *question; /* for people, under 32 characters */
 	const char *unit;     /* of the value, or of a curve's `at`; NULL: no value */
 	/* Runs in the child. 0, or -errno when it could not even ask. */
 	int (*ask)(const struct limits_env *env, struct limits_answer *answer);
 	const void *arg;
-	bool is_curve; /* answers in points, not by one value */
+	enum limits_form form;
 };
 
 /* Probes about one subject. */

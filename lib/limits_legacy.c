@@ -119,8 +119,8 @@ static int ask_per_call(const struct limits_env *env, struct limits_answer *answ
 }
 
 static const struct limits_probe probes[] = {
-	{"legacy.max_buffers", "buffers that one group holds", "buffers", ask_held},
-	{"legacy.max_per_call", "buffers that one request provides", "buffers", ask_per_call},
+	{"legacy.max_buffers", "buffers in one group", "buffers", ask_held},
+	{"legacy.max_per_call", "buffers by one request", "buffers", ask_per_call},
 };
 
 const struct limits_section limits_legacy_section = {

@@ -132,8 +132,9 @@ void limits_answer_edge(const struct limits_search *s, struct limits_answer *ans
 	struct limits_edge edge = limits_search(s);
 
 	answer->errno_past = -edge.err;
-	answer->has_value = edge.any;
+	/* Nothing at all fits: that is zero, unless zero itself was tried. */
+	answer->has_value = edge.any || (edge.err == -ENOMEM && s->first > 0);
 	answer->value = edge.value;
 	answer->bound_by = limits_blame(s, &edge);
-	answer->how = edge.any || edge.err == -ENOMEM ? LIMITS_TRIED : LIMITS_UNSUPPORTED;
+	answer->how = answer->has_value ? LIMITS_TRIED : LIMITS_UNSUPPORTED;
 }

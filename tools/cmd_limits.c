@@ -232,7 +232,7 @@ static void print_answer(FILE *out, const struct row *row, bool verbose)
 			 row->probe->unit);
 	else if (limits_verdict_name(a->verdict))
 		snprintf(value, sizeof(value), "%s", limits_verdict_name(a->verdict));
-	fprintf(out, "  %-37s %-18s %-9s %-14s %s\n", row->probe->question, value,
+	fprintf(out, "  %-31s %-16s %-9s %-14s %s\n", row->probe->question, value,
 		a->errno_past ? text_errno(a->errno_past) : "-",
 		or_dash(limits_bound_name(a->bound_by)), limits_how_name(a->how));
 	if (verbose)
@@ -240,30 +240,38 @@ static void print_answer(FILE *out, const struct row *row, bool verbose)
 	print_note(out, a, verbose);
 }
 
-static void print_curve(FILE *out, const struct row *row, bool verbose)
+static void print_points(FILE *out, const struct row *row)
 {
 	const struct limits_answer *a = &row->answer;
-	char in[16], out_[16], each[16];
+	bool each = row->probe->form == LIMITS_CURVE_EACH;
+	char up[16], down[16], one[16];
 
-	fprintf(out, "  %s\n", row->probe->question);
-	if (verbose)
-		fprintf(out, "    %s\n", row->probe->key);
-	print_note(out, a, verbose);
-	if (a->nr_points == 0) {
-		fprintf(out, "    %s %s\n", limits_how_name(a->how),
-			a->errno_past ? text_errno(a->errno_past) : "");
-		return;
-	}
-	fprintf(out, "    %12s %12s %12s %12s\n", row->probe->unit, "register", "unregister",
-		"register/1");
+	fprintf(out, "    %12s %12s %12s%s\n", row->probe->unit, "register", "unregister",
+		each ? "     each" : "");
 	for (size_t i = 0; i < a->nr_points; i++) {
 		const struct limits_point *p = &a->points[i];
 
-		fprintf(out, "    %12llu %12s %12s %12s\n", (unsigned long long)p->at,
-			text_span(in, sizeof(in), p->register_ns),
-			text_span(out_, sizeof(out_), p->unregister_ns),
-			text_span(each, sizeof(each), p->register_ns / p->at));
+		text_span(one, sizeof(one), p->register_ns / p->at);
+		fprintf(out, "    %12llu %12s %12s%s%s\n", (unsigned long long)p->at,
+			text_span(up, sizeof(up), p->register_ns),
+			text_span(down, sizeof(down), p->unregister_ns), each ? "    " : "",
+			each ? one : "");
 	}
+	if (a->errno_past)
+		fprintf(out, "    %12s %12s\n", "past it", text_errno(a->errno_past));
+}
+
+static void print_curve(FILE *out, const struct row *row, bool verbose)
+{
+	fprintf(out, "  %s\n", row->probe->question);
+	if (verbose)
+		fprintf(out, "    %s\n", row->probe->key);
+	print_note(out, &row->answer, verbose);
+	if (row->answer.nr_points > 0)
+		print_points(out, row);
+	else
+		fprintf(out, "    %s %s\n", limits_how_name(row->answer.how),
+			row->answer.errno_past ? text_errno(row->answer.errno_past) : "");
 }
 
 static void print_table(FILE *out, const struct report *report, const struct options *o)
@@ -280,11 +288,11 @@ static void print_table(FILE *out, const struct report *report, const struct opt
 		if (row->section != section) {
 			section = row->section;
 			fprintf(out, "\n%s\n", section->title);
-			if (!row->probe->is_curve)
-				fprintf(out, "  %-37s %-18s %-9s %-14s %s\n", "QUESTION", "ANSWER",
+			if (row->probe->form == LIMITS_VALUE)
+				fprintf(out, "  %-31s %-16s %-9s %-14s %s\n", "QUESTION", "ANSWER",
 					"PAST IT", "SET BY", "HOW");
 		}
-		if (row->probe->is_curve)
+		if (row->probe->form != LIMITS_VALUE)
 			print_curve(out, row, o->verbose);
 		else
 			print_answer(out, row, o->verbose);
@@ -309,7 +317,7 @@ static struct json_object *json_row(const struct row *row)
 	json_object_object_add(j, "key", json_text(row->probe->key));
 	json_object_object_add(j, "section", json_text(row->section->name));
 	json_object_object_add(j, "question", json_text(row->probe->question));
-	if (!row->probe->is_curve)
+	if (row->probe->form == LIMITS_VALUE)
 		json_object_object_add(j, "value", json_number(a->has_value, a->value));
 	json_object_object_add(j, "unit", json_text(row->probe->unit));
 	json_object_object_add(j, "verdict", json_text(limits_verdict_name(a->verdict)));
@@ -358,9 +366,9 @@ static void print_json(FILE *out, const struct report *report)
 		const struct row *row = &report->rows[i];
 		struct json_object *j = json_row(row);
 
-		if (row->probe->is_curve)
+		if (row->probe->form != LIMITS_VALUE)
 			json_object_object_add(j, "points", json_points(&row->answer));
-		json_object_array_add(row->probe->is_curve ? costs : limits, j);
+		json_object_array_add(row->probe->form != LIMITS_VALUE ? costs : limits, j);
 	}
 	json_object_object_add(doc, "schema", json_text("bufscope.limits/1"));
 	json_object_object_add(doc, "kernel", json_text(uts.release));

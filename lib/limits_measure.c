@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/* What does it take, typically? The median of repeats on a machine that others use, too. */
+#include <stdlib.h>
+
+#include "limits_call.h"
+#include "limits_measure.h"
+
+#define MAX_REPEATS 201
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+uint64_t limits_median(uint64_t *values, size_t nr)
+{
+	qsort(values, nr, sizeof(*values), compare_u64);
+	return values[nr / 2];
+}
+
+static int measure_point(const struct limits_trial *trial, enum limits_level level,
+			 struct limits_point *point)
+{
+	static const size_t repeats[] = {9, 51, MAX_REPEATS};
+	static const uint64_t most_ns[] = {20000000, 100000000, 1000000000};
+	uint64_t up[MAX_REPEATS], down[MAX_REPEATS];
+	uint64_t deadline = limits_now_ns() + most_ns[level];
+	size_t nr = 0;
+
+	do {
+		uint64_t t0 = limits_now_ns(), t1;
+		int err = trial->put_up(trial->ctx, point->at);
+
+		t1 = limits_now_ns();
+		if (!err)
+			err = trial->take_down(trial->ctx);
+		if (err)
+			return err;
+		up[nr] = t1 - t0;
+		down[nr] = limits_now_ns() - t1;
+		nr++;
+	} while (nr < repeats[level] && (nr < 3 || limits_now_ns() < deadline));
+	point->register_ns = limits_median(up, nr);
+	point->unregister_ns = limits_median(down, nr);
+	return 0;
+}
+
+void limits_measure_curve(const struct limits_trial *trial, enum limits_level level,
+			  struct limits_answer *answer)
+{
+	unsigned int shift = level == LIMITS_QUICK ? 3 : 1;
+	int err = 0;
+
+	for (uint64_t at = trial->first; at <= trial->last; at <<= shift) {
+		struct limits_point *point = &answer->points[answer->nr_points];
+
+		if (answer->nr_points == LIMITS_MAX_POINTS)
+			break;
+		point->at = at;
+		err = measure_point(trial, level, point);
+		if (err)
+			break;
+		answer->nr_points++;
+	}
+	answer->errno_past = -err;
+	answer->how = answer->nr_points > 0 ? LIMITS_MEASURED : LIMITS_UNSUPPORTED;
+}

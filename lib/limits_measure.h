@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Figures out of repeated trials: medians, and curves of them. Knows no io_uring. */
+#ifndef BUFSCOPE_LIMITS_MEASURE_H
+#define BUFSCOPE_LIMITS_MEASURE_H
+
+#include "limits.h"
+
+/* Something that can be put up and taken down again; 0 or -errno. */
+struct limits_trial {
+	int (*put_up)(void *ctx, uint64_t at);
+	int (*take_down)(void *ctx);
+	void *ctx;
+	uint64_t first; /* the curve begins at ... */
+	uint64_t last;  /* and ends at the first refusal, or here */
+};
+
+/*
+ * Medians of put_up and take_down at ascending powers of two: more points and more repeats at a
+ * higher level. A refusal ends the curve and is its errno_past.
+ */
+void limits_measure_curve(const struct limits_trial *trial, enum limits_level level,
+			  struct limits_answer *answer);
+
+/* Sorts the values. nr > 0. */
+uint64_t limits_median(uint64_t *values, size_t nr);
+
+#endif
