@@ -19,8 +19,8 @@
 #include "limits_call.h"
 #include "limits_table.h"
 
-/* No single answer may take longer, in milliseconds. */
-static const int patience_ms[] = {
+/* No single answer may take longer when the asker does not say, in milliseconds. */
+static const unsigned int patience_ms[] = {
 	[LIMITS_QUICK] = 10000,
 	[LIMITS_DEFAULT] = 30000,
 	[LIMITS_FULL] = 90000,
@@ -101,11 +101,11 @@ static void run_child(const struct limits_probe *probe, const struct limits_env 
 }
 
 /* True if the child ended by itself. */
-static bool wait_child(pid_t pid, int patience, int *status)
+static bool wait_child(pid_t pid, unsigned int patience, int *status)
 {
 	int pidfd = pidfd_open(pid, 0);
 	struct pollfd fd = {.fd = pidfd, .events = POLLIN};
-	uint64_t deadline = limits_now_ns() + (uint64_t)patience * 1000000;
+	uint64_t deadline = limits_now_ns() + patience * 1000000ULL;
 	bool in_time = true;
 	int ready;
 
@@ -175,7 +175,8 @@ int limits_ask(const struct limits_probe *probe, const struct limits_opts *opts,
 		munmap(box, sizeof(*box));
 		return err;
 	}
-	if (wait_child(pid, patience_ms[opts->level], &status))
+	if (wait_child(pid, opts->patience_ms ? opts->patience_ms : patience_ms[opts->level],
+		       &status))
 		read_mail(box, status, answer);
 	else
 		answer->how = LIMITS_LATE;
@@ -231,7 +232,7 @@ const char *limits_how_name(enum limits_how how)
 {
 	static const char *const names[] = {
 		[LIMITS_NOT_ASKED] = "not asked", [LIMITS_TRIED] = "tried",
-		[LIMITS_MEASURED] = "measured",   [LIMITS_UNSUPPORTED] = "unsupported",
+		[LIMITS_MEASURED] = "measured",   [LIMITS_ABSENT] = "absent",
 		[LIMITS_FAILED] = "failed",       [LIMITS_DIED] = "died",
 		[LIMITS_LATE] = "too slow",
 	};

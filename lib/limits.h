@@ -19,7 +19,8 @@ enum limits_level { LIMITS_QUICK, LIMITS_DEFAULT, LIMITS_FULL };
 
 struct limits_opts {
 	enum limits_level level;
-	uint64_t max_bytes; /* memory that one probe may occupy or pin; 0: limits_budget() */
+	uint64_t max_bytes;       /* memory that one probe may occupy or pin; 0: limits_budget() */
+	unsigned int patience_ms; /* after which a probe is given up; 0: by level */
 };
 
 /* Who sets an edge. */
@@ -38,12 +39,12 @@ enum limits_bound {
 /* How an answer is known, or why it is not. */
 enum limits_how {
 	LIMITS_NOT_ASKED,
-	LIMITS_TRIED,       /* accepted at the value, refused past it */
-	LIMITS_MEASURED,    /* a cost */
-	LIMITS_UNSUPPORTED, /* this kernel refuses all of it, with errno_past */
-	LIMITS_FAILED,      /* could not ask; errno_past says what failed */
-	LIMITS_DIED,        /* the child was killed */
-	LIMITS_LATE,        /* the child took too long and was killed */
+	LIMITS_TRIED,    /* accepted at the value, refused past it */
+	LIMITS_MEASURED, /* a cost */
+	LIMITS_ABSENT,   /* this kernel refuses all of it, with errno_past */
+	LIMITS_FAILED,   /* could not ask; errno_past says what failed */
+	LIMITS_DIED,     /* the child was killed */
+	LIMITS_LATE,     /* the child took too long and was killed */
 };
 
 enum limits_verdict { LIMITS_NO_VERDICT, LIMITS_ACCEPTED, LIMITS_REFUSED };
@@ -85,7 +86,7 @@ struct limits_env {
 
 struct limits_probe {
 	const char *key;      /* stable name, "pbuf_ring.max_entries" */
-	const char *question; /* for people, under 32 characters */
+	const char *question; /* for people, at most 27 characters */
 	const char *unit;     /* of the value, or of a curve's `at`; NULL: no value */
 	/* Runs in the child. 0, or -errno when it could not even ask. */
 	int (*ask)(const struct limits_env *env, struct limits_answer *answer);

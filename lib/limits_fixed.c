@@ -138,9 +138,9 @@ static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 }
 
 static const struct limits_probe probes[] = {
-	{"fixed.max_count", "registered buffers of one page", "buffers", ask_count},
+	{"fixed.max_count", "buffers of one page", "buffers", ask_count},
 	{"fixed.max_slots", "slots of a sparse table", "slots", ask_slots},
-	{"fixed.max_bytes", "largest registered buffer", "bytes", ask_bytes},
+	{"fixed.max_bytes", "largest buffer", "bytes", ask_bytes},
 };
 
 const struct limits_section limits_fixed_section = {

@@ -65,5 +65,5 @@ void limits_measure_curve(const struct limits_trial *trial, enum limits_level le
 		answer->nr_points++;
 	}
 	answer->errno_past = -err;
-	answer->how = answer->nr_points > 0 ? LIMITS_MEASURED : LIMITS_UNSUPPORTED;
+	answer->how = answer->nr_points > 0 ? LIMITS_MEASURED : LIMITS_ABSENT;
 }

@@ -67,7 +67,7 @@ static int ask_group_bytes(const struct limits_env *env, struct limits_answer *a
 	for (int round = 0; round < ROUNDS; round++) {
 		err = measure_groups(ring.ring_fd, memory, &bytes[round]);
 		if (err) {
-			answer->how = LIMITS_UNSUPPORTED;
+			answer->how = LIMITS_ABSENT;
 			answer->errno_past = -err;
 			return 0;
 		}
@@ -79,7 +79,7 @@ static int ask_group_bytes(const struct limits_env *env, struct limits_answer *a
 }
 
 static const struct limits_probe probes[] = {
-	{"memory.pbuf_ring", "a buffer group, besides its ring", "bytes", ask_group_bytes},
+	{"memory.pbuf_ring", "a group, besides its ring", "bytes", ask_group_bytes},
 };
 
 const struct limits_section limits_memory_section = {

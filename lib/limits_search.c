@@ -136,5 +136,5 @@ void limits_answer_edge(const struct limits_search *s, struct limits_answer *ans
 	answer->has_value = edge.any || (edge.err == -ENOMEM && s->first > 0);
 	answer->value = edge.value;
 	answer->bound_by = limits_blame(s, &edge);
-	answer->how = answer->has_value ? LIMITS_TRIED : LIMITS_UNSUPPORTED;
+	answer->how = answer->has_value ? LIMITS_TRIED : LIMITS_ABSENT;
 }

@@ -13,7 +13,7 @@ struct limits_search {
 	int (*try_value)(void *ctx, uint64_t value);
 	void *ctx;
 	uint64_t first;            /* smallest value to try */
-	uint64_t last;             /* largest */
+	uint64_t last;             /* largest; less than UINT64_MAX */
 	enum limits_bound last_by; /* why nothing larger is tried */
 	bool powers;               /* only first * 2^n can be tried */
 	bool top_first;            /* try the last before all others: cheap, and likely accepted */

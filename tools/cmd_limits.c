@@ -232,7 +232,7 @@ static void print_answer(FILE *out, const struct row *row, bool verbose)
 			 row->probe->unit);
 	else if (limits_verdict_name(a->verdict))
 		snprintf(value, sizeof(value), "%s", limits_verdict_name(a->verdict));
-	fprintf(out, "  %-31s %-16s %-9s %-14s %s\n", row->probe->question, value,
+	fprintf(out, "  %-27s %-16s %-9s %-14s %s\n", row->probe->question, value,
 		a->errno_past ? text_errno(a->errno_past) : "-",
 		or_dash(limits_bound_name(a->bound_by)), limits_how_name(a->how));
 	if (verbose)
@@ -289,7 +289,7 @@ static void print_table(FILE *out, const struct report *report, const struct opt
 			section = row->section;
 			fprintf(out, "\n%s\n", section->title);
 			if (row->probe->form == LIMITS_VALUE)
-				fprintf(out, "  %-31s %-16s %-9s %-14s %s\n", "QUESTION", "ANSWER",
+				fprintf(out, "  %-27s %-16s %-9s %-14s %s\n", "QUESTION", "ANSWER",
 					"PAST IT", "SET BY", "HOW");
 		}
 		if (row->probe->form != LIMITS_VALUE)

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Does `bufscope limits` say what it found in a form that people and programs can use, and does it
+# refuse what it cannot do in one line?
+# shellcheck source-path=SCRIPTDIR source=../tap.sh
+. "$(dirname "$0")/../tap.sh"
+
+KEYS="pbuf_ring.max_entries pbuf_ring.max_groups pbuf_ring_mmap.max_entries pbuf_ring_mmap.max_bgid
+	pbuf_ring_inc.max_entries legacy.max_buffers fixed.max_count fixed.max_bytes"
+
+exits() {
+	local want=$1
+	shift
+	"$@" >"$TMP/out" 2>"$TMP/err"
+	[ $? -eq "$want" ]
+}
+
+json_is() { jq -e "$1" "$TMP/json"; }
+
+says() { grep -qE "$1" "$TMP/err" && [ "$(wc -l <"$TMP/err")" -le 2 ]; }
+
+copy_for_all() {
+	cp "$BUFSCOPE" "$TMP/bufscope" && chmod 755 "$TMP" "$TMP/bufscope"
+}
+
+as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$TMP/bufscope" "$@"; }
+
+"$BUFSCOPE" limits --quick >"$TMP/table" 2>"$TMP/err"
+check "runs" test $? -eq 0
+check "is silent on stderr that is no terminal" test ! -s "$TMP/err"
+check "table names the subjects" grep -q '^buffer rings$' "$TMP/table"
+check "table has an answer" grep -qE 'largest ring, user memory +[0-9]+ entries +E[A-Z]+ ' "$TMP/table"
+check "no line is wider than 80 columns" awk 'length > 80 { print; bad = 1 } END { exit bad }' "$TMP/table"
+
+SECONDS=0
+"$BUFSCOPE" limits --quick -j -o "$TMP/json"
+check "writes to a file" test $? -eq 0
+check "quick is quick" test "$SECONDS" -le 5
+check "schema" json_is '.schema == "bufscope.limits/1" and (.kernel | type) == "string"
+	and (.at_ns | type) == "number" and (.limits | type) == "array"'
+check "rows are complete" json_is 'all(.limits[]; (.key | test("^[a-z_]+\\.[a-z0-9_]+$"))
+	and (.question | length) > 3 and has("value") and has("unit") and has("errno_past")
+	and has("bound_by") and (.how | type) == "string")'
+check "types" json_is 'all(.limits[]; (.value | type | . == "number" or . == "null")
+	and (.errno_past | type | . == "string" or . == "null"))'
+check "keys are unique" json_is '[.limits[].key, .costs[].key] | length == (unique | length)'
+for key in $KEYS; do
+	check "has $key" json_is "[.limits[] | select(.key == \"$key\")] | length == 1"
+done
+check "an edge has an errno or a reason" json_is 'all(.limits[] | select(.value != null and .how == "tried");
+	.errno_past != null or .bound_by != null)'
+check "curves ascend" json_is 'all(.costs[]; ([.points[].at] | . == sort)
+	and all(.points[]; .register_ns > 0 and .unregister_ns > 0))'
+
+"$BUFSCOPE" limits --quick -j fixed.max_s legacy >"$TMP/json"
+check "keys are chosen by their beginning" json_is '[.limits[].key] | . == ["legacy.max_buffers",
+	"legacy.max_per_call", "fixed.max_slots"] or sort == sort and length == 3'
+
+"$BUFSCOPE" limits --quick -j --max-memory 4M pbuf_ring_mmap.max_groups >"$TMP/json"
+check "the memory budget is kept and named" json_is '.limits[0] | .how == "absent" or
+	(.value <= 1024 and (.bound_by == "memory budget" or .bound_by == "RLIMIT_MEMLOCK"))'
+
+check "unknown key" exits 2 "$BUFSCOPE" limits nonsense
+check "says so" says 'bufscope: .*no key'
+check "unknown option" exits 2 "$BUFSCOPE" limits --nonsense
+check "bad size" exits 2 "$BUFSCOPE" limits --max-memory 12Q
+check "says what it takes" says "not '12Q'"
+check "no such directory" exits 1 "$BUFSCOPE" limits --quick -o /nonexistent/x legacy
+check "full disk" exits 1 "$BUFSCOPE" limits --quick -o /dev/full legacy
+check "help" exits 0 "$BUFSCOPE" limits --help
+
+if [ "$(id -u)" -eq 0 ] && copy_for_all; then
+	(ulimit -l 256 && as_nobody limits --quick -j) >"$TMP/json"
+	check "runs without privileges" json_is '.uid == 65534 and .memlock_bytes == 262144'
+	check "names the memlock limit where it binds" json_is '.limits[] |
+		select(.key == "fixed.max_count") | .bound_by == "RLIMIT_MEMLOCK" and .value < 64'
+	check "answers what memlock does not bound" json_is '.limits[] |
+		select(.key == "fixed.max_slots") | .value > 64 and .bound_by == "kernel"'
+	# Where rings are charged, no ring can be had at all; elsewhere everything works.
+	(ulimit -l 0 && as_nobody limits --quick legacy) >"$TMP/out" 2>"$TMP/err"
+	rc=$?
+	check "no memlock: works or says why" test "$rc" -eq 0 -o "$rc" -eq 3
+	if [ "$rc" -eq 3 ]; then check "names memlock" says 'hint: .*RLIMIT_MEMLOCK'; fi
+else
+	skip "unprivileged run" "needs root"
+fi
+
+# Ctrl-C in the middle: the run is over and so is the probe.
+"$BUFSCOPE" limits --full cost >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 50); do
+	probe=$(pgrep -P "$pid" | head -1)
+	[ -n "$probe" ] && break
+	sleep 0.02
+done
+kill -TERM "$pid"
+wait "$pid" 2>/dev/null
+sleep 0.1
+gone() { [ -n "$probe" ] && ! grep -qs '^State:.[^Z]' "/proc/$probe/status"; }
+check "a killed run leaves no probe" gone
+
+finish
