@@ -32,14 +32,13 @@ struct mailbox {
 	int delivered; /* written last, by the child */
 };
 
-const struct limits_section *const *limits_sections(size_t *nr)
+const struct limits_section *const *limits_sections(void)
 {
 	static const struct limits_section *const sections[] = {
 		&limits_ring_section, &limits_legacy_section, &limits_fixed_section,
-		&limits_cost_section, &limits_memory_section,
+		&limits_cost_section, &limits_memory_section, NULL,
 	};
 
-	*nr = sizeof(sections) / sizeof(sections[0]);
 	return sections;
 }
 
@@ -213,7 +212,7 @@ static const char *name_in(const char *const *names, size_t nr, unsigned int i)
 	return i < nr ? names[i] : NULL;
 }
 
-#define NAME_IN(names, i) name_in(names, sizeof(names) / sizeof(names[0]), i)
+#define NAME_IN(names, i) name_in(names, LIMITS_NR(names), i)
 
 const char *limits_bound_name(enum limits_bound bound)
 {

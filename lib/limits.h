@@ -102,8 +102,8 @@ struct limits_section {
 	size_t nr;
 };
 
-/* All sections, in the order to show them; *nr is set. */
-const struct limits_section *const *limits_sections(size_t *nr);
+/* All sections, in the order to show them; NULL ends the list. */
+const struct limits_section *const *limits_sections(void);
 
 /*
  * Can this user have a ring at all? 0; -EPERM (io_uring is disabled for this user), -ENOSYS (not

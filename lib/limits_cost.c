@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What does a registration cost as it grows to its limit? */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/uio.h>
 
 #include "limits_call.h"
@@ -71,11 +70,13 @@ static int put_up_count(void *ctx, uint64_t nr)
 
 static int ask_count(const struct limits_env *env, struct limits_answer *answer)
 {
-	struct bench b = {.memory = limits_map_filled(BUFFER_BYTES, false)};
+	struct bench b = {
+		.memory = limits_map_filled(BUFFER_BYTES, false),
+		.iov = limits_map(MOST_BUFFERS * sizeof(*b.iov)),
+	};
 	const struct limits_trial trial = {put_up_count, take_down_table, &b, 1, MOST_BUFFERS};
 	int err;
 
-	b.iov = calloc(MOST_BUFFERS, sizeof(*b.iov));
 	if (!b.memory || !b.iov)
 		return -ENOMEM;
 	for (size_t i = 0; i < MOST_BUFFERS; i++)
@@ -83,7 +84,6 @@ static int ask_count(const struct limits_env *env, struct limits_answer *answer)
 	err = limits_ring_open(&b.ring);
 	if (!err)
 		limits_measure_curve(&trial, env->level, answer);
-	free(b.iov);
 	return err;
 }
 

@@ -11,6 +11,6 @@ extern const struct limits_section limits_fixed_section;
 extern const struct limits_section limits_cost_section;
 extern const struct limits_section limits_memory_section;
 
-#define LIMITS_NR(array) (sizeof(array) / sizeof((array)[0]))
+#define LIMITS_NR(array) (sizeof(array) / sizeof(*(array)))
 
 #endif

@@ -152,15 +152,15 @@ static bool is_wanted(const struct options *o, const char *key)
 /* Lists what will be asked; the answers are empty. */
 static int plan_report(const struct options *o, struct report *report)
 {
-	size_t nr_sections, most = 0;
-	const struct limits_section *const *sections = limits_sections(&nr_sections);
+	const struct limits_section *const *sections = limits_sections();
+	size_t most = 0;
 
-	for (size_t s = 0; s < nr_sections; s++)
+	for (size_t s = 0; sections[s]; s++)
 		most += sections[s]->nr;
-	report->rows = calloc(most, sizeof(*report->rows));
+	report->rows = calloc(most + 1, sizeof(*report->rows));
 	if (!report->rows)
 		return -ENOMEM;
-	for (size_t s = 0; s < nr_sections; s++) {
+	for (size_t s = 0; sections[s]; s++) {
 		for (size_t i = 0; i < sections[s]->nr; i++) {
 			if (!is_wanted(o, sections[s]->probes[i].key))
 				continue;
