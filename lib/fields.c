@@ -55,6 +55,30 @@ static const char *comm(const struct field_row *row, char *out, size_t size)
 	return out;
 }
 
+/* "4711/7", or "4711/-" if no file descriptor shows it. */
+static const char *owner(const struct field_row *row, char *out, size_t size)
+{
+	if (row->ring->rec.fd < 0)
+		snprintf(out, size, "%u/-", row->ring->rec.tgid);
+	else
+		snprintf(out, size, "%u/%d", row->ring->rec.tgid, row->ring->rec.fd);
+	return out;
+}
+
+/* "3/1024": slots in use and slots, "-" without a table. */
+static const char *fixed(const struct field_row *row, char *out, size_t size)
+{
+	const struct ring_rec *rec = &row->ring->rec;
+
+	if (rec->table_entries == 0 || rec->table_entries == REC_UNKNOWN_U32)
+		return NULL;
+	if (rec->table_registered == REC_UNKNOWN_U32)
+		snprintf(out, size, "?/%u", rec->table_entries);
+	else
+		snprintf(out, size, "%u/%u", rec->table_registered, rec->table_entries);
+	return out;
+}
+
 static size_t add_name(char *out, size_t size, size_t used, const char *name)
 {
 	if (used < size)
@@ -332,6 +356,11 @@ static const struct field table_fields[] = {
 	 .number = table_bytes},
 };
 
+static const struct field eye_fields[] = {
+	LABEL(owner, "RING", "process and file descriptor of the ring"),
+	LABEL(fixed, "FIXED", "fixed buffers registered, and slots for them"),
+};
+
 /* ---- reading the registry */
 
 const struct field *fields_of(enum field_set set, size_t *nr)
@@ -343,6 +372,7 @@ const struct field *fields_of(enum field_set set, size_t *nr)
 		[FIELDS_GROUP] = {group_fields, sizeof(group_fields) / sizeof(group_fields[0])},
 		[FIELDS_RING] = {ring_fields, sizeof(ring_fields) / sizeof(ring_fields[0])},
 		[FIELDS_TABLE] = {table_fields, sizeof(table_fields) / sizeof(table_fields[0])},
+		[FIELDS_EYES] = {eye_fields, sizeof(eye_fields) / sizeof(eye_fields[0])},
 	};
 
 	*nr = sets[set].nr;
@@ -365,21 +395,12 @@ bool field_is_number(const struct field *field)
 	return field->number != NULL;
 }
 
-char *field_owner(const struct model_ring *ring, char *out, size_t size)
-{
-	if (ring->rec.fd < 0)
-		snprintf(out, size, "%u/-", ring->rec.tgid);
-	else
-		snprintf(out, size, "%u/%d", ring->rec.tgid, ring->rec.fd);
-	return out;
-}
-
 static void print_number(enum field_unit unit, struct value value, char *out)
 {
 	const size_t size = FIELD_CELL_MAX - 1; /* the mark of doubt has its place */
 
 	if (unit == UNIT_NUMBER || (unit == UNIT_COUNT && value.v < 100000))
-		snprintf(out, size, "%.0f", value.v);
+		snprintf(out, size, "%llu", (unsigned long long)value.v);
 	else if (unit == UNIT_BYTES)
 		text_bytes(out, size, (uint64_t)value.v);
 	else if (unit == UNIT_NS)

@@ -47,6 +47,7 @@ enum field_set {
 	FIELDS_GROUP, /* group rows */
 	FIELDS_RING,  /* ring rows */
 	FIELDS_TABLE, /* ring rows: the fixed buffers */
+	FIELDS_EYES,  /* ring rows: composed of the others, for people only */
 };
 
 const struct field *fields_of(enum field_set set, size_t *nr);
@@ -58,9 +59,6 @@ const struct field *field_find(enum field_set set, const char *key);
 bool field_is_number(const struct field *field);
 
 #define FIELD_CELL_MAX 512
-
-/* How people name a ring: "4711/7", or "4711/-" if no file descriptor shows it. Returns out. */
-char *field_owner(const struct model_ring *ring, char *out, size_t size);
 
 /*
  * A cell for people: escaped, scaled by its unit, "-" when unknown, "?" behind what is in doubt.

@@ -114,7 +114,7 @@ static void test_promised_keys(void **state)
 
 static void test_registry_is_whole(void **state)
 {
-	static const enum field_set sets[] = {FIELDS_GROUP, FIELDS_RING, FIELDS_TABLE};
+	static const enum field_set sets[] = {FIELDS_GROUP, FIELDS_RING, FIELDS_TABLE, FIELDS_EYES};
 
 	(void)state;
 	for (size_t s = 0; s < ROWS(sets); s++) {
@@ -202,12 +202,15 @@ static void test_unknown_of_a_group(void **state)
 
 static void test_rings(void **state)
 {
-	char out[32];
-
 	(void)state;
-	assert_string_equal(field_owner(&ring, out, sizeof(out)), "4711/7");
+	assert_string_equal(cell(FIELDS_EYES, "owner"), "4711/7");
+	assert_string_equal(cell(FIELDS_EYES, "fixed"), "-");
+	ring.rec.table_entries = 1024;
+	assert_string_equal(cell(FIELDS_EYES, "fixed"), "?/1024");
+	ring.rec.table_registered = 3;
+	assert_string_equal(cell(FIELDS_EYES, "fixed"), "3/1024");
 	ring.rec.fd = -1;
-	assert_string_equal(field_owner(&ring, out, sizeof(out)), "4711/-");
+	assert_string_equal(cell(FIELDS_EYES, "owner"), "4711/-");
 	assert_string_equal(cell(FIELDS_RING, "fd"), "-");
 	assert_string_equal(cell(FIELDS_RING, "setup_flags"), "");
 	ring.rec.setup_flags = 1U << 12 | 1U << 13 | 1U << 31;
