@@ -13,6 +13,7 @@
 
 struct table {
 	FILE *file;
+	size_t owed; /* blanks to write if anything follows on the line */
 	size_t nr;
 	const struct field *columns[MAX_COLUMNS];
 	size_t widths[MAX_COLUMNS];
@@ -44,37 +45,43 @@ static void table_measure(struct table *table, const struct field_row *row)
 	}
 }
 
-static void put_blanks(FILE *file, size_t nr)
+static void put_text(struct table *table, const char *text)
 {
-	for (; nr > 0; nr--)
-		putc_unlocked(' ', file);
+	for (; table->owed > 0; table->owed--)
+		putc_unlocked(' ', table->file);
+	fputs_unlocked(text, table->file);
+}
+
+static void end_line(struct table *table)
+{
+	putc_unlocked('\n', table->file);
+	table->owed = 0;
 }
 
 /* Numbers stand at the right, text at the left. */
-static void put_cell(const struct table *table, size_t i, const char *text)
+static void put_cell(struct table *table, size_t i, const char *text)
 {
 	size_t width = text_width(text);
 	size_t gap = width < table->widths[i] ? table->widths[i] - width : 0;
 	bool is_number = field_is_number(table->columns[i]);
 
-	put_blanks(table->file, i > 0 ? 2 : 0);
-	if (is_number)
-		put_blanks(table->file, gap);
-	fputs_unlocked(text, table->file);
-	if (!is_number)
-		put_blanks(table->file, gap);
+	table->owed += is_number ? gap : 0;
+	put_text(table, text);
+	table->owed = (is_number ? 0 : gap) + 2;
 }
 
-static void put_titles(const struct table *table)
+static void put_titles(struct table *table, size_t indent)
 {
+	table->owed = indent;
 	for (size_t i = 0; i < table->nr; i++)
 		put_cell(table, i, table->columns[i]->title);
 }
 
-static void put_cells(const struct table *table, const struct field_row *row)
+static void put_cells(struct table *table, size_t indent, const struct field_row *row)
 {
 	char cell[FIELD_CELL_MAX];
 
+	table->owed = indent;
 	for (size_t i = 0; i < table->nr; i++)
 		put_cell(table, i, field_cell(table->columns[i], row, cell));
 }
@@ -105,6 +112,7 @@ static void each_ring(const struct model *model, visit_fn *visit_ring, visit_fn 
 
 struct list {
 	struct table rings, groups;
+	size_t indent; /* of group lines */
 };
 
 static void measure_ring(void *context, const struct field_row *row)
@@ -120,28 +128,30 @@ static void measure_group(void *context, const struct field_row *row)
 /* The flags end the line if they fit on it, else they have the next one. */
 static void print_ring(void *context, const struct field_row *row)
 {
-	const struct table *table = &((struct list *)context)->rings;
+	struct table *table = &((struct list *)context)->rings;
 	const struct field *flags = field_find(FIELDS_RING, "setup_flags");
 	char cell[FIELD_CELL_MAX];
 	size_t used = 0;
 
 	for (size_t i = 0; i < table->nr; i++)
 		used += table->widths[i] + 2;
-	put_cells(table, row);
+	put_cells(table, 0, row);
 	field_cell(flags, row, cell);
+	if (used + text_width(cell) > OUT_COLUMNS) {
+		end_line(table);
+		table->owed = 2;
+	}
 	if (*cell)
-		fputs_unlocked(used + text_width(cell) <= OUT_COLUMNS ? "  " : "\n  ", table->file);
-	fputs_unlocked(cell, table->file);
-	putc_unlocked('\n', table->file);
+		put_text(table, cell);
+	end_line(table);
 }
 
 static void print_group(void *context, const struct field_row *row)
 {
-	const struct table *table = &((struct list *)context)->groups;
+	struct list *list = context;
 
-	put_blanks(table->file, 2);
-	put_cells(table, row);
-	putc_unlocked('\n', table->file);
+	put_cells(&list->groups, list->indent, row);
+	end_line(&list->groups);
 }
 
 void out_list(FILE *file, const struct model *model)
@@ -155,15 +165,16 @@ void out_list(FILE *file, const struct model *model)
 		{FIELDS_GROUP, "head"}, {FIELDS_GROUP, "tail"},      {FIELDS_GROUP, "available"},
 		{FIELDS_GROUP, "held"}, {FIELDS_GROUP, "buf_bytes"}, {FIELDS_GROUP, "mem_bytes"},
 	};
-	struct list list = {.rings.file = file, .groups.file = file};
+	struct list list = {.rings.file = file, .groups.file = file, .indent = 2};
 
 	table_begin(&list.rings, rings, sizeof(rings) / sizeof(rings[0]));
 	table_begin(&list.groups, groups, sizeof(groups) / sizeof(groups[0]));
 	each_ring(model, measure_ring, measure_group, &list);
-	put_titles(&list.rings);
-	fputs_unlocked("  FLAGS\n  ", file);
-	put_titles(&list.groups);
-	putc_unlocked('\n', file);
+	put_titles(&list.rings, 0);
+	put_text(&list.rings, "FLAGS");
+	end_line(&list.rings);
+	put_titles(&list.groups, list.indent);
+	end_line(&list.groups);
 	each_ring(model, print_ring, print_group, &list);
 }
 
@@ -180,9 +191,8 @@ void out_groups(FILE *file, const struct model *model)
 
 	table_begin(&list.groups, names, sizeof(names) / sizeof(names[0]));
 	each_ring(model, NULL, measure_group, &list);
-	put_blanks(file, 2);
-	put_titles(&list.groups);
-	putc_unlocked('\n', file);
+	put_titles(&list.groups, 0);
+	end_line(&list.groups);
 	each_ring(model, NULL, print_group, &list);
 }
 
