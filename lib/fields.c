@@ -235,21 +235,23 @@ GAUGE(oldest_held_ns, GAUGE_OLDEST_HELD_NS)
 
 #define NUMBER(name, title_, unit_, help_)                                                         \
 	{                                                                                          \
-		.key = #name, .title = title_, .help = help_, .type = FIELD_GAUGE, .unit = unit_,  \
-		.number = name                                                                     \
+		.key = #name, .title = (title_), .help = (help_), .type = FIELD_GAUGE,             \
+		.unit = (unit_), .number = (name)                                                  \
 	}
 #define TOTAL(name, title_, unit_, help_)                                                          \
 	{                                                                                          \
-		.key = #name, .title = title_, .help = help_, .type = FIELD_COUNTER,               \
-		.unit = unit_, .number = name                                                      \
+		.key = #name, .title = (title_), .help = (help_), .type = FIELD_COUNTER,           \
+		.unit = (unit_), .number = (name)                                                  \
 	}
 #define LABEL(name, title_, help_)                                                                 \
 	{                                                                                          \
-		.key = #name, .title = title_, .help = help_, .type = FIELD_LABEL, .text = name    \
+		.key = #name, .title = (title_), .help = (help_), .type = FIELD_LABEL,             \
+		.text = (name)                                                                     \
 	}
 #define NAMES(name, title_, help_)                                                                 \
 	{                                                                                          \
-		.key = #name, .title = title_, .help = help_, .type = FIELD_NAMES, .text = name    \
+		.key = #name, .title = (title_), .help = (help_), .type = FIELD_NAMES,             \
+		.text = (name)                                                                     \
 	}
 
 static const struct field group_fields[] = {

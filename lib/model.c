@@ -316,14 +316,14 @@ static int update_groups(struct model_inside *in, struct model_ring *ring,
 	int err;
 
 	in->nr_next_groups = 0;
-	in->next_groups = reserve(in->next_groups, &in->room_next_groups, wanted, sizeof(*groups));
+	in->next_groups = reserve(in->next_groups, &in->room_next_groups, wanted, sizeof(void *));
 	if (!in->next_groups)
 		return -ENOMEM;
 	err = match_groups(in, ring, slice);
 	if (err)
 		return err;
 	if (in->nr_next_groups > ring->nr_groups) {
-		groups = calloc(in->nr_next_groups, sizeof(*groups));
+		groups = calloc(in->nr_next_groups, sizeof(void *));
 		if (!groups)
 			return -ENOMEM;
 		free(ring->groups);
@@ -567,7 +567,7 @@ struct model *model_new(void)
 {
 	struct model_inside *in = calloc(1, sizeof(*in));
 
-	return in ? &in->model : NULL;
+	return (struct model *)in;
 }
 
 void model_free(struct model *model)

@@ -58,50 +58,52 @@ static const char *cell(enum field_set set, const char *key)
 }
 
 /* The contract with everyone who reads the JSON. */
+static const char *const group_keys[] = {
+	"tgid",
+	"comm",
+	"fd",
+	"ring",
+	"bgid",
+	"kind",
+	"entries",
+	"head",
+	"tail",
+	"available",
+	"held",
+	"buf_bytes",
+	"taken_total",
+	"returned_total",
+	"starved_total",
+	"selected_total",
+	"bytes_total",
+	"partial_total",
+	"mshot_ended_total",
+	"low_water",
+	"empty_ns_total",
+	"hold_p50_ns",
+	"hold_p90_ns",
+	"hold_p99_ns",
+	"hold_max_ns",
+	"stuck",
+	"oldest_held_ns",
+	"taken_per_s",
+	"returned_per_s",
+	"starved_per_s",
+	"selected_per_s",
+	"bytes_per_s",
+	"partial_per_s",
+	"mshot_ended_per_s",
+};
+
+static const char *const ring_keys[] = {
+	"tgid",       "tid",        "comm",        "fd",          "ring",
+	"sq_entries", "cq_entries", "cq_overflow", "setup_flags",
+};
+
+static const char *const table_keys[] = {"entries", "registered", "in_flight", "bytes"};
+
 static void test_promised_keys(void **state)
 {
-	static const char *const group_keys[] = {
-		"tgid",
-		"comm",
-		"fd",
-		"ring",
-		"bgid",
-		"kind",
-		"entries",
-		"head",
-		"tail",
-		"available",
-		"held",
-		"buf_bytes",
-		"taken_total",
-		"returned_total",
-		"starved_total",
-		"selected_total",
-		"bytes_total",
-		"partial_total",
-		"mshot_ended_total",
-		"low_water",
-		"empty_ns_total",
-		"hold_p50_ns",
-		"hold_p90_ns",
-		"hold_p99_ns",
-		"hold_max_ns",
-		"stuck",
-		"oldest_held_ns",
-		"taken_per_s",
-		"returned_per_s",
-		"starved_per_s",
-		"selected_per_s",
-		"bytes_per_s",
-		"partial_per_s",
-		"mshot_ended_per_s",
-	};
-	static const char *const ring_keys[] = {
-		"tgid",       "tid",        "comm",        "fd",          "ring",
-		"sq_entries", "cq_entries", "cq_overflow", "setup_flags",
-	};
-	static const char *const table_keys[] = {"entries", "registered", "in_flight", "bytes"};
-
 	(void)state;
 	for (size_t i = 0; i < ROWS(group_keys); i++)
 		assert_non_null(field_find(FIELDS_GROUP, group_keys[i]));

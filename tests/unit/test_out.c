@@ -21,52 +21,55 @@ static struct model *model;
 static char *text;
 
 /* Two rings, one of them with a hostile name, seen twice so that rates are known. */
+static struct ring_rec rings[] = {
+	{.ring_id = 0xa,
+	 .tgid = 7,
+	 .tid = 8,
+	 .fd = 3,
+	 .sq_entries = 8,
+	 .cq_entries = 16,
+	 .setup_flags = 1U << 12,
+	 .table_entries = 64,
+	 .table_registered = 5,
+	 .table_in_flight = REC_UNKNOWN_U32,
+	 .table_bytes = 20480,
+	 .comm = "server",
+	 .seen = SEEN_FD | SEEN_TASK,
+	 .sightings = 1,
+	 .nr_groups = 2},
+	{.ring_id = 0xb,
+	 .tgid = 123456,
+	 .tid = 123456,
+	 .fd = -1,
+	 .sq_entries = 32768,
+	 .cq_entries = 65536,
+	 .setup_flags = 0x1fffff,
+	 .comm = "\x1b[2J\"\\\xff\xe6\xbc\xa2",
+	 .seen = SEEN_REGISTERED},
+};
+
+static const struct group_rec first_groups[] = {
+	{.ring_id = 0xa,
+	 .bgid = 0,
+	 .kind = GROUP_RING,
+	 .entries = 256,
+	 .head = 100,
+	 .tail = 300,
+	 .available = 200,
+	 .held = 50,
+	 .buf_bytes = 4096,
+	 .mem_bytes = 4096},
+	{.ring_id = 0xa,
+	 .bgid = 65535,
+	 .kind = GROUP_LEGACY,
+	 .available = 9,
+	 .held = REC_UNKNOWN_U32,
+	 .buf_bytes = REC_UNKNOWN_U32},
+};
+
 static int setup(void **state)
 {
-	struct ring_rec rings[] = {
-		{.ring_id = 0xa,
-		 .tgid = 7,
-		 .tid = 8,
-		 .fd = 3,
-		 .sq_entries = 8,
-		 .cq_entries = 16,
-		 .setup_flags = 1U << 12,
-		 .table_entries = 64,
-		 .table_registered = 5,
-		 .table_in_flight = REC_UNKNOWN_U32,
-		 .table_bytes = 20480,
-		 .comm = "server",
-		 .seen = SEEN_FD | SEEN_TASK,
-		 .sightings = 1,
-		 .nr_groups = 2},
-		{.ring_id = 0xb,
-		 .tgid = 123456,
-		 .tid = 123456,
-		 .fd = -1,
-		 .sq_entries = 32768,
-		 .cq_entries = 65536,
-		 .setup_flags = 0x1fffff,
-		 .comm = "\x1b[2J\"\\\xff\xe6\xbc\xa2",
-		 .seen = SEEN_REGISTERED},
-	};
-	struct group_rec groups[] = {
-		{.ring_id = 0xa,
-		 .bgid = 0,
-		 .kind = GROUP_RING,
-		 .entries = 256,
-		 .head = 100,
-		 .tail = 300,
-		 .available = 200,
-		 .held = 50,
-		 .buf_bytes = 4096,
-		 .mem_bytes = 4096},
-		{.ring_id = 0xa,
-		 .bgid = 65535,
-		 .kind = GROUP_LEGACY,
-		 .available = 9,
-		 .held = REC_UNKNOWN_U32,
-		 .buf_bytes = REC_UNKNOWN_U32},
-	};
+	struct group_rec groups[] = {first_groups[0], first_groups[1]};
 	struct sample sample = {.at_ns = 5000000000,
 				.wall_ns = 1700000000000000000,
 				.rings = rings,
@@ -138,6 +141,20 @@ static const char *string(struct json_object *object, const char *key)
 	return json_object_get_string(get(object, key));
 }
 
+static void check_group(struct json_object *group)
+{
+	assert_string_equal(string(group, "comm"), "server");
+	assert_string_equal(string(group, "kind"), "ring");
+	assert_int_equal(number(group, "available"), 191);
+	assert_int_equal(number(group, "held"), 50);
+	assert_int_equal(number(group, "taken_total"), 10);
+	assert_int_equal(number(group, "returned_total"), 1);
+	assert_int_equal(number(group, "low_water"), 191);
+	assert_true(json_object_get_double(get(group, "taken_per_s")) == 20);
+	assert_null(get(group, "starved_total"));
+	assert_null(get(group, "hold_p99_ns"));
+}
+
 static void test_json_of_a_model(void **state)
 {
 	struct json_object *document, *ring, *group, *flags;
@@ -169,17 +186,7 @@ static void test_json_of_a_model(void **state)
 	assert_string_equal(json_object_get_string(json_object_array_get_idx(flags, 0)),
 			    "SINGLE_ISSUER");
 
-	group = json_object_array_get_idx(get(ring, "groups"), 0);
-	assert_string_equal(string(group, "comm"), "server");
-	assert_string_equal(string(group, "kind"), "ring");
-	assert_int_equal(number(group, "available"), 191);
-	assert_int_equal(number(group, "held"), 50);
-	assert_int_equal(number(group, "taken_total"), 10);
-	assert_int_equal(number(group, "returned_total"), 1);
-	assert_int_equal(number(group, "low_water"), 191);
-	assert_true(json_object_get_double(get(group, "taken_per_s")) == 20);
-	assert_null(get(group, "starved_total"));
-	assert_null(get(group, "hold_p99_ns"));
+	check_group(json_object_array_get_idx(get(ring, "groups"), 0));
 	group = json_object_array_get_idx(get(ring, "groups"), 1);
 	assert_null(get(group, "head"));
 	assert_null(get(group, "held"));
@@ -325,9 +332,9 @@ static void test_fast(void **state)
 	} writers[] = {{"list", out_list}, {"groups", out_groups}, {"JSON", write_json}};
 	const size_t nr = 65536;
 	struct group_rec *groups = calloc(nr, sizeof(*groups));
-	struct ring_rec rings[] = {{.ring_id = 1, .tgid = 1, .comm = "many"}};
+	struct ring_rec one[] = {{.ring_id = 1, .tgid = 1, .comm = "many"}};
 	struct sample sample = {
-		.at_ns = 1, .rings = rings, .nr_rings = 1, .groups = groups, .nr_groups = nr};
+		.at_ns = 1, .rings = one, .nr_rings = 1, .groups = groups, .nr_groups = nr};
 	struct model *large = model_new();
 
 	(void)state;
