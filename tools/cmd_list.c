@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* bufscope list: every ring and buffer group on the system, once. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/utsname.h>
 
 #include "cmd.h"
@@ -95,42 +93,24 @@ static int look(const struct options *o, struct model *model)
 	return code;
 }
 
-static void print_list(FILE *file, const struct model *model, bool is_json)
+static int write_list(const struct options *o, const struct model *model)
 {
 	struct utsname uts = {0};
 	struct out_head head = {.schema = "bufscope.list/1", .kernel = uts.release};
+	FILE *file = out_open(o->file);
 	char summary[256];
 
+	if (!file)
+		return EXIT_FAILED;
 	uname(&uts);
-	if (is_json) {
+	if (o->json) {
 		out_json(file, model, &head);
-		return;
+		return out_close(file, o->file);
 	}
 	fprintf(file, "%s\n", out_summary(model, summary, sizeof(summary)));
 	if (model->live_rings > 0)
 		out_list(file, model);
-}
-
-static int write_list(const struct options *o, const struct model *model)
-{
-	FILE *file;
-	bool has_failed;
-
-	if (!o->file) {
-		print_list(stdout, model, o->json);
-		return EXIT_OK;
-	}
-	file = fopen(o->file, "we");
-	has_failed = !file;
-	if (file) {
-		print_list(file, model, o->json);
-		has_failed = ferror(file);
-		has_failed = fclose(file) || has_failed;
-	}
-	if (!has_failed)
-		return EXIT_OK;
-	cmd_error("cannot write '%s': %s", o->file, strerror(errno));
-	return EXIT_FAILED;
+	return out_close(file, o->file);
 }
 
 int cmd_list(int argc, char **argv, const struct globals *globals)

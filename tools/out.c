@@ -2,10 +2,34 @@
 /* How is a model written, as a table that stays aligned or as JSON that misses nothing? */
 #include "out.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "../lib/text.h"
+#include "cmd.h"
 #include "json_write.h"
+
+FILE *out_open(const char *path)
+{
+	FILE *file = path ? fopen(path, "we") : stdout;
+
+	if (!file)
+		cmd_error("cannot write '%s': %s", path, strerror(errno));
+	return file;
+}
+
+int out_close(FILE *file, const char *path)
+{
+	bool has_failed = ferror(file);
+
+	if (!path)
+		return EXIT_OK;
+	has_failed = fclose(file) || has_failed;
+	if (!has_failed)
+		return EXIT_OK;
+	cmd_error("cannot write '%s': %s", path, strerror(errno));
+	return EXIT_FAILED;
+}
 
 /* ---- tables: measured first, then printed */
 

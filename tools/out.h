@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Writes a model for people (tables) and for programs (JSON), all columns from lib/fields.c.
- * Errors stay in the FILE: who opened it checks.
+ * Errors stay in the FILE until out_close().
  */
 #ifndef BUFSCOPE_OUT_H
 #define BUFSCOPE_OUT_H
@@ -18,6 +18,14 @@ struct out_head {
 	const char *schema; /* "bufscope.list/1" */
 	const char *kernel; /* release of the kernel that was looked at */
 };
+
+/*
+ * Standard output if path is NULL. NULL after saying why it cannot be opened.
+ */
+FILE *out_open(const char *path);
+
+/* 0 or an exit code, after saying what could not be written; standard output is left to main(). */
+int out_close(FILE *file, const char *path);
 
 /* "2 rings, 7 groups (iter)", and what was lost if anything. Returns out. */
 char *out_summary(const struct model *model, char *out, size_t size);
