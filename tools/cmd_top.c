@@ -251,5 +251,5 @@ int cmd_top(int argc, char **argv, const struct globals *globals)
 		cmd_hint("bufscope top -b");
 		return EXIT_USAGE;
 	}
-	return EXIT_OK;
+	return cmd_usage(argv[0], "the screen is not built yet: use -b");
 }
