@@ -66,7 +66,7 @@ ifneq ($(file <$(O)/flags),$(FLAGS))
 $(file >$(O)/flags,$(FLAGS))
 endif
 
-.PHONY: all hint demo test check test-run lint install clean
+.PHONY: all hint demo test check test-run test-vm lint install clean
 all: hint $(O)/bufscope $(O)/libbufscope.a $(O)/libbufscope.so
 
 hint:
@@ -117,6 +117,8 @@ $(O)/tests/%: tests/%.c $(O)/tool.a $(O)/libbufscope.a
 NEED_BUILD := gcc make pkg-config clang bpftool libbpf-dev liburing-dev libncurses-dev libjson-c-dev \
 	libcap-dev
 NEED_TEST  := $(NEED_BUILD) g++ libcmocka-dev tmux jq util-linux man-db
+NEED_VM    := $(NEED_TEST) qemu-system-x86 cpio mawk procps \
+	$(if $(wildcard /bin/busybox),,busybox-static)
 NEED_LINT  := $(NEED_TEST) clang-format clang-tidy cppcheck shellcheck
 need = @tests/need $(1)
 
@@ -138,6 +140,12 @@ test-run: all $(UNIT_TESTS) $(KERNEL_TESTS)
 
 check: hint $(UNIT_TESTS)
 	@tests/run $(UNIT_TESTS)
+
+# The kernel tests on every kernel of tests/vm/kernels.list, emulated; KERNELS="6.1 7.3" picks.
+test-vm:
+	$(call need,$(NEED_VM))
+	@$(MAKE) --no-print-directory all $(KERNEL_TESTS)
+	@tests/vm/run -B $(O)
 
 lint:
 	$(call need,$(NEED_LINT))
