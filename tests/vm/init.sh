@@ -3,7 +3,7 @@
 # shellcheck shell=dash
 # init.sh: the first program of a guest. Runs /command and says how it ended, or is a shell.
 # Serial lines: 0 the kernel's console, 1 stdout, 2 stderr, 3 what the host wants to know of us.
-export PATH=/bufscope/build:/usr/bin:/bin HOME=/ TERM=linux LC_ALL=C.UTF-8
+export PATH=/bufscope/build:/usr/bin:/bin HOME=/ LC_ALL=C.UTF-8
 export BUFSCOPE=/bufscope/build/bufscope
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run
 /bin/busybox mount -t proc proc /proc
@@ -33,6 +33,7 @@ if [ -e /command ]; then
 	bash /command >/dev/ttyS1 2>/dev/ttyS2 </dev/null
 	echo "exit $?" >/dev/ttyS3
 else
+	stty -F /dev/console rows "$LINES" cols "$COLUMNS"
 	setsid cttyhack bash
 fi
 poweroff -f
