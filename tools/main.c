@@ -2,7 +2,6 @@
 /* Global options, the table of commands, exit codes. */
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,50 +24,6 @@ static const struct {
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-static void say(const char *lead, const char *format, va_list args)
-{
-	char line[512];
-
-	vsnprintf(line, sizeof(line), format, args);
-	fprintf(stderr, "%s%s\n", lead, line);
-}
-
-void cmd_error(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	say("bufscope: ", format, args);
-	va_end(args);
-}
-
-void cmd_hint(const char *hint)
-{
-	if (hint)
-		fprintf(stderr, "hint: %s\n", hint);
-}
-
-int cmd_usage(const char *command, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	say("bufscope: ", format, args);
-	va_end(args);
-	fprintf(stderr, "hint: bufscope %s --help\n", command);
-	return EXIT_USAGE;
-}
-
-int cmd_bad_option(char **argv)
-{
-	const char *word = optind > 0 ? argv[optind - 1] : "";
-
-	if (optopt && optopt < 128 && !strchr("?:", optopt))
-		return cmd_usage(argv[0], "%s: unknown option or missing value '-%c'", argv[0],
-				 optopt);
-	return cmd_usage(argv[0], "%s: unknown option or missing value '%s'", argv[0], word);
-}
 
 static void print_usage(FILE *out)
 {
