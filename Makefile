@@ -114,22 +114,25 @@ $(O)/tests/%: tests/%.c $(O)/tool.a $(O)/libbufscope.a
 		$(LDFLAGS) $(PKG_LIBS) $(call pkg_libs,cmocka) -lpthread -lm
 
 # Installs what is missing when root, else names the one command. $(1): packages
+need = @tests/need $(1)
 NEED_BUILD := gcc make pkg-config clang bpftool libbpf-dev liburing-dev libncurses-dev libjson-c-dev \
-	libcap-dev
+	libcap-dev libc6-dev
 NEED_TEST  := $(NEED_BUILD) g++ libcmocka-dev tmux jq util-linux man-db
 NEED_VM    := $(NEED_TEST) qemu-system-x86 cpio mawk procps \
 	$(if $(wildcard /bin/busybox),,busybox-static)
 NEED_LINT  := $(NEED_TEST) clang-format clang-tidy cppcheck shellcheck
-need = @tests/need $(1)
+
+# After new packages the variables above must be read anew, and all processors may as well help.
+again = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 demo:
 	$(call need,$(NEED_BUILD))
-	@$(MAKE) --no-print-directory all
+	$(again) all
 	@tests/demo.sh $(O)/bufscope
 
 test:
 	$(call need,$(NEED_TEST))
-	@$(MAKE) --no-print-directory test-run
+	$(again) test-run
 
 # SUITES chooses among the directories of tests.
 SUITES ?= unit kernel tui
@@ -149,7 +152,7 @@ test-vm:
 
 lint:
 	$(call need,$(NEED_LINT))
-	@$(MAKE) -s --no-print-directory $(SKELS)
+	$(again) -s $(SKELS)
 	@tests/lint $(O)
 
 # ---- the rest
