@@ -30,7 +30,12 @@ static void print_usage(FILE *out)
 	fputs("usage: bufscope [-h] [-V] [-v] [--no-color] COMMAND [options]\n\n", out);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("\nbufscope COMMAND --help tells a command's options.\n"
+	fputs("\n"
+	      "  -h, --help      this; after a command: its options\n"
+	      "  -V, --version\n"
+	      "  -v, --verbose   say more, in any command\n"
+	      "      --no-color\n"
+	      "\n"
 	      "Without a command: top on a terminal.\n",
 	      out);
 }
