@@ -27,13 +27,15 @@ struct bl_view {
 	__u16 raw_flags;
 };
 
-#define BL_RAW_MAX 160
-
 /*
  * One copy of the structure, then constant offsets: a group costs one probe read however many
- * fields are wanted.
+ * fields are wanted. No kernel's structure is larger than this.
  */
-static __u8 bl_raw[BL_RAW_MAX];
+#define BL_RAW_MAX 96
+
+struct bl_raw {
+	__u8 bytes[BL_RAW_MAX];
+} __attribute__((aligned(8)));
 
 #define bl_has(type, field) bpf_core_field_exists(struct type, field)
 
@@ -45,16 +47,16 @@ static __u8 bl_raw[BL_RAW_MAX];
 		__u32 value_ = 0;                                                                  \
 		if (off_ + 4 <= BL_RAW_MAX) {                                                      \
 			if (size_ == 1)                                                            \
-				value_ = bl_raw[off_];                                             \
+				value_ = raw->bytes[off_];                                             \
 			else if (size_ == 2)                                                       \
-				value_ = *(__u16 *)(bl_raw + off_);                                \
+				value_ = *(__u16 *)(raw->bytes + off_);                                \
 			else                                                                       \
-				value_ = *(__u32 *)(bl_raw + off_);                                \
+				value_ = *(__u32 *)(raw->bytes + off_);                                \
 		}                                                                                  \
 		value_;                                                                            \
 	})
 
-static __always_inline __u32 bl_kind_by_flags(struct bl_view *view)
+static __always_inline __u32 bl_kind_by_flags(struct bl_view *view, const struct bl_raw *raw)
 {
 	__u32 flags = bl_get(io_buffer_list, flags);
 	__u32 is_mmap = flags & iobl_mmap;
@@ -70,10 +72,10 @@ static __always_inline __u32 bl_kind_by_flags(struct bl_view *view)
 }
 
 /* The ways to tell a ring, newest first; each kernel has exactly one of them. */
-static __always_inline __u32 bl_kind(struct bl_view *view)
+static __always_inline __u32 bl_kind(struct bl_view *view, const struct bl_raw *raw)
 {
 	if (bl_has(io_buffer_list, flags))
-		return bl_kind_by_flags(view);
+		return bl_kind_by_flags(view, raw);
 	if (bl_has(io_buffer_list___isbufring, is_buf_ring)) {
 		if (!bl_get(io_buffer_list___isbufring, is_buf_ring))
 			return GROUP_LEGACY;
@@ -91,21 +93,21 @@ static __always_inline __u32 bl_kind(struct bl_view *view)
  * Up to 6.3 `buf_ring` and the legacy list share storage; the first word is what both start
  * with. An empty list points at itself.
  */
-static __always_inline int bl_read(__u64 bl, struct bl_view *view)
+static __always_inline int bl_read(__u64 bl, struct bl_view *view, struct bl_raw *raw)
 {
 	__u32 size = bpf_core_type_size(struct io_buffer_list);
 	__u64 first;
 
 	if (size > BL_RAW_MAX)
 		size = BL_RAW_MAX;
-	if (bpf_probe_read_kernel(bl_raw, size, (void *)bl))
+	if (bpf_probe_read_kernel(raw->bytes, size, (void *)bl))
 		return -1;
-	first = *(__u64 *)(bl_raw + bpf_core_field_offset(struct io_buffer_list, buf_ring));
+	first = *(__u64 *)(raw->bytes + bpf_core_field_offset(struct io_buffer_list, buf_ring));
 	view->ring = first;
 	view->bgid = bl_get(io_buffer_list, bgid);
 	view->head = bl_get(io_buffer_list, head);
 	view->raw_flags = 0;
-	view->kind = bl_kind(view);
+	view->kind = bl_kind(view, raw);
 	view->entries = 0;
 	view->nbufs = REC_UNKNOWN_U32;
 	if (view->kind != GROUP_LEGACY) {
@@ -134,6 +136,33 @@ static __always_inline __u64 ctx_bl_array(struct io_ring_ctx *ring)
 	if (!bl_has(io_ring_ctx___blarray, io_bl))
 		return 0;
 	return (__u64)BPF_CORE_READ((struct io_ring_ctx___blarray *)ring, io_bl);
+}
+
+/* The group of this id; 0: there is none. At most three levels of nodes lead to a 16-bit key. */
+static __always_inline __u64 ctx_find_bl(struct io_ring_ctx *ring, __u32 bgid)
+{
+	__u64 array = ctx_bl_array(ring);
+	__u64 entry = (__u64)BPF_CORE_READ(ring, io_bl_xa.xa_head);
+
+	if (array && bgid < 64)
+		return array + bgid * bpf_core_type_size(struct io_buffer_list);
+	for (int i = 0; i < 4; i++) {
+		struct xa_node *node = (void *)(entry - 2);
+		__u32 slot;
+
+		if ((entry & 3) != 2 || entry <= 4096)
+			break;
+		slot = bgid >> BPF_CORE_READ(node, shift);
+		if (i == 0 && slot > 63)
+			return 0;
+		entry = (__u64)BPF_CORE_READ(node, slots[slot & 63]);
+		if (!entry)
+			return 0;
+		if ((entry & 3) == 0)
+			return entry;
+	}
+	/* an entry without any node is the one of index 0 */
+	return (entry & 3) == 0 && bgid == 0 ? entry : 0;
 }
 
 /* The last file is closed, the ring is being torn down: bit 1 of the reference's pointer. */

@@ -202,6 +202,49 @@ struct io_ring_ctx___blarray {
 	struct io_buffer_list *io_bl;
 };
 
+struct io_cqe {
+	__u64 user_data;
+	int fd; /* until the request completes */
+};
+
+/* Told apart by opcode, these lie at its start: struct io_sr_msg, struct io_provide_buf. */
+struct io_kiocb {
+	__u8 opcode;
+	__u16 buf_index;
+	__u64 flags; /* u32 in 6.1 */
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+};
+
+struct io_sr_msg {
+	__u16 buf_group;
+};
+
+struct io_provide_buf {
+	__u32 bgid;
+	__u32 nbufs;
+	__u16 bid;
+};
+
+struct io_uring_cqe {
+	__u64 user_data;
+	__s32 res;
+	__u32 flags;
+};
+
+/* Third system call argument, the only register that is read. */
+#if defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+	__u64 regs[31];
+};
+#define PT_REG_ARG3(x) BPF_CORE_READ((struct user_pt_regs *)(x), regs[2])
+#else
+struct pt_regs {
+	unsigned long dx;
+};
+#define PT_REG_ARG3(x) BPF_CORE_READ(x, dx)
+#endif
+
 #pragma clang attribute pop
 
 #endif

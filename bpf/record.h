@@ -66,9 +66,109 @@ struct group_rec {
 	__u64 mem_bytes; /* of the ring itself, whole pages */
 };
 
+/* ---- counters of one group, kept by the event programs in an array that user space maps */
+
+enum count_state {
+	COUNT_FREE,
+	COUNT_LIVE,
+	COUNT_ABSENT, /* requests name it, the ring has no such group */
+	COUNT_DEAD,   /* unregistered, or its ring is gone */
+};
+
+/* Why a request found no buffer, judged at that moment. */
+enum starve_cause {
+	STARVE_NO_GROUP,       /* the ring has no group of that id */
+	STARVE_NEVER_FILLED,   /* registered, no buffer was ever put in */
+	STARVE_UNPUBLISHED,    /* entries are written, the tail was not moved over them */
+	STARVE_EMPTY_AT_ISSUE, /* empty when the request was issued */
+	STARVE_EMPTY_AT_DATA,  /* armed before, empty when data came */
+	STARVE_UNREGISTERED,   /* the group went away under the request */
+	STARVE_NOT_EMPTY,      /* there are buffers: the kernel's doing, or bad entries */
+	STARVE_CAUSES
+};
+
+/* Hold times: bucket i spans a quarter of a power of two, from 512 ns on; see lib/hist.h. */
+#define HOLD_BUCKETS 128
+#define HOLD_SHIFT   9
+
+/*
+ * Two writers: the completion path, which the kernel serialises per ring, owns the first block;
+ * whoever holds `busy` owns the second. 64-bit words are read whole by user space.
+ */
+struct group_count {
+	__u64 ring_id;
+	__u32 bgid;
+	__u32 state; /* enum count_state */
+	__u32 kind;  /* enum group_kind */
+	__u32 entries;
+	__u64 bl;   /* kernel addresses, for the programs alone */
+	__u64 ring;
+	__u64 born_ns; /* when the programs met it */
+	__u64 died_ns;
+
+	__u64 selected;
+	__u64 bytes;
+	__u64 partial;
+	__u64 starved;
+	__u64 mshot_ended;
+	__u64 causes[STARVE_CAUSES];
+	__u32 since; /* selections since head and tail were looked at */
+	__u32 every; /* and after how many they are */
+
+	__u32 busy;
+	__u32 low_water;
+	__u32 available;
+	__u16 head;
+	__u16 tail;
+	__u64 taken;
+	__u64 returned;
+	__u64 looked_ns;
+	__u64 moved_ns; /* when head or tail was last seen to move */
+	__u64 empty_ns;
+	__u64 longest_ns; /* longest time between two looks while it moved */
+	__u64 fastest;    /* most buffers per second between two looks, head or tail */
+	__u64 may_wrap;   /* intervals so long that a 16-bit counter could have wrapped unseen */
+	__u64 holds;      /* buffers returned whose taking was seen */
+	__u64 hold_max_ns;
+	__u64 double_returns;
+	__u64 bids_lost;  /* returned so fast that the ring was overwritten before it was read */
+	__u64 bids_alien; /* bids beyond what is tracked */
+	__u32 bids_first; /* of this group, in the array of bids */
+	__u32 bids_nr;    /* 0: no ledger for this group */
+	__u32 hold[HOLD_BUCKETS];
+};
+
+enum bid_flags {
+	BID_IN_RING = 1,
+	BID_HELD = 2,
+	BID_EARLY = 4, /* held since before the programs looked: its age is a lower bound */
+	BID_NAMED = 8, /* a completion named it, its taker is fresh */
+};
+
+/* One buffer in the ledger; `order` belongs to the slot of the same index. */
+struct bid_state {
+	__u64 since_ns; /* of the present state */
+	__s32 fd;       /* of the request that took it last; -1: unknown */
+	__u16 flags;
+	__u16 order; /* bid that this slot of the ring was seen to hold */
+};
+
+/* Per program run, or since load: what was not counted as it should be. */
+enum event_loss {
+	EVENT_UNATTRIBUTED, /* completions with a buffer whose group could not be told */
+	EVENT_GUESSED,      /* attributed by the ring's contents, more than one group fitted */
+	EVENT_GROUPS_FULL,  /* groups not counted for want of room */
+	EVENT_BIDS_FULL,    /* groups without ledger for want of room */
+	EVENT_REQS_EVICTED, /* requests forgotten for want of room */
+	EVENT_RING_FULL,    /* records of the trace that found its buffer full */
+	EVENT_LOSSES
+};
+
 #ifndef __bpf__
 _Static_assert(sizeof(struct ring_rec) == 104, "ring_rec is part of the shared layout");
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
+_Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
+_Static_assert(sizeof(struct group_count) == 800, "group_count is part of the shared layout");
 #endif
 
 #endif

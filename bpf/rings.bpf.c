@@ -235,9 +235,10 @@ static __always_inline struct group_rec *new_group(__u32 bgid)
 __noinline int visit_group(__u64 ring_id, __u64 bl, int in_array)
 {
 	struct bl_view view;
+	struct bl_raw raw = {};
 	struct group_rec *rec;
 
-	if (bl_read(bl, &view)) {
+	if (bl_read(bl, &view, &raw)) {
 		walk_losses++;
 		return 0;
 	}

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The account of each group: where it is kept, how it is found within nanoseconds, how head and
+ * tail are turned into totals and into a ledger of bids.
+ *
+ * All tables are plain arrays that the programs index themselves: no helper call, no shared
+ * atomic on the path of a completion. Completions of one ring are serialised by the kernel, so
+ * their counters have one writer; head, tail and the ledger belong to whoever holds `busy`.
+ */
+#ifndef BUFSCOPE_COUNTS_BPF_H
+#define BUFSCOPE_COUNTS_BPF_H
+
+#include "kernel.bpf.h"
+#include "compat.bpf.h"
+
+/* ---- knobs; the sizes are powers of two */
+const volatile __u32 max_counts = 1;
+const volatile __u32 max_bids = 1;
+const volatile __u32 index_mask;
+const volatile __u32 reqs_mask;
+const volatile __u32 nr_tgids; /* 0: all processes */
+const volatile __s32 only_bgid = -1;
+const volatile __u32 pid_level;
+
+__u32 nr_counts;     /* used elements of counts */
+__u32 nr_bids;       /* used elements of bids */
+__u64 losses[EVENT_LOSSES];
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct group_count);
+} counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bid_state);
+} bids SEC(".maps");
+
+#define INDEX_IGNORED 0xffffffffU
+
+/* Open addressing, (ring, bgid) -> 1 + position in counts; 0: not yet known. */
+struct index_slot {
+	__u64 ring_id;
+	__u32 bgid;
+	__u32 count;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct index_slot);
+} positions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u8);
+} tgids SEC(".maps");
+
+#define CHUNK_SLOTS 64
+
+struct chunk {
+	struct io_uring_buf slots[CHUNK_SLOTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2); /* one for tasks, one for interrupts */
+	__type(key, __u32);
+	__type(value, struct chunk);
+} chunks SEC(".maps");
+
+static __always_inline void lose(enum event_loss what)
+{
+	__sync_fetch_and_add(&losses[what], 1);
+}
+
+static __always_inline struct group_count *count_at(__u32 position)
+{
+	return bpf_map_lookup_elem(&counts, &position);
+}
+
+/* ---- one look at a group: totals and ledger */
+
+struct look {
+	struct group_count *group;
+	struct chunk *chunk;
+	__u64 now;
+	__u32 from;  /* ring position the loop starts at */
+	__u32 first; /* of the chunk */
+	__u32 bad;
+	__s32 fd;    /* of the completion that named the last bid */
+};
+
+static __always_inline struct bid_state *bid_at(const struct group_count *group, __u32 bid)
+{
+	__u32 key = group->bids_first + bid;
+
+	return bid < group->bids_nr ? bpf_map_lookup_elem(&bids, &key) : NULL;
+}
+
+static __always_inline __u32 log2_of(__u64 v)
+{
+	__u32 high = v >> 32, low = v, r = 0;
+
+	if (high) {
+		r = 32;
+		low = high;
+	}
+	if (low >> 16) {
+		r += 16;
+		low >>= 16;
+	}
+	if (low >> 8) {
+		r += 8;
+		low >>= 8;
+	}
+	if (low >> 4) {
+		r += 4;
+		low >>= 4;
+	}
+	if (low >> 2) {
+		r += 2;
+		low >>= 2;
+	}
+	return r + (low >> 1);
+}
+
+static __always_inline void note_hold(struct group_count *group, __u64 ns)
+{
+	__u32 log = log2_of(ns >> HOLD_SHIFT);
+	__u32 quarter = log >= 2 ? (ns >> (HOLD_SHIFT + log - 2)) & 3
+				 : (ns << 2 >> (HOLD_SHIFT + log)) & 3;
+	__u32 bucket = ns >> HOLD_SHIFT ? 1 + log * 4 + quarter : 0;
+
+	if (bucket >= HOLD_BUCKETS)
+		bucket = HOLD_BUCKETS - 1;
+	group->hold[bucket & (HOLD_BUCKETS - 1)]++;
+	group->holds++;
+	if (ns > group->hold_max_ns)
+		group->hold_max_ns = ns;
+}
+
+static __always_inline void note_return(struct look *look, struct bid_state *state)
+{
+	if (state->flags & BID_IN_RING)
+		look->group->double_returns++;
+	else if (state->flags & BID_HELD && !(state->flags & BID_EARLY))
+		note_hold(look->group, look->now - state->since_ns);
+	state->flags = BID_IN_RING;
+	state->since_ns = look->now;
+}
+
+/* A buffer of a bundle that no completion named belongs to the request of the one before. */
+static __always_inline void note_take(struct look *look, struct bid_state *state)
+{
+	if (state->flags & BID_NAMED)
+		look->fd = state->fd;
+	else
+		state->fd = look->fd;
+	state->flags = BID_HELD;
+	state->since_ns = look->now;
+}
+
+static long take_step(__u32 i, struct look *look)
+{
+	struct group_count *group = look->group;
+	struct bid_state *slot = bid_at(group, (look->from + i) & (group->entries - 1));
+	struct bid_state *state;
+
+	if (!slot)
+		return 1;
+	state = bid_at(group, slot->order);
+	if (state)
+		note_take(look, state);
+	else
+		group->bids_alien++;
+	return 0;
+}
+
+static long return_step(__u32 i, struct look *look)
+{
+	struct group_count *group = look->group;
+	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
+	struct bid_state *slot = bid_at(group, (look->first + i) & (group->entries - 1));
+	struct bid_state *state = bid_at(group, entry->bid);
+
+	if (slot)
+		slot->order = entry->bid;
+	if (state)
+		note_return(look, state);
+	else
+		group->bids_alien++;
+	return 0;
+}
+
+/* Up to the next multiple of CHUNK_SLOTS, so that a chunk never wraps around the ring's end. */
+static long return_chunk(__u32 i, struct look *look)
+{
+	struct group_count *group = look->group;
+	__u32 slot = look->first & (group->entries - 1);
+	__u32 nr = CHUNK_SLOTS - (look->first & (CHUNK_SLOTS - 1));
+
+	if (nr > look->from - look->first)
+		nr = look->from - look->first;
+	if (nr > group->entries - slot)
+		nr = group->entries - slot;
+	if (nr == 0 || nr > CHUNK_SLOTS)
+		return 1;
+	if (bpf_probe_read_kernel(look->chunk->slots, nr * sizeof(struct io_uring_buf),
+				  (void *)(group->ring + slot * sizeof(struct io_uring_buf)))) {
+		look->bad = 1;
+		return 1;
+	}
+	bpf_loop(nr, return_step, look, 0);
+	look->first += nr;
+	return 0;
+}
+
+/*
+ * Takes up to the old tail, then returns, then takes of what was just returned: a slot that a
+ * return has overwritten was read for the take before.
+ */
+static __always_inline void keep_ledger(struct look *look, __u16 head, __u16 tail)
+{
+	struct group_count *group = look->group;
+	__u16 taken = head - group->head;
+	__u16 returned = tail - group->tail;
+	__u16 known = group->tail - group->head;
+	__u16 early = taken < known ? taken : known;
+
+	look->fd = -1;
+	look->from = group->head;
+	bpf_loop(early, take_step, look, 0);
+	look->first = group->tail;
+	if (returned > group->entries) {
+		group->bids_lost += returned - group->entries;
+		look->first += returned - group->entries;
+	}
+	look->from = group->tail + returned;
+	bpf_loop(returned / CHUNK_SLOTS + 2, return_chunk, look, 0);
+	look->from = group->head + early;
+	bpf_loop(taken - early, take_step, look, 0);
+}
+
+/*
+ * A 16-bit counter may have wrapped unseen when, at twice the fastest pace this group ever
+ * showed (or at a million a second), the time since the last look would have sufficed.
+ */
+#define LEAST_PACE 1000000ULL
+
+static __always_inline void judge_pace(struct group_count *group, __u32 moved, __u64 now)
+{
+	__u64 ns = now - group->looked_ns;
+	__u64 pace, bound;
+
+	if (!group->looked_ns || !moved || ns < 1000)
+		return;
+	if (ns > group->longest_ns)
+		group->longest_ns = ns;
+	pace = moved * 1000000000ULL / ns;
+	bound = group->fastest * 2 > LEAST_PACE ? group->fastest * 2 : LEAST_PACE;
+	if (ns / 1000 * bound / 1000000 >= 65536)
+		group->may_wrap++;
+	/* short intervals measure bursts, not pace */
+	if (ns >= 100000 && pace > group->fastest)
+		group->fastest = pace;
+}
+
+static __always_inline void move_to(struct group_count *group, __u16 head, __u16 tail, __u64 now)
+{
+	__u16 taken = head - group->head;
+	__u16 returned = tail - group->tail;
+	__u16 available = tail - head;
+
+	judge_pace(group, taken > returned ? taken : returned, now);
+	if (group->available == 0 && group->looked_ns)
+		group->empty_ns += now - group->looked_ns;
+	group->taken += taken;
+	group->returned += returned;
+	group->head = head;
+	group->tail = tail;
+	group->available = available;
+	group->moved_ns = now;
+	/* before the first fill a group is not low, it is not in use yet */
+	if (available < group->low_water && group->returned)
+		group->low_water = available;
+	group->looked_ns = now;
+}
+
+static __always_inline int read_head_tail(const struct group_count *group, __u16 *head, __u16 *tail)
+{
+	struct io_buffer_list *bl = (void *)group->bl;
+
+	/* head first: read later, tail can only be ahead of it */
+	if (bpf_core_read(head, sizeof(*head), &bl->head))
+		return -1;
+	return bpf_probe_read_kernel(tail, sizeof(*tail),
+				     (void *)group->ring + bpf_core_field_offset(struct io_uring_buf, resv));
+}
+
+/* Whether the ring still has this very group; a stale pointer may hold anything. */
+static __always_inline int is_current(const struct group_count *group)
+{
+	struct io_buffer_list *bl = (void *)group->bl;
+
+	return ctx_find_bl((void *)group->ring_id, group->bgid) == group->bl &&
+	       (group->kind == GROUP_LEGACY ||
+		(__u64)BPF_CORE_READ(bl, buf_ring) == group->ring);
+}
+
+static __always_inline void bury(struct group_count *group, __u64 now)
+{
+	group->state = COUNT_DEAD;
+	group->died_ns = now;
+}
+
+static __always_inline void look_at_legacy(struct group_count *group, __u64 now)
+{
+	struct io_buffer_list *bl = (void *)group->bl;
+	__u32 nbufs = 0;
+
+	if (!bl_has(io_buffer_list, nbufs))
+		return;
+	bpf_core_read(&nbufs, sizeof(nbufs), &bl->nbufs);
+	if (!is_current(group)) {
+		bury(group, now);
+		return;
+	}
+	if (group->available == 0 && group->looked_ns)
+		group->empty_ns += now - group->looked_ns;
+	group->available = nbufs;
+	if (nbufs < group->low_water && group->returned)
+		group->low_water = nbufs;
+	group->looked_ns = now;
+}
+
+static __always_inline void look_at_ring(struct group_count *group, __u64 now, __u32 where)
+{
+	struct look look = {.group = group, .now = now};
+	__u16 head, tail;
+
+	if (read_head_tail(group, &head, &tail) ||
+	    ((head != group->head || tail != group->tail) && !is_current(group))) {
+		bury(group, now);
+		return;
+	}
+	if (head == group->head && tail == group->tail) {
+		if (group->available == 0 && group->looked_ns)
+			group->empty_ns += now - group->looked_ns;
+		group->looked_ns = now;
+		return;
+	}
+	look.chunk = bpf_map_lookup_elem(&chunks, &where);
+	if (group->bids_nr && look.chunk)
+		keep_ledger(&look, head, tail);
+	move_to(group, head, tail, now);
+}
+
+/*
+ * Brings one group up to date. Another CPU, or this one below an interrupt, may be at it: then
+ * it is being brought up to date already. Global, so that it is verified once.
+ */
+__noinline int look_at(__u32 position, __u32 where)
+{
+	struct group_count *group = count_at(position);
+
+	if (!group || group->state != COUNT_LIVE)
+		return 0;
+	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
+		return 0;
+	if (group->kind == GROUP_LEGACY)
+		look_at_legacy(group, bpf_ktime_get_ns());
+	else
+		look_at_ring(group, bpf_ktime_get_ns(), where & 1);
+	__sync_lock_test_and_set(&group->busy, 0);
+	return 0;
+}
+
+/* ---- meeting a group for the first time */
+
+static long adopt_slot(__u32 i, struct look *look)
+{
+	struct group_count *group = look->group;
+	struct bid_state *slot = bid_at(group, i);
+	struct io_uring_buf entry;
+	struct bid_state *state;
+	int is_in = ((i - group->head) & (group->entries - 1)) < group->available;
+
+	if (!slot || bpf_probe_read_kernel(&entry, sizeof(entry),
+					   (void *)(group->ring + i * sizeof(entry))))
+		return 1;
+	slot->order = entry.bid;
+	state = bid_at(group, entry.bid);
+	if (!state || (!entry.addr && !entry.len) || state->flags & BID_IN_RING)
+		return 0;
+	state->flags = is_in ? BID_IN_RING : BID_HELD | BID_EARLY;
+	state->since_ns = look->now;
+	state->fd = -1;
+	return 0;
+}
+
+static __always_inline __u32 power_of_two(__u32 n)
+{
+	__u32 log = log2_of(n);
+
+	return n > 1U << log ? 2U << log : 1U << log;
+}
+
+/* A stretch of the bids array; what one group gave up is not reused before the next load. */
+static __always_inline void open_ledger(struct group_count *group, __u32 want, __u64 now)
+{
+	struct look look = {.group = group, .now = now};
+	__u32 first;
+
+	if (want <= group->bids_nr) {
+		want = group->bids_nr;
+	} else {
+		first = __sync_fetch_and_add(&nr_bids, want);
+		group->bids_nr = 0;
+		if (first + want > max_bids || first + want < first) {
+			__sync_fetch_and_sub(&nr_bids, want);
+			lose(EVENT_BIDS_FULL);
+			return;
+		}
+		group->bids_first = first;
+		group->bids_nr = want;
+	}
+	if (group->kind != GROUP_LEGACY && group->returned == 0 && group->tail == 0)
+		return; /* fresh: nothing was ever put in */
+	if (group->kind != GROUP_LEGACY)
+		bpf_loop(group->entries, adopt_slot, &look, 0);
+}
+
+/* A new life for a key: what another group or ring of the same address counted is gone. */
+static __always_inline void forget(struct group_count *group)
+{
+	__u32 first = group->bids_first, nr = group->bids_nr;
+	__u64 ring_id = group->ring_id;
+	__u32 bgid = group->bgid;
+
+	__builtin_memset(group, 0, sizeof(*group));
+	group->ring_id = ring_id;
+	group->bgid = bgid;
+	group->bids_first = first;
+	group->bids_nr = nr;
+}
+
+/* Buffers between two looks on the path of completions: the ring must not be overwritten. */
+static __always_inline __u32 look_every(__u32 entries)
+{
+	if (entries >= 256 || !entries)
+		return 64;
+	return entries >= 8 ? entries / 4 : 1;
+}
+
+static __always_inline void adopt_ring(struct group_count *group, const struct bl_view *view)
+{
+	__u16 tail = view->head;
+
+	group->ring = view->ring;
+	bpf_probe_read_kernel(&tail, sizeof(tail),
+			      (void *)view->ring + bpf_core_field_offset(struct io_uring_buf, resv));
+	group->head = view->head;
+	group->tail = tail;
+	group->available = (__u16)(tail - view->head);
+}
+
+/*
+ * Fills the account of a group as the kernel has it now: totals start at nothing, a ring that is
+ * under way is adopted with the buffers it has.
+ */
+static __always_inline void adopt(struct group_count *group)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 bl = ctx_find_bl((void *)group->ring_id, group->bgid);
+	struct bl_view view = {};
+	struct bl_raw raw = {};
+
+	group->born_ns = now;
+	group->low_water = REC_UNKNOWN_U32;
+	if (!bl || bl_read(bl, &view, &raw) ||
+	    (view.kind == GROUP_LEGACY && view.nbufs == 0 && bl_has(io_ring_ctx___blarray, io_bl))) {
+		group->state = COUNT_ABSENT;
+		return;
+	}
+	group->bl = bl;
+	group->kind = view.kind;
+	group->entries = view.entries;
+	group->every = look_every(view.entries);
+	if (view.kind == GROUP_LEGACY)
+		group->available = view.nbufs;
+	else
+		adopt_ring(group, &view);
+	if (group->available)
+		group->low_water = group->available;
+	group->looked_ns = now;
+	open_ledger(group, view.kind == GROUP_LEGACY ? 4096 : power_of_two(view.entries), now);
+	group->state = COUNT_LIVE;
+}
+
+/* ---- (ring, bgid) -> account */
+
+#define INDEX_PROBES 8
+
+/*
+ * The low half of an address as a plain number. The verifier lets no arithmetic touch a pointer
+ * that it tracks, but a 32-bit move makes a number of it; clang would leave the move out.
+ */
+static __always_inline __u32 low_half(const void *pointer)
+{
+	__u32 low;
+
+	asm volatile("%0 = %1" : "=w"(low) : "w"((__u32)(__u64)pointer));
+	return low;
+}
+
+static __always_inline __u32 index_hash(__u32 ring_low, __u32 bgid)
+{
+	return ((ring_low >> 6) + bgid * 0x9e3779b1U) * 0x85ebca6bU >> 7;
+}
+
+/* 1 + position; 0: not known; INDEX_IGNORED: not wanted. ring may be a pointer the verifier tracks. */
+static __always_inline __u32 find_count(const void *ring, __u32 bgid)
+{
+	__u32 hash = index_hash(low_half(ring), bgid);
+
+	for (__u32 i = 0; i < INDEX_PROBES; i++) {
+		__u32 key = (hash + i) & index_mask;
+		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
+
+		if (!slot || !slot->ring_id)
+			return 0;
+		if (slot->ring_id == (__u64)ring && slot->bgid == bgid + 1)
+			return slot->count;
+	}
+	return 0;
+}
+
+/* The slot for a key, claimed if there was none. NULL: no room. */
+static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
+{
+	__u32 hash = index_hash((__u32)ring_id, bgid);
+
+	for (__u32 i = 0; i < INDEX_PROBES; i++) {
+		__u32 key = (hash + i) & index_mask;
+		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
+
+		if (!slot)
+			return NULL;
+		if (slot->ring_id == ring_id && slot->bgid == bgid + 1)
+			return slot;
+		if (!slot->ring_id &&
+		    __sync_val_compare_and_swap(&slot->ring_id, 0, ring_id) == 0) {
+			slot->bgid = bgid + 1;
+			return slot;
+		}
+	}
+	return NULL;
+}
+
+static __always_inline __u32 pid_of(struct pid *pid)
+{
+	__u64 at = (__u64)pid + bpf_core_field_offset(struct pid, numbers) +
+		   (__u64)pid_level * bpf_core_type_size(struct upid);
+	__u32 nr = 0;
+
+	if (pid_level > BPF_CORE_READ(pid, level))
+		return 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)at);
+	return nr;
+}
+
+static __always_inline int is_wanted(__u32 bgid)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 tgid;
+
+	if (only_bgid >= 0 && bgid != (__u32)only_bgid)
+		return 0;
+	if (!nr_tgids)
+		return 1;
+	tgid = pid_of(BPF_CORE_READ(task, signal, pids[1]));
+	return bpf_map_lookup_elem(&tgids, &tgid) != NULL;
+}
+
+static __always_inline __u32 new_count(void)
+{
+	__u32 position = __sync_fetch_and_add(&nr_counts, 1);
+
+	if (position < max_counts)
+		return position + 1;
+	__sync_fetch_and_sub(&nr_counts, 1);
+	lose(EVENT_GROUPS_FULL);
+	return INDEX_IGNORED;
+}
+
+/*
+ * Meets a group, or meets it anew after it was registered again. `wanted`: the caller has
+ * checked the filters, else the current task's process decides. Returns what find_count() will.
+ */
+__noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
+{
+	struct index_slot *slot = claim_slot(ring_id, bgid);
+	struct group_count *group;
+
+	if (!slot) {
+		lose(EVENT_GROUPS_FULL);
+		return INDEX_IGNORED;
+	}
+	if (!slot->count)
+		slot->count = wanted || is_wanted(bgid) ? new_count() : INDEX_IGNORED;
+	if (slot->count == INDEX_IGNORED)
+		return INDEX_IGNORED;
+	group = count_at(slot->count - 1);
+	if (!group)
+		return INDEX_IGNORED;
+	group->ring_id = ring_id;
+	group->bgid = bgid;
+	forget(group);
+	adopt(group);
+	return slot->count;
+}
+
+#endif

@@ -1,0 +1,752 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who took which buffer? Tracepoints of io_uring, one program per signature. The completion
+ * carries a bid but no group: the group is remembered at submission, by request and, for
+ * multishot requests, whose completions carry no request, by (ring, user_data). What was
+ * submitted before is told by the request itself or by the ring's memory: the slot that the
+ * kernel consumed last names the bid.
+ */
+#include "kernel.bpf.h"
+#include "compat.bpf.h"
+#include "counts.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* ---- knobs */
+const volatile __u32 old_complete; /* io_uring_complete with values instead of a cqe */
+const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
+
+#define REQ_BUFFER_SELECT 32 /* equals IOSQE_BUFFER_SELECT on every kernel */
+#define CQE_BUFFER        1
+#define CQE_MORE          2
+#define CQE_BUF_MORE      16
+#define NO_BUFFERS        (-105)
+
+#define OP_SENDMSG 9
+#define OP_RECVMSG 10
+#define OP_SEND    26
+#define OP_RECV    27
+#define OP_PROVIDE 31
+#define OP_REMOVE  32
+
+#define SLOT_MULTISHOT 1
+#define SLOT_ARMED     2
+#define SLOT_AMBIGUOUS 4 /* stream: live requests of several groups share the user_data */
+#define SLOT_PROVIDE   8
+#define SLOT_REMOVE    16
+
+/* A request that selects buffers, from its submission to its last completion. */
+struct req_slot {
+	__u64 req; /* 0: free */
+	__u64 user_data;
+	__u32 count; /* 1 + position of its group's account */
+	__s32 fd; /* provide: first bid */
+	__u32 flags;
+	__u32 nbufs; /* provide: how many */
+};
+
+/* The same for multishot requests, as their completions know them. */
+struct stream_slot {
+	__u64 ring_id;
+	__u64 user_data;
+	__u32 count;
+	__s32 fd;
+	__u32 flags;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct req_slot);
+} reqs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stream_slot);
+} streams SEC(".maps");
+
+#define BUCKET 4
+
+static __always_inline struct req_slot *req_at(__u32 bucket, __u32 way)
+{
+	__u32 key = ((bucket * BUCKET) & reqs_mask) + way;
+
+	return bpf_map_lookup_elem(&reqs, &key);
+}
+
+/* Requests come from a slab of 256-byte objects. */
+static __always_inline __u32 req_bucket(const void *req)
+{
+	return (low_half(req) >> 8) * 0x9e3779b1U >> 9;
+}
+
+static __always_inline struct req_slot *find_req(const void *req)
+{
+	__u32 bucket = req_bucket(req);
+
+	for (__u32 way = 0; way < BUCKET; way++) {
+		struct req_slot *slot = req_at(bucket, way);
+
+		if (slot && slot->req == (__u64)req)
+			return slot;
+	}
+	return NULL;
+}
+
+/* Its own slot, else a free one, else the first, whose request is forgotten. */
+static __always_inline struct req_slot *slot_for_req(const void *req)
+{
+	__u32 bucket = req_bucket(req);
+	struct req_slot *free = NULL;
+
+	for (__u32 way = 0; way < BUCKET; way++) {
+		struct req_slot *slot = req_at(bucket, way);
+
+		if (slot && slot->req == (__u64)req)
+			return slot;
+		if (slot && !slot->req && !free)
+			free = slot;
+	}
+	if (free)
+		return free;
+	lose(EVENT_REQS_EVICTED);
+	return req_at(bucket, 0);
+}
+
+static __always_inline struct stream_slot *stream_at(__u32 bucket, __u32 way)
+{
+	__u32 key = ((bucket * BUCKET) & reqs_mask) + way;
+
+	return bpf_map_lookup_elem(&streams, &key);
+}
+
+static __always_inline __u32 stream_bucket(const void *ring, __u64 user_data)
+{
+	__u64 mix = user_data * 0x9e3779b97f4a7c15ULL;
+
+	return (low_half(ring) >> 6) ^ (__u32)(mix >> 32);
+}
+
+static __always_inline struct stream_slot *find_stream(const void *ring, __u64 user_data)
+{
+	__u32 bucket = stream_bucket(ring, user_data);
+
+	for (__u32 way = 0; way < BUCKET; way++) {
+		struct stream_slot *slot = stream_at(bucket, way);
+
+		if (slot && slot->user_data == user_data && slot->ring_id == (__u64)ring)
+			return slot;
+	}
+	return NULL;
+}
+
+static __always_inline struct stream_slot *slot_for_stream(const void *ring, __u64 user_data)
+{
+	__u32 bucket = stream_bucket(ring, user_data);
+	struct stream_slot *slot = find_stream(ring, user_data);
+
+	for (__u32 way = 0; way < BUCKET && !slot; way++) {
+		struct stream_slot *candidate = stream_at(bucket, way);
+
+		if (candidate && !candidate->ring_id)
+			slot = candidate;
+	}
+	return slot ? slot : stream_at(bucket, user_data & (BUCKET - 1));
+}
+
+static __always_inline void note_stream(const void *ring, const struct req_slot *req)
+{
+	struct stream_slot *slot = slot_for_stream(ring, req->user_data);
+
+	if (!slot)
+		return;
+	if (slot->ring_id == (__u64)ring && slot->user_data == req->user_data &&
+	    slot->count != req->count)
+		slot->flags |= SLOT_AMBIGUOUS;
+	else
+		slot->flags = 0;
+	slot->ring_id = (__u64)ring;
+	slot->user_data = req->user_data;
+	slot->count = req->count;
+	slot->fd = req->fd;
+}
+
+/* ---- submission */
+
+static __always_inline void note_legacy_op(struct io_kiocb *req, __u32 flags)
+{
+	struct io_provide_buf *op = (void *)req;
+	struct req_slot *slot;
+	__u64 ring_id = 0;
+	__u32 bgid = BPF_CORE_READ_BITFIELD_PROBED(op, bgid);
+	__u32 code;
+
+	bpf_core_read(&ring_id, sizeof(ring_id), &req->ctx);
+	code = find_count((void *)ring_id, bgid);
+	if (!code)
+		code = learn(ring_id, bgid, 0);
+	if (code == INDEX_IGNORED)
+		return;
+	slot = slot_for_req(req);
+	if (!slot)
+		return;
+	slot->req = (__u64)req;
+	slot->user_data = req->cqe.user_data;
+	slot->count = code;
+	slot->fd = BPF_CORE_READ_BITFIELD_PROBED(op, bid);
+	slot->nbufs = BPF_CORE_READ_BITFIELD_PROBED(op, nbufs);
+	slot->flags = flags;
+}
+
+static __always_inline int note_submit(struct io_kiocb *req)
+{
+	__u64 flags = req->flags;
+	struct req_slot *slot;
+	__u32 code;
+
+	if (!(flags & REQ_BUFFER_SELECT)) {
+		if (req->opcode == OP_PROVIDE || req->opcode == OP_REMOVE)
+			note_legacy_op(req, req->opcode == OP_PROVIDE ? SLOT_PROVIDE : SLOT_REMOVE);
+		return 0;
+	}
+	code = find_count(req->ctx, req->buf_index);
+	if (!code) {
+		__u64 ring_id = 0;
+
+		bpf_core_read(&ring_id, sizeof(ring_id), &req->ctx);
+		code = learn(ring_id, req->buf_index, 0);
+	}
+	if (code == INDEX_IGNORED)
+		return 0;
+	slot = slot_for_req(req);
+	if (!slot)
+		return 0;
+	slot->req = (__u64)req;
+	slot->user_data = req->cqe.user_data;
+	slot->count = code;
+	slot->fd = req->cqe.fd;
+	slot->flags = flags & req_multishot ? SLOT_MULTISHOT : 0;
+	if (flags & req_multishot)
+		note_stream(req->ctx, slot);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int on_submit_req(__u64 *args)
+{
+	return note_submit((struct io_kiocb *)args[0]);
+}
+
+/* up to 6.4: the same moment under another name */
+SEC("tp_btf/io_uring_submit_sqe")
+int on_submit_sqe(__u64 *args)
+{
+	return note_submit((struct io_kiocb *)args[0]);
+}
+
+/* ---- completion */
+
+struct done {
+	__u64 user_data;
+	__s32 res;
+	__u32 flags;
+};
+
+struct evidence {
+	__u64 ring_id;
+	__u32 bid;
+	__u32 flags;
+	__u32 found; /* 1 + position */
+	__u32 fits;
+	__u32 groups;
+	__u32 sole;
+};
+
+static __always_inline int slot_names(const struct group_count *group, __u16 position, __u32 bid)
+{
+	__u32 slot = position & (group->entries - 1);
+	__u16 named = 0;
+
+	bpf_probe_read_kernel(&named, sizeof(named),
+			      (void *)group->ring + slot * sizeof(struct io_uring_buf) +
+				      bpf_core_field_offset(struct io_uring_buf, bid));
+	return named == bid;
+}
+
+/* The buffer just consumed is the one before head, or a few before it when it was a bundle. */
+static __always_inline int fits(const struct group_count *group, const struct evidence *evidence)
+{
+	struct io_buffer_list *bl = (void *)group->bl;
+	__u16 head = 0;
+
+	if (group->kind == GROUP_LEGACY || bpf_core_read(&head, sizeof(head), &bl->head))
+		return 0;
+	if (evidence->flags & CQE_BUF_MORE)
+		return slot_names(group, head, evidence->bid);
+	for (__u16 back = 1; back <= 8; back++) {
+		if (head != group->head && slot_names(group, head - back, evidence->bid))
+			return 1;
+		if ((__u16)(head - back) == group->head)
+			break;
+	}
+	return 0;
+}
+
+static long evidence_step(__u32 i, struct evidence *evidence)
+{
+	struct group_count *group = count_at(i);
+
+	if (!group)
+		return 1;
+	if (group->ring_id != evidence->ring_id || group->state != COUNT_LIVE)
+		return 0;
+	evidence->groups++;
+	evidence->sole = i + 1;
+	if (!fits(group, evidence))
+		return 0;
+	evidence->fits++;
+	if (!evidence->found)
+		evidence->found = i + 1;
+	return 0;
+}
+
+/* Which group of the ring did this completion draw from? 1 + position, 0: none fits. */
+__noinline int find_by_evidence(__u64 ring_id, __u32 flags)
+{
+	struct evidence evidence = {.ring_id = ring_id, .bid = flags >> 16, .flags = flags};
+	struct group_count *group;
+
+	bpf_loop(nr_counts, evidence_step, &evidence, 0);
+	if (evidence.fits > 1)
+		lose(EVENT_GUESSED);
+	if (evidence.fits)
+		return evidence.found;
+	/* a sole legacy group leaves no trace to compare */
+	group = evidence.groups == 1 ? count_at(evidence.sole - 1) : NULL;
+	return group && group->kind == GROUP_LEGACY ? evidence.sole : 0;
+}
+
+static __always_inline void name_taker(struct group_count *group, const struct done *done, __s32 fd)
+{
+	struct bid_state *state = bid_at(group, done->flags >> 16);
+
+	if (!state)
+		return;
+	state->fd = fd;
+	if (group->kind != GROUP_LEGACY) {
+		state->flags |= BID_NAMED;
+		return;
+	}
+	/* legacy buffers are known to be out by the completion, no head tells */
+	state->flags = BID_HELD;
+	state->since_ns = bpf_ktime_get_ns();
+}
+
+static __always_inline void take_legacy(struct group_count *group)
+{
+	group->taken++;
+	/* where the kernel keeps no count, this one is all there is */
+	if (!bl_has(io_buffer_list, nbufs) && group->available)
+		group->available--;
+}
+
+static __always_inline void judge_starve(struct group_count *group, __u32 slot_flags)
+{
+	enum starve_cause cause = STARVE_NOT_EMPTY;
+
+	if (group->state == COUNT_ABSENT)
+		cause = STARVE_NO_GROUP;
+	else if (group->state == COUNT_DEAD)
+		cause = STARVE_UNREGISTERED;
+	else if (group->available == 0 && group->tail == 0 && group->returned == 0)
+		cause = STARVE_NEVER_FILLED;
+	else if (group->available == 0)
+		cause = slot_flags & SLOT_ARMED ? STARVE_EMPTY_AT_DATA : STARVE_EMPTY_AT_ISSUE;
+	group->causes[cause]++;
+}
+
+/* Adds one completion to its group's account. */
+static __always_inline void count(__u32 code, const struct done *done, const struct req_slot *who)
+{
+	struct group_count *group = count_at(code - 1);
+
+	if (!group)
+		return;
+	if (done->flags & CQE_BUFFER) {
+		group->selected++;
+		if (done->res > 0)
+			group->bytes += done->res;
+		if (done->flags & CQE_BUF_MORE)
+			group->partial++;
+		else if (group->kind == GROUP_LEGACY)
+			take_legacy(group);
+		if (group->bids_nr)
+			name_taker(group, done, who->fd);
+		if (++group->since >= group->every) {
+			group->since = 0;
+			look_at(code - 1, 0);
+		}
+	} else if (done->res == NO_BUFFERS) {
+		group->starved++;
+		look_at(code - 1, 0);
+		judge_starve(group, who->flags);
+	}
+	if (who->flags & SLOT_MULTISHOT && !(done->flags & CQE_MORE))
+		group->mshot_ended++;
+}
+
+/* A completion without its request: one of several of a multishot. */
+static __always_inline void on_stream(__u64 *args, const struct done *done)
+{
+	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
+	struct req_slot who = {.flags = SLOT_MULTISHOT, .fd = -1};
+	__u64 ring_id = 0;
+	__u32 code;
+
+	if (slot && !(slot->flags & SLOT_AMBIGUOUS)) {
+		who.fd = slot->fd;
+		count(slot->count, done, &who);
+		return;
+	}
+	/* args is kernel memory: a copy of a pointer in it is a plain number */
+	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
+	code = find_by_evidence(ring_id, done->flags);
+	if (!code) {
+		lose(EVENT_UNATTRIBUTED);
+		return;
+	}
+	who.count = code;
+	who.user_data = done->user_data;
+	if (!slot)
+		note_stream((void *)ring_id, &who);
+	count(code, done, &who);
+}
+
+static __always_inline void end_stream(const void *ring, __u64 user_data)
+{
+	struct stream_slot *slot = find_stream(ring, user_data);
+
+	if (slot && !(slot->flags & SLOT_AMBIGUOUS))
+		slot->ring_id = 0;
+}
+
+/*
+ * A request that was not seen at submission. It knows its group itself: receiving and sending
+ * ones in their own fields since 6.12, others, on kernels whose completions still have the old
+ * signature, in buf_index, which is the group again once the buffer was put.
+ */
+static __always_inline __u32 code_of_stranger(__u64 ring_id, __u64 address, const struct done *done)
+{
+	struct io_kiocb *req = (void *)address;
+	struct io_sr_msg *sr = (void *)address;
+	__u32 opcode = BPF_CORE_READ(req, opcode);
+	__u16 bgid = 0;
+	__u32 code;
+
+	if (old_complete)
+		bgid = BPF_CORE_READ(req, buf_index);
+	else if (opcode == OP_RECV || opcode == OP_RECVMSG || opcode == OP_SEND ||
+		 opcode == OP_SENDMSG)
+		bgid = BPF_CORE_READ(sr, buf_group);
+	else if (done->flags & CQE_BUFFER)
+		return find_by_evidence(ring_id, done->flags);
+	else
+		bgid = BPF_CORE_READ(req, buf_index);
+	code = find_count((void *)ring_id, bgid);
+	return code ? code : learn(ring_id, bgid, 0);
+}
+
+static __always_inline void on_stranger(__u64 *args, const struct done *done)
+{
+	struct req_slot who = {.fd = -1};
+	__u64 address[2] = {};
+	struct io_kiocb *req;
+	__u64 flags;
+	__u32 code;
+
+	if (!(done->flags & CQE_BUFFER) && done->res != NO_BUFFERS)
+		return;
+	bpf_probe_read_kernel(address, sizeof(address), args);
+	req = (void *)address[1];
+	flags = BPF_CORE_READ_BITFIELD_PROBED(req, flags);
+	if (!(flags & REQ_BUFFER_SELECT))
+		return;
+	code = code_of_stranger(address[0], address[1], done);
+	if (flags & req_multishot)
+		who.flags = SLOT_MULTISHOT;
+	if (!code)
+		lose(EVENT_UNATTRIBUTED);
+	else if (code != INDEX_IGNORED)
+		count(code, done, &who);
+}
+
+static long provide_step(__u32 i, struct look *look)
+{
+	struct bid_state *state = bid_at(look->group, look->first + i);
+
+	if (!state)
+		return 1;
+	note_return(look, state);
+	return 0;
+}
+
+static __always_inline void count_provided(struct group_count *group, const struct req_slot *slot)
+{
+	struct look look = {.group = group, .first = slot->fd, .now = bpf_ktime_get_ns()};
+
+	group->returned += slot->nbufs;
+	if (!bl_has(io_buffer_list, nbufs))
+		group->available += slot->nbufs;
+	if (group->bids_nr)
+		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
+}
+
+/* A PROVIDE or REMOVE that is done; the first PROVIDE makes the group. */
+static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 res)
+{
+	struct group_count *group = count_at(slot->count - 1);
+	__u64 ring_id;
+
+	if (!group || res < 0)
+		return;
+	ring_id = group->ring_id;
+	if (group->state != COUNT_LIVE)
+		learn(ring_id, group->bgid, 1);
+	if (group->kind != GROUP_LEGACY)
+		return;
+	if (slot->flags & SLOT_PROVIDE)
+		count_provided(group, slot);
+	else if (!bl_has(io_buffer_list, nbufs))
+		group->available -= res < (__s32)group->available ? res : group->available;
+	look_at(slot->count - 1, 0);
+}
+
+static __always_inline void on_request(__u64 *args, const struct done *done)
+{
+	struct req_slot *slot = find_req((void *)args[1]);
+
+	if (!slot || slot->user_data != done->user_data) {
+		on_stranger(args, done);
+		return;
+	}
+	if (slot->flags & (SLOT_PROVIDE | SLOT_REMOVE))
+		count_legacy_op(slot, done->res);
+	else
+		count(slot->count, done, slot);
+	if (slot->flags & SLOT_MULTISHOT)
+		end_stream((void *)args[0], done->user_data);
+	slot->req = 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int on_complete(__u64 *args)
+{
+	struct done done;
+
+	if (old_complete) {
+		done.user_data = args[2];
+		done.res = args[3];
+		done.flags = args[4];
+	} else {
+		struct io_uring_cqe *cqe = (void *)args[2];
+
+		done.user_data = cqe->user_data;
+		done.res = cqe->res;
+		done.flags = cqe->flags;
+	}
+	if (args[1])
+		on_request(args, &done);
+	else if (done.flags & CQE_BUFFER)
+		on_stream(args, &done);
+	return 0;
+}
+
+/* A completion that found the CQ full fires this instead, for requests of either sort. */
+SEC("tp_btf/io_uring_cqe_overflow")
+int on_overflow(__u64 *args)
+{
+	struct done done = {.user_data = args[1], .res = args[2], .flags = args[3]};
+
+	if (!(done.flags & CQE_BUFFER) && done.res != NO_BUFFERS)
+		return 0;
+	on_stream(args, &done);
+	return 0;
+}
+
+/* Prep failed: no submission was seen, and a completion of whatever had this address follows. */
+SEC("tp_btf/io_uring_req_failed")
+int on_req_failed(__u64 *args)
+{
+	struct req_slot *slot = find_req((void *)args[1]);
+
+	if (slot)
+		slot->req = 0;
+	return 0;
+}
+
+SEC("tp_btf/io_uring_poll_arm")
+int on_poll_arm(__u64 *args)
+{
+	struct req_slot *slot = find_req((void *)args[0]);
+
+	if (slot)
+		slot->flags |= SLOT_ARMED;
+	return 0;
+}
+
+/* ---- groups and rings come and go */
+
+#define REGISTER_PBUF   22
+#define UNREGISTER_PBUF 23
+
+struct buf_reg {
+	__u64 ring_addr;
+	__u32 ring_entries;
+	__u16 bgid;
+	__u16 flags;
+};
+
+/* Third argument of the system call that the current task is in. */
+static __always_inline __u64 syscall_arg3(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+
+	return PT_REG_ARG3(regs);
+}
+
+static __always_inline void on_unregistered(const void *ring, __u32 bgid)
+{
+	__u32 code = find_count(ring, bgid);
+	struct group_count *group;
+
+	if (!code || code == INDEX_IGNORED)
+		return;
+	group = count_at(code - 1);
+	if (!group || group->state != COUNT_LIVE)
+		return;
+	/* head is gone with the group: each selection since the last look took at least one */
+	if (group->kind == GROUP_RING || group->kind == GROUP_MMAP)
+		group->taken += group->since;
+	group->since = 0;
+	bury(group, bpf_ktime_get_ns());
+}
+
+SEC("tp_btf/io_uring_register")
+int on_register(__u64 *args)
+{
+	struct buf_reg reg = {};
+	__u64 ring_id = 0;
+
+	if ((args[1] != REGISTER_PBUF && args[1] != UNREGISTER_PBUF) || args[4])
+		return 0;
+	if (bpf_probe_read_user(&reg, sizeof(reg), (void *)syscall_arg3()))
+		return 0;
+	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
+	if (args[1] == REGISTER_PBUF)
+		learn(ring_id, reg.bgid, 0);
+	else
+		on_unregistered((void *)ring_id, reg.bgid);
+	return 0;
+}
+
+static long bury_step(__u32 i, __u64 *ring_id)
+{
+	struct group_count *group = count_at(i);
+
+	if (!group)
+		return 1;
+	if (group->ring_id == *ring_id && group->state != COUNT_DEAD)
+		bury(group, bpf_ktime_get_ns());
+	return 0;
+}
+
+/* A new ring at this address: what is known under it was another's. */
+SEC("tp_btf/io_uring_create")
+int on_create(__u64 *args)
+{
+	__u64 ring_id = 0;
+
+	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), &args[1]);
+	bpf_loop(nr_counts, bury_step, &ring_id, 0);
+	return 0;
+}
+
+/* ---- the tick */
+
+#define IDLE_NS    100000000ULL
+#define IDLE_EVERY 4
+
+__u64 nr_ticks;
+
+struct tick {
+	__u64 now;
+	__u64 turn;
+};
+
+/*
+ * A group that stands still costs two reads, and one that has stood still for long is looked at
+ * in turn only.
+ */
+static long tick_step(__u32 i, struct tick *tick)
+{
+	struct group_count *group = count_at(i);
+	__u16 head, tail;
+
+	if (!group)
+		return 1;
+	if (group->state != COUNT_LIVE)
+		return 0;
+	if (tick->now - group->moved_ns > IDLE_NS && ((i + tick->turn) & (IDLE_EVERY - 1)))
+		return 0;
+	if (group->kind != GROUP_LEGACY && !read_head_tail(group, &head, &tail) &&
+	    head == group->head && tail == group->tail && group->available)
+		return 0;
+	look_at(i, 1);
+	return 0;
+}
+
+SEC("perf_event")
+int on_tick(void *unused)
+{
+	struct tick tick = {.now = bpf_ktime_get_ns(), .turn = nr_ticks++};
+
+	bpf_loop(nr_counts, tick_step, &tick, 0);
+	return 0;
+}
+
+/* ---- at the request of user space */
+
+struct learn_args {
+	__u64 ring_id;
+	__u32 bgid;
+};
+
+SEC("syscall")
+int learn_group(struct learn_args *args)
+{
+	__u32 code = find_count((void *)args->ring_id, args->bgid);
+	struct group_count *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
+
+	if (group && group->state == COUNT_LIVE)
+		return 0;
+	learn(args->ring_id, args->bgid, 1);
+	return 0;
+}
+
+static long look_step(__u32 i, void *unused)
+{
+	look_at(i, 0);
+	return 0;
+}
+
+SEC("syscall")
+int look_at_all(void *unused)
+{
+	bpf_loop(nr_counts, look_step, NULL, 0);
+	return 0;
+}
