@@ -21,6 +21,7 @@ const volatile __u32 reqs_mask;
 const volatile __u32 nr_tgids; /* 0: all processes */
 const volatile __s32 only_bgid = -1;
 const volatile __u32 pid_level;
+const volatile __u8 keeps_ledger;
 
 __u32 nr_counts;     /* used elements of counts */
 __u32 nr_bids;       /* used elements of bids */
@@ -31,7 +32,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct group_count);
+	__type(value, struct account);
 } counts SEC(".maps");
 
 struct {
@@ -83,7 +84,7 @@ static __always_inline void lose(enum event_loss what)
 	__sync_fetch_and_add(&losses[what], 1);
 }
 
-static __always_inline struct group_count *count_at(__u32 position)
+static __always_inline struct account *count_at(__u32 position)
 {
 	return bpf_map_lookup_elem(&counts, &position);
 }
@@ -91,7 +92,7 @@ static __always_inline struct group_count *count_at(__u32 position)
 /* ---- one look at a group: totals and ledger */
 
 struct look {
-	struct group_count *group;
+	struct account *group;
 	struct chunk *chunk;
 	__u64 now;
 	__u32 from;  /* ring position the loop starts at */
@@ -100,7 +101,7 @@ struct look {
 	__s32 fd;    /* of the completion that named the last bid */
 };
 
-static __always_inline struct bid_state *bid_at(const struct group_count *group, __u32 bid)
+static __always_inline struct bid_state *bid_at(const struct account *group, __u32 bid)
 {
 	__u32 key = group->bids_first + bid;
 
@@ -134,13 +135,13 @@ static __always_inline __u32 log2_of(__u64 v)
 	return r + (low >> 1);
 }
 
-static __always_inline void note_hold(struct group_count *group, __u64 ns)
+static __always_inline void note_hold(struct account *group, __u64 ns)
 {
-	__u32 log = log2_of(ns >> HOLD_SHIFT);
-	__u32 quarter = log >= 2 ? (ns >> (HOLD_SHIFT + log - 2)) & 3
-				 : (ns << 2 >> (HOLD_SHIFT + log)) & 3;
-	__u32 bucket = ns >> HOLD_SHIFT ? 1 + log * 4 + quarter : 0;
+	__u32 power = log2_of(ns >> HOLD_SHIFT);
+	__u32 bucket = 0;
 
+	if (ns >> HOLD_SHIFT)
+		bucket = 1 + power * 4 + ((ns >> (HOLD_SHIFT - 2 + power)) & 3);
 	if (bucket >= HOLD_BUCKETS)
 		bucket = HOLD_BUCKETS - 1;
 	group->hold[bucket & (HOLD_BUCKETS - 1)]++;
@@ -172,7 +173,7 @@ static __always_inline void note_take(struct look *look, struct bid_state *state
 
 static long take_step(__u32 i, struct look *look)
 {
-	struct group_count *group = look->group;
+	struct account *group = look->group;
 	struct bid_state *slot = bid_at(group, (look->from + i) & (group->entries - 1));
 	struct bid_state *state;
 
@@ -188,7 +189,7 @@ static long take_step(__u32 i, struct look *look)
 
 static long return_step(__u32 i, struct look *look)
 {
-	struct group_count *group = look->group;
+	struct account *group = look->group;
 	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
 	struct bid_state *slot = bid_at(group, (look->first + i) & (group->entries - 1));
 	struct bid_state *state = bid_at(group, entry->bid);
@@ -205,7 +206,7 @@ static long return_step(__u32 i, struct look *look)
 /* Up to the next multiple of CHUNK_SLOTS, so that a chunk never wraps around the ring's end. */
 static long return_chunk(__u32 i, struct look *look)
 {
-	struct group_count *group = look->group;
+	struct account *group = look->group;
 	__u32 slot = look->first & (group->entries - 1);
 	__u32 nr = CHUNK_SLOTS - (look->first & (CHUNK_SLOTS - 1));
 
@@ -231,7 +232,7 @@ static long return_chunk(__u32 i, struct look *look)
  */
 static __always_inline void keep_ledger(struct look *look, __u16 head, __u16 tail)
 {
-	struct group_count *group = look->group;
+	struct account *group = look->group;
 	__u16 taken = head - group->head;
 	__u16 returned = tail - group->tail;
 	__u16 known = group->tail - group->head;
@@ -257,7 +258,7 @@ static __always_inline void keep_ledger(struct look *look, __u16 head, __u16 tai
  */
 #define LEAST_PACE 1000000ULL
 
-static __always_inline void judge_pace(struct group_count *group, __u32 moved, __u64 now)
+static __always_inline void judge_pace(struct account *group, __u32 moved, __u64 now)
 {
 	__u64 ns = now - group->looked_ns;
 	__u64 pace, bound;
@@ -275,13 +276,15 @@ static __always_inline void judge_pace(struct group_count *group, __u32 moved, _
 		group->fastest = pace;
 }
 
-static __always_inline void move_to(struct group_count *group, __u16 head, __u16 tail, __u64 now)
+static __always_inline void move_to(struct account *group, __u16 head, __u16 tail, __u64 now)
 {
 	__u16 taken = head - group->head;
 	__u16 returned = tail - group->tail;
 	__u16 available = tail - head;
 
-	judge_pace(group, taken > returned ? taken : returned, now);
+	/* with every event counted, looks are never a wrap apart */
+	if (!keeps_ledger)
+		judge_pace(group, taken > returned ? taken : returned, now);
 	if (group->available == 0 && group->looked_ns)
 		group->empty_ns += now - group->looked_ns;
 	group->taken += taken;
@@ -296,7 +299,7 @@ static __always_inline void move_to(struct group_count *group, __u16 head, __u16
 	group->looked_ns = now;
 }
 
-static __always_inline int read_head_tail(const struct group_count *group, __u16 *head, __u16 *tail)
+static __always_inline int read_head_tail(const struct account *group, __u16 *head, __u16 *tail)
 {
 	struct io_buffer_list *bl = (void *)group->bl;
 
@@ -308,7 +311,7 @@ static __always_inline int read_head_tail(const struct group_count *group, __u16
 }
 
 /* Whether the ring still has this very group; a stale pointer may hold anything. */
-static __always_inline int is_current(const struct group_count *group)
+static __always_inline int is_current(const struct account *group)
 {
 	struct io_buffer_list *bl = (void *)group->bl;
 
@@ -317,13 +320,13 @@ static __always_inline int is_current(const struct group_count *group)
 		(__u64)BPF_CORE_READ(bl, buf_ring) == group->ring);
 }
 
-static __always_inline void bury(struct group_count *group, __u64 now)
+static __always_inline void bury(struct account *group, __u64 now)
 {
-	group->state = COUNT_DEAD;
+	group->state = ACCOUNT_DEAD;
 	group->died_ns = now;
 }
 
-static __always_inline void look_at_legacy(struct group_count *group, __u64 now)
+static __always_inline void look_at_legacy(struct account *group, __u64 now)
 {
 	struct io_buffer_list *bl = (void *)group->bl;
 	__u32 nbufs = 0;
@@ -343,7 +346,7 @@ static __always_inline void look_at_legacy(struct group_count *group, __u64 now)
 	group->looked_ns = now;
 }
 
-static __always_inline void look_at_ring(struct group_count *group, __u64 now, __u32 where)
+static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)
 {
 	struct look look = {.group = group, .now = now};
 	__u16 head, tail;
@@ -371,9 +374,9 @@ static __always_inline void look_at_ring(struct group_count *group, __u64 now, _
  */
 __noinline int look_at(__u32 position, __u32 where)
 {
-	struct group_count *group = count_at(position);
+	struct account *group = count_at(position);
 
-	if (!group || group->state != COUNT_LIVE)
+	if (!group || group->state != ACCOUNT_LIVE)
 		return 0;
 	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
 		return 0;
@@ -389,7 +392,7 @@ __noinline int look_at(__u32 position, __u32 where)
 
 static long adopt_slot(__u32 i, struct look *look)
 {
-	struct group_count *group = look->group;
+	struct account *group = look->group;
 	struct bid_state *slot = bid_at(group, i);
 	struct io_uring_buf entry;
 	struct bid_state *state;
@@ -408,15 +411,8 @@ static long adopt_slot(__u32 i, struct look *look)
 	return 0;
 }
 
-static __always_inline __u32 power_of_two(__u32 n)
-{
-	__u32 log = log2_of(n);
-
-	return n > 1U << log ? 2U << log : 1U << log;
-}
-
 /* A stretch of the bids array; what one group gave up is not reused before the next load. */
-static __always_inline void open_ledger(struct group_count *group, __u32 want, __u64 now)
+static __always_inline void open_ledger(struct account *group, __u32 want, __u64 now)
 {
 	struct look look = {.group = group, .now = now};
 	__u32 first;
@@ -441,7 +437,7 @@ static __always_inline void open_ledger(struct group_count *group, __u32 want, _
 }
 
 /* A new life for a key: what another group or ring of the same address counted is gone. */
-static __always_inline void forget(struct group_count *group)
+static __always_inline void forget(struct account *group)
 {
 	__u32 first = group->bids_first, nr = group->bids_nr;
 	__u64 ring_id = group->ring_id;
@@ -462,7 +458,7 @@ static __always_inline __u32 look_every(__u32 entries)
 	return entries >= 8 ? entries / 4 : 1;
 }
 
-static __always_inline void adopt_ring(struct group_count *group, const struct bl_view *view)
+static __always_inline void adopt_ring(struct account *group, const struct bl_view *view)
 {
 	__u16 tail = view->head;
 
@@ -478,7 +474,7 @@ static __always_inline void adopt_ring(struct group_count *group, const struct b
  * Fills the account of a group as the kernel has it now: totals start at nothing, a ring that is
  * under way is adopted with the buffers it has.
  */
-static __always_inline void adopt(struct group_count *group)
+static __always_inline void adopt(struct account *group)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u64 bl = ctx_find_bl((void *)group->ring_id, group->bgid);
@@ -489,7 +485,7 @@ static __always_inline void adopt(struct group_count *group)
 	group->low_water = REC_UNKNOWN_U32;
 	if (!bl || bl_read(bl, &view, &raw) ||
 	    (view.kind == GROUP_LEGACY && view.nbufs == 0 && bl_has(io_ring_ctx___blarray, io_bl))) {
-		group->state = COUNT_ABSENT;
+		group->state = ACCOUNT_ABSENT;
 		return;
 	}
 	group->bl = bl;
@@ -503,8 +499,9 @@ static __always_inline void adopt(struct group_count *group)
 	if (group->available)
 		group->low_water = group->available;
 	group->looked_ns = now;
-	open_ledger(group, view.kind == GROUP_LEGACY ? 4096 : power_of_two(view.entries), now);
-	group->state = COUNT_LIVE;
+	if (keeps_ledger)
+		open_ledger(group, view.kind == GROUP_LEGACY ? 4096 : view.entries, now);
+	group->state = ACCOUNT_LIVE;
 }
 
 /* ---- (ring, bgid) -> account */
@@ -610,7 +607,7 @@ static __always_inline __u32 new_count(void)
 __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 {
 	struct index_slot *slot = claim_slot(ring_id, bgid);
-	struct group_count *group;
+	struct account *group;
 
 	if (!slot) {
 		lose(EVENT_GROUPS_FULL);

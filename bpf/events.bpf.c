@@ -266,7 +266,7 @@ struct evidence {
 	__u32 sole;
 };
 
-static __always_inline int slot_names(const struct group_count *group, __u16 position, __u32 bid)
+static __always_inline int slot_names(const struct account *group, __u16 position, __u32 bid)
 {
 	__u32 slot = position & (group->entries - 1);
 	__u16 named = 0;
@@ -278,7 +278,7 @@ static __always_inline int slot_names(const struct group_count *group, __u16 pos
 }
 
 /* The buffer just consumed is the one before head, or a few before it when it was a bundle. */
-static __always_inline int fits(const struct group_count *group, const struct evidence *evidence)
+static __always_inline int fits(const struct account *group, const struct evidence *evidence)
 {
 	struct io_buffer_list *bl = (void *)group->bl;
 	__u16 head = 0;
@@ -298,11 +298,11 @@ static __always_inline int fits(const struct group_count *group, const struct ev
 
 static long evidence_step(__u32 i, struct evidence *evidence)
 {
-	struct group_count *group = count_at(i);
+	struct account *group = count_at(i);
 
 	if (!group)
 		return 1;
-	if (group->ring_id != evidence->ring_id || group->state != COUNT_LIVE)
+	if (group->ring_id != evidence->ring_id || group->state != ACCOUNT_LIVE)
 		return 0;
 	evidence->groups++;
 	evidence->sole = i + 1;
@@ -318,7 +318,7 @@ static long evidence_step(__u32 i, struct evidence *evidence)
 __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 {
 	struct evidence evidence = {.ring_id = ring_id, .bid = flags >> 16, .flags = flags};
-	struct group_count *group;
+	struct account *group;
 
 	bpf_loop(nr_counts, evidence_step, &evidence, 0);
 	if (evidence.fits > 1)
@@ -330,7 +330,7 @@ __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 	return group && group->kind == GROUP_LEGACY ? evidence.sole : 0;
 }
 
-static __always_inline void name_taker(struct group_count *group, const struct done *done, __s32 fd)
+static __always_inline void name_taker(struct account *group, const struct done *done, __s32 fd)
 {
 	struct bid_state *state = bid_at(group, done->flags >> 16);
 
@@ -346,7 +346,7 @@ static __always_inline void name_taker(struct group_count *group, const struct d
 	state->since_ns = bpf_ktime_get_ns();
 }
 
-static __always_inline void take_legacy(struct group_count *group)
+static __always_inline void take_legacy(struct account *group)
 {
 	group->taken++;
 	/* where the kernel keeps no count, this one is all there is */
@@ -354,13 +354,13 @@ static __always_inline void take_legacy(struct group_count *group)
 		group->available--;
 }
 
-static __always_inline void judge_starve(struct group_count *group, __u32 slot_flags)
+static __always_inline void judge_starve(struct account *group, __u32 slot_flags)
 {
 	enum starve_cause cause = STARVE_NOT_EMPTY;
 
-	if (group->state == COUNT_ABSENT)
+	if (group->state == ACCOUNT_ABSENT)
 		cause = STARVE_NO_GROUP;
-	else if (group->state == COUNT_DEAD)
+	else if (group->state == ACCOUNT_DEAD)
 		cause = STARVE_UNREGISTERED;
 	else if (group->available == 0 && group->tail == 0 && group->returned == 0)
 		cause = STARVE_NEVER_FILLED;
@@ -372,7 +372,7 @@ static __always_inline void judge_starve(struct group_count *group, __u32 slot_f
 /* Adds one completion to its group's account. */
 static __always_inline void count(__u32 code, const struct done *done, const struct req_slot *who)
 {
-	struct group_count *group = count_at(code - 1);
+	struct account *group = count_at(code - 1);
 
 	if (!group)
 		return;
@@ -468,7 +468,8 @@ static __always_inline void on_stranger(__u64 *args, const struct done *done)
 	__u64 flags;
 	__u32 code;
 
-	if (!(done->flags & CQE_BUFFER) && done->res != NO_BUFFERS)
+	/* without a buffer it matters only as an end: starved, cancelled, failed, end of file */
+	if (!(done->flags & CQE_BUFFER) && done->res > 0)
 		return;
 	bpf_probe_read_kernel(address, sizeof(address), args);
 	req = (void *)address[1];
@@ -494,7 +495,7 @@ static long provide_step(__u32 i, struct look *look)
 	return 0;
 }
 
-static __always_inline void count_provided(struct group_count *group, const struct req_slot *slot)
+static __always_inline void count_provided(struct account *group, const struct req_slot *slot)
 {
 	struct look look = {.group = group, .first = slot->fd, .now = bpf_ktime_get_ns()};
 
@@ -508,13 +509,13 @@ static __always_inline void count_provided(struct group_count *group, const stru
 /* A PROVIDE or REMOVE that is done; the first PROVIDE makes the group. */
 static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 res)
 {
-	struct group_count *group = count_at(slot->count - 1);
+	struct account *group = count_at(slot->count - 1);
 	__u64 ring_id;
 
 	if (!group || res < 0)
 		return;
 	ring_id = group->ring_id;
-	if (group->state != COUNT_LIVE)
+	if (group->state != ACCOUNT_LIVE)
 		learn(ring_id, group->bgid, 1);
 	if (group->kind != GROUP_LEGACY)
 		return;
@@ -622,12 +623,12 @@ static __always_inline __u64 syscall_arg3(void)
 static __always_inline void on_unregistered(const void *ring, __u32 bgid)
 {
 	__u32 code = find_count(ring, bgid);
-	struct group_count *group;
+	struct account *group;
 
 	if (!code || code == INDEX_IGNORED)
 		return;
 	group = count_at(code - 1);
-	if (!group || group->state != COUNT_LIVE)
+	if (!group || group->state != ACCOUNT_LIVE)
 		return;
 	/* head is gone with the group: each selection since the last look took at least one */
 	if (group->kind == GROUP_RING || group->kind == GROUP_MMAP)
@@ -656,11 +657,11 @@ int on_register(__u64 *args)
 
 static long bury_step(__u32 i, __u64 *ring_id)
 {
-	struct group_count *group = count_at(i);
+	struct account *group = count_at(i);
 
 	if (!group)
 		return 1;
-	if (group->ring_id == *ring_id && group->state != COUNT_DEAD)
+	if (group->ring_id == *ring_id && group->state != ACCOUNT_DEAD)
 		bury(group, bpf_ktime_get_ns());
 	return 0;
 }
@@ -694,18 +695,20 @@ struct tick {
  */
 static long tick_step(__u32 i, struct tick *tick)
 {
-	struct group_count *group = count_at(i);
+	struct account *group = count_at(i);
 	__u16 head, tail;
 
 	if (!group)
 		return 1;
-	if (group->state != COUNT_LIVE)
+	if (group->state != ACCOUNT_LIVE)
 		return 0;
 	if (tick->now - group->moved_ns > IDLE_NS && ((i + tick->turn) & (IDLE_EVERY - 1)))
 		return 0;
 	if (group->kind != GROUP_LEGACY && !read_head_tail(group, &head, &tail) &&
-	    head == group->head && tail == group->tail && group->available)
+	    head == group->head && tail == group->tail && group->available) {
+		group->looked_ns = tick->now;
 		return 0;
+	}
 	look_at(i, 1);
 	return 0;
 }
@@ -730,9 +733,9 @@ SEC("syscall")
 int learn_group(struct learn_args *args)
 {
 	__u32 code = find_count((void *)args->ring_id, args->bgid);
-	struct group_count *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
+	struct account *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
 
-	if (group && group->state == COUNT_LIVE)
+	if (group && group->state == ACCOUNT_LIVE)
 		return 0;
 	learn(args->ring_id, args->bgid, 1);
 	return 0;

@@ -68,11 +68,11 @@ struct group_rec {
 
 /* ---- counters of one group, kept by the event programs in an array that user space maps */
 
-enum count_state {
-	COUNT_FREE,
-	COUNT_LIVE,
-	COUNT_ABSENT, /* requests name it, the ring has no such group */
-	COUNT_DEAD,   /* unregistered, or its ring is gone */
+enum account_state {
+	ACCOUNT_FREE,
+	ACCOUNT_LIVE,
+	ACCOUNT_ABSENT, /* requests name it, the ring has no such group */
+	ACCOUNT_DEAD,   /* unregistered, or its ring is gone */
 };
 
 /* Why a request found no buffer, judged at that moment. */
@@ -95,10 +95,10 @@ enum starve_cause {
  * Two writers: the completion path, which the kernel serialises per ring, owns the first block;
  * whoever holds `busy` owns the second. 64-bit words are read whole by user space.
  */
-struct group_count {
+struct account {
 	__u64 ring_id;
 	__u32 bgid;
-	__u32 state; /* enum count_state */
+	__u32 state; /* enum account_state */
 	__u32 kind;  /* enum group_kind */
 	__u32 entries;
 	__u64 bl;   /* kernel addresses, for the programs alone */
@@ -168,7 +168,7 @@ enum event_loss {
 _Static_assert(sizeof(struct ring_rec) == 104, "ring_rec is part of the shared layout");
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
-_Static_assert(sizeof(struct group_count) == 800, "group_count is part of the shared layout");
+_Static_assert(sizeof(struct account) == 800, "account is part of the shared layout");
 #endif
 
 #endif

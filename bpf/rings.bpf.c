@@ -97,7 +97,9 @@ struct scan {
 	__u32 entries;
 	__u32 head;
 	__u32 available;
-	__u32 held;
+	__u32 inside;  /* distinct bids in the group */
+	__u32 outside; /* distinct bids that only slots outside head ... tail remember */
+	__u32 last;    /* highest bid seen */
 	__u32 largest;
 	__u32 failed;
 	__u32 first; /* slot of the chunk */
@@ -117,13 +119,16 @@ static long scan_slot(__u32 i, struct scan *scan)
 		return 0;
 	if (entry->len > scan->largest)
 		scan->largest = entry->len;
-	if (is_in) {
+	if (entry->bid > scan->last)
+		scan->last = entry->bid;
+	if (is_in && *stamp != scan_stamp) {
 		if (*stamp == scan_stamp + 1)
-			scan->held--;
+			scan->outside--;
 		*stamp = scan_stamp;
-	} else if (*stamp != scan_stamp && *stamp != scan_stamp + 1) {
+		scan->inside++;
+	} else if (!is_in && *stamp != scan_stamp && *stamp != scan_stamp + 1) {
 		*stamp = scan_stamp + 1;
-		scan->held++;
+		scan->outside++;
 	}
 	return 0;
 }
@@ -145,6 +150,22 @@ static long scan_chunk(__u32 i, struct scan *scan)
 	return 0;
 }
 
+/*
+ * A bid that stays out while the ring turns is overwritten everywhere: the slots alone tell a
+ * lower bound. Where bids are those of an array of buffers, 0 to at most the ring's size, each
+ * one up to the highest exists, and what is not in the group is out.
+ */
+static __always_inline __u32 held_by_scan(const struct scan *scan)
+{
+	__u32 exist = scan->last + 1;
+
+	if (scan->inside + scan->outside == 0)
+		return 0;
+	if (exist > scan->entries || exist < scan->inside + scan->outside)
+		return scan->outside;
+	return exist - scan->inside;
+}
+
 static __always_inline void scan_ring(struct group_rec *rec, const struct bl_view *view)
 {
 	struct scan scan = {
@@ -160,7 +181,7 @@ static __always_inline void scan_ring(struct group_rec *rec, const struct bl_vie
 		walk_losses++;
 		return;
 	}
-	rec->held = scan.held;
+	rec->held = held_by_scan(&scan);
 	rec->buf_bytes = scan.largest;
 }
 

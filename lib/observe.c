@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "accounts.h"
+#include "kbtf.h"
 #include "rings.skel.h"
 
 #define FIRST_RINGS  1024U
@@ -42,6 +44,7 @@ struct observe {
 	struct bpf_link *tasks;
 	struct output rings;
 	struct output groups;
+	struct accounts *accounts; /* NULL: snapshots alone */
 	uint64_t losses[LOSS_MAX];
 };
 
@@ -113,49 +116,24 @@ static void explain(struct observe_err *err, int code, const char *what)
 	}
 }
 
-/* ---- constants that only BTF names */
-
-struct named_bit {
-	const char *name;
-	volatile const uint32_t *knob;
-};
-
-static void match_enumerators(const struct btf *btf, const struct btf_type *type,
-			      const struct named_bit *bits, size_t nr)
-{
-	const struct btf_enum *e = btf_enum(type);
-
-	for (unsigned int i = 0; i < btf_vlen(type); i++) {
-		const char *name = btf__name_by_offset(btf, e[i].name_off);
-
-		for (size_t j = 0; name && j < nr; j++) {
-			if (strcmp(name, bits[j].name) == 0)
-				*(uint32_t *)bits[j].knob = (uint32_t)e[i].val;
-		}
-	}
-}
-
-/* The enums are anonymous: CO-RE cannot relocate them, so their names are looked for. */
+/* The flag bits of enums that CO-RE cannot relocate, by name. */
 static int find_flag_bits(struct rings_bpf *skel)
 {
-	const struct named_bit bits[] = {
-		{"IOBL_BUF_RING", &skel->rodata->iobl_buf_ring},
-		{"IOBL_INC", &skel->rodata->iobl_inc},
-		{"IOBL_MMAP", &skel->rodata->iobl_mmap},
-		{"IO_REGION_F_USER_PROVIDED", &skel->rodata->io_region_user_provided},
+	struct kbtf_constant constants[] = {
+		{"IOBL_BUF_RING", 0},
+		{"IOBL_INC", 0},
+		{"IOBL_MMAP", 0},
+		{"IO_REGION_F_USER_PROVIDED", 0},
 	};
-	struct btf *btf = btf__load_vmlinux_btf();
-	unsigned int nr_types;
+	struct btf *btf = kbtf_load();
 
 	if (!btf)
 		return -errno;
-	nr_types = btf__type_cnt(btf);
-	for (unsigned int i = 1; i < nr_types; i++) {
-		const struct btf_type *type = btf__type_by_id(btf, i);
-
-		if (btf_is_enum(type) && type->name_off == 0)
-			match_enumerators(btf, type, bits, sizeof(bits) / sizeof(bits[0]));
-	}
+	kbtf_find_constants(btf, constants, sizeof(constants) / sizeof(constants[0]));
+	skel->rodata->iobl_buf_ring = (uint32_t)constants[0].value;
+	skel->rodata->iobl_inc = (uint32_t)constants[1].value;
+	skel->rodata->iobl_mmap = (uint32_t)constants[2].value;
+	skel->rodata->io_region_user_provided = (uint32_t)constants[3].value;
 	btf__free(btf);
 	return 0;
 }
@@ -293,6 +271,17 @@ static int load(struct observe *o, uint32_t max_rings, uint32_t max_groups)
 	return err;
 }
 
+static int open_accounts(struct observe *o)
+{
+	const struct accounts_opts opts = {.observe = &o->opts,
+					   .pid_level = o->skel->bss->pid_level};
+
+	if (o->opts.depth == OBSERVE_ONCE)
+		return 0;
+	o->accounts = accounts_open(&opts);
+	return o->accounts ? 0 : -errno;
+}
+
 struct observe *observe_open(const struct observe_opts *opts, struct observe_err *err)
 {
 	struct observe *o = calloc(1, sizeof(*o));
@@ -305,13 +294,19 @@ struct observe *observe_open(const struct observe_opts *opts, struct observe_err
 		o->opts.nr_tgids = OBSERVE_MAX_TGIDS;
 	if (o->opts.nr_tgids)
 		memcpy(o->tgids, opts->tgids, o->opts.nr_tgids * sizeof(*o->tgids));
+	o->opts.tgids = o->tgids;
 	verbose_libbpf = opts->verbose;
 	libbpf_set_print(print_libbpf);
 	code = load(o, FIRST_RINGS, FIRST_GROUPS);
-	if (!code)
-		return o;
-	free(o);
-	explain(err, code, "load the BPF iterators");
+	if (code) {
+		explain(err, code, "load the BPF iterators");
+	} else {
+		code = open_accounts(o);
+		if (!code)
+			return o;
+		explain(err, code, "load the event programs");
+	}
+	observe_close(o);
 	errno = -err->code;
 	return NULL;
 }
@@ -430,13 +425,17 @@ static int fill(struct observe *o, struct sample *sample)
 
 int observe_sample(struct observe *o, struct sample *sample)
 {
+	static const enum sample_backend backends[] = {BACKEND_ITER, BACKEND_ITER_TICK,
+						       BACKEND_ITER_TP};
 	int err;
 
 	sample->at_ns = clock_ns(CLOCK_MONOTONIC);
 	sample->wall_ns = clock_ns(CLOCK_REALTIME);
-	sample->backend = BACKEND_ITER;
+	sample->backend = backends[o->opts.depth];
 	err = run_with_room(o);
 	err = err ? err : fill(o, sample);
+	if (!err && o->accounts)
+		err = accounts_join(o->accounts, sample);
 	if (!err && o->skel->bss->pass % 64 == 0)
 		forget_dead_rings(o);
 	return err;
@@ -446,6 +445,7 @@ void observe_close(struct observe *o)
 {
 	if (!o)
 		return;
+	accounts_close(o->accounts);
 	unload(o);
 	free(o);
 }

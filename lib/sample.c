@@ -26,6 +26,12 @@ const char *sample_loss_name(enum sample_loss loss)
 		[LOSS_RINGS] = "rings",
 		[LOSS_GROUPS] = "groups",
 		[LOSS_WALK] = "walk",
+		[LOSS_UNATTRIBUTED] = "unattributed",
+		[LOSS_GUESSED] = "guessed",
+		[LOSS_ACCOUNTS] = "accounts",
+		[LOSS_LEDGERS] = "ledgers",
+		[LOSS_REQUESTS] = "requests",
+		[LOSS_EVENTS] = "events",
 	};
 
 	return NAME_OF(names, (size_t)loss);

@@ -17,6 +17,12 @@ enum sample_loss {
 	LOSS_RINGS,  /* rings that did not fit */
 	LOSS_GROUPS, /* groups that did not fit */
 	LOSS_WALK,   /* walks over kernel structures that were cut short or changed under us */
+	LOSS_UNATTRIBUTED, /* completions with a buffer whose group could not be told */
+	LOSS_GUESSED,      /* attributed by ring memory while more than one group fitted */
+	LOSS_ACCOUNTS,     /* groups not counted for want of room */
+	LOSS_LEDGERS,      /* groups without a ledger of bids for want of room */
+	LOSS_REQUESTS,     /* requests forgotten for want of room: their fd is not known */
+	LOSS_EVENTS,       /* events that the kernel did not deliver, nested in themselves */
 	LOSS_MAX
 };
 

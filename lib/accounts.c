@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What did the programs count for each group of a sample? The accounts lie in arrays that are
+ * mapped here; joining them to a sample is a look-up, no system call per group.
+ */
+#include "accounts.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "events.skel.h"
+#include "hist.h"
+#include "kbtf.h"
+
+#define MAX_ACCOUNTS (1U << 13)
+#define MAX_BIDS     (1U << 20)
+#define MAX_REQS     (1U << 15)
+
+struct accounts {
+	const struct observe_opts *opts;
+	struct events_bpf *skel;
+	struct bpf_link *tick;
+	int tick_fd;
+	const struct account *at;   /* mapped */
+	const struct bid_state *bids; /* mapped */
+	uint32_t *slots;            /* hash: 1 + position in at */
+	size_t nr_slots;
+};
+
+/* ---- load and attach */
+
+static int set_constants(struct events_bpf *skel, const struct btf *btf)
+{
+	struct kbtf_constant constants[] = {
+		{"IOBL_BUF_RING", 0},
+		{"IOBL_INC", 0},
+		{"IOBL_MMAP", 0},
+		{"IO_REGION_F_USER_PROVIDED", 0},
+		{"REQ_F_APOLL_MULTISHOT_BIT", 64},
+	};
+	int complete_args = kbtf_tracepoint_args(btf, "io_uring_complete");
+
+	kbtf_find_constants(btf, constants, sizeof(constants) / sizeof(constants[0]));
+	skel->rodata->iobl_buf_ring = (uint32_t)constants[0].value;
+	skel->rodata->iobl_inc = (uint32_t)constants[1].value;
+	skel->rodata->iobl_mmap = (uint32_t)constants[2].value;
+	skel->rodata->io_region_user_provided = (uint32_t)constants[3].value;
+	if (constants[4].value < 64)
+		skel->rodata->req_multishot = 1ULL << constants[4].value;
+	/* 4: ring, request, cqe. 8: the cqe's parts one by one. Both count the hidden first one. */
+	skel->rodata->old_complete = complete_args == 8;
+	return complete_args == 4 || complete_args == 8 ? 0 : -EOPNOTSUPP;
+}
+
+static void choose_programs(struct events_bpf *skel, const struct btf *btf, bool full)
+{
+	bool has_req = kbtf_tracepoint_args(btf, "io_uring_submit_req") > 0;
+
+	bpf_program__set_autoload(skel->progs.on_submit_req, full && has_req);
+	bpf_program__set_autoload(skel->progs.on_submit_sqe, full && !has_req);
+	bpf_program__set_autoload(skel->progs.on_complete, full);
+	bpf_program__set_autoload(skel->progs.on_overflow, full);
+	bpf_program__set_autoload(skel->progs.on_req_failed, full);
+	bpf_program__set_autoload(skel->progs.on_poll_arm, full);
+	/* a tick program is attached by hand, the others are run on demand */
+	bpf_program__set_autoattach(skel->progs.on_tick, false);
+}
+
+static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
+{
+	const struct observe_opts *observe = opts->observe;
+	bool full = observe->depth == OBSERVE_FULL;
+	uint32_t max_bids = full ? MAX_BIDS : 1;
+
+	skel->rodata->max_counts = MAX_ACCOUNTS;
+	skel->rodata->max_bids = max_bids;
+	skel->rodata->index_mask = MAX_ACCOUNTS * 4 - 1;
+	skel->rodata->reqs_mask = full ? MAX_REQS - 1 : 0;
+	skel->rodata->nr_tgids = (uint32_t)observe->nr_tgids;
+	skel->rodata->only_bgid = observe->bgid;
+	skel->rodata->pid_level = opts->pid_level;
+	skel->rodata->keeps_ledger = full;
+	bpf_map__set_max_entries(skel->maps.counts, MAX_ACCOUNTS);
+	bpf_map__set_max_entries(skel->maps.bids, max_bids);
+	bpf_map__set_max_entries(skel->maps.positions, MAX_ACCOUNTS * 4);
+	bpf_map__set_max_entries(skel->maps.reqs, full ? MAX_REQS : 1);
+	bpf_map__set_max_entries(skel->maps.streams, full ? MAX_REQS : 1);
+}
+
+static int prepare(struct events_bpf *skel, const struct accounts_opts *opts)
+{
+	struct btf *btf = kbtf_load();
+	int err;
+
+	if (!btf)
+		return -errno;
+	err = set_constants(skel, btf);
+	choose_programs(skel, btf, opts->observe->depth == OBSERVE_FULL);
+	set_knobs(skel, opts);
+	btf__free(btf);
+	return err;
+}
+
+static int add_tgids(const struct accounts *accounts)
+{
+	const struct observe_opts *opts = accounts->opts;
+	uint8_t wanted = 1;
+	int err = 0;
+
+	for (size_t i = 0; i < opts->nr_tgids && !err; i++)
+		err = bpf_map_update_elem(bpf_map__fd(accounts->skel->maps.tgids), &opts->tgids[i],
+					  &wanted, BPF_ANY);
+	return err;
+}
+
+static const void *map_array(const struct bpf_map *map)
+{
+	size_t bytes = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+	void *at = mmap(NULL, bytes, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+/*
+ * A clock on one CPU is enough: it reads the memory of all. It goes on firing while that CPU is
+ * idle, and an interrupt, unlike a softirq, comes in time under load.
+ */
+static int start_tick(struct accounts *accounts)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = accounts->opts->tick_ns,
+	};
+	int cpu = sched_getcpu();
+
+	if (!accounts->opts->tick_ns)
+		return 0;
+	accounts->tick_fd = (int)syscall(__NR_perf_event_open, &attr, -1, cpu < 0 ? 0 : cpu, -1,
+					 PERF_FLAG_FD_CLOEXEC);
+	if (accounts->tick_fd < 0)
+		return -errno;
+	accounts->tick = bpf_program__attach_perf_event(accounts->skel->progs.on_tick,
+							accounts->tick_fd);
+	return accounts->tick ? 0 : -errno;
+}
+
+static int open_all(struct accounts *accounts, const struct accounts_opts *opts)
+{
+	int err;
+
+	accounts->skel = events_bpf__open();
+	if (!accounts->skel)
+		return -errno;
+	err = prepare(accounts->skel, opts);
+	err = err ? err : events_bpf__load(accounts->skel);
+	err = err ? err : add_tgids(accounts);
+	if (err)
+		return err;
+	accounts->at = map_array(accounts->skel->maps.counts);
+	accounts->bids = map_array(accounts->skel->maps.bids);
+	accounts->nr_slots = MAX_ACCOUNTS * 2UL;
+	accounts->slots = calloc(accounts->nr_slots, sizeof(*accounts->slots));
+	if (!accounts->at || !accounts->bids || !accounts->slots)
+		return -ENOMEM;
+	err = events_bpf__attach(accounts->skel);
+	return err ? err : start_tick(accounts);
+}
+
+struct accounts *accounts_open(const struct accounts_opts *opts)
+{
+	struct accounts *accounts = calloc(1, sizeof(*accounts));
+	int err;
+
+	if (!accounts)
+		return NULL;
+	accounts->opts = opts->observe;
+	accounts->tick_fd = -1;
+	err = open_all(accounts, opts);
+	if (!err)
+		return accounts;
+	accounts_close(accounts);
+	errno = -err;
+	return NULL;
+}
+
+static void unmap_array(const void *at, const struct bpf_map *map)
+{
+	if (at)
+		munmap((void *)(uintptr_t)at,
+		       (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
+}
+
+void accounts_close(struct accounts *accounts)
+{
+	if (!accounts)
+		return;
+	bpf_link__destroy(accounts->tick);
+	if (accounts->tick_fd >= 0)
+		close(accounts->tick_fd);
+	if (accounts->skel) {
+		unmap_array(accounts->at, accounts->skel->maps.counts);
+		unmap_array(accounts->bids, accounts->skel->maps.bids);
+	}
+	events_bpf__destroy(accounts->skel);
+	free(accounts->slots);
+	free(accounts);
+}
+
+/* ---- which account is whose */
+
+static size_t hash(const struct accounts *accounts, uint64_t ring_id, uint32_t bgid)
+{
+	uint64_t mixed = (ring_id >> 6 ^ (uint64_t)bgid << 40) * 0x9e3779b97f4a7c15ULL;
+
+	return (size_t)(mixed >> 32) & (accounts->nr_slots - 1);
+}
+
+static void index_accounts(struct accounts *accounts)
+{
+	uint32_t nr = accounts->skel->bss->nr_counts;
+
+	memset(accounts->slots, 0, accounts->nr_slots * sizeof(*accounts->slots));
+	for (uint32_t i = 0; i < nr && i < MAX_ACCOUNTS; i++) {
+		size_t slot = hash(accounts, accounts->at[i].ring_id, accounts->at[i].bgid);
+
+		while (accounts->slots[slot])
+			slot = (slot + 1) & (accounts->nr_slots - 1);
+		accounts->slots[slot] = i + 1;
+	}
+}
+
+static const struct account *find(const struct accounts *accounts, const struct group_rec *group)
+{
+	size_t slot = hash(accounts, group->ring_id, group->bgid);
+
+	for (; accounts->slots[slot]; slot = (slot + 1) & (accounts->nr_slots - 1)) {
+		const struct account *account = &accounts->at[accounts->slots[slot] - 1];
+
+		if (account->ring_id == group->ring_id && account->bgid == group->bgid)
+			return account->state == ACCOUNT_LIVE ? account : NULL;
+	}
+	return NULL;
+}
+
+static int run(const struct bpf_program *program, const void *args, size_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = (uint32_t)size);
+	int err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
+
+	return err < 0 ? -errno : 0;
+}
+
+/* Groups that were there before the programs, or whose registration they missed. */
+static void meet(struct accounts *accounts, const struct sample *sample)
+{
+	struct {
+		uint64_t ring_id;
+		uint32_t bgid;
+		uint32_t pad;
+	} args = {0};
+
+	for (size_t i = 0; i < sample->nr_groups; i++) {
+		if (find(accounts, &sample->groups[i]))
+			continue;
+		args.ring_id = sample->groups[i].ring_id;
+		args.bgid = sample->groups[i].bgid;
+		run(accounts->skel->progs.learn_group, &args, sizeof(args));
+	}
+}
+
+/* ---- what an account says */
+
+static void join_ledger(const struct accounts *accounts, const struct account *account,
+			struct group_counts *counts, uint64_t now)
+{
+	uint64_t oldest = 0, stuck = 0;
+
+	for (uint32_t i = 0; i < account->bids_nr; i++) {
+		const struct bid_state *bid = &accounts->bids[account->bids_first + i];
+		uint64_t age = now > bid->since_ns ? now - bid->since_ns : 0;
+
+		if (!(bid->flags & BID_HELD))
+			continue;
+		oldest = age > oldest ? age : oldest;
+		stuck += age > accounts->opts->stuck_ns;
+	}
+	counts->gauge[GAUGE_STUCK] = stuck;
+	counts->gauge[GAUGE_OLDEST_HELD_NS] = oldest;
+	if (!account->holds)
+		return;
+	counts->gauge[GAUGE_HOLD_P50_NS] = hist_quantile_ns(account->hold, 0.5);
+	counts->gauge[GAUGE_HOLD_P90_NS] = hist_quantile_ns(account->hold, 0.9);
+	counts->gauge[GAUGE_HOLD_P99_NS] = hist_quantile_ns(account->hold, 0.99);
+	counts->gauge[GAUGE_HOLD_MAX_NS] = account->hold_max_ns;
+}
+
+static void forget_counts(struct group_counts *counts)
+{
+	for (int i = 0; i < COUNT_MAX; i++)
+		counts->total[i] = COUNT_UNKNOWN;
+	for (int i = 0; i < GAUGE_MAX; i++)
+		counts->gauge[i] = COUNT_UNKNOWN;
+	counts->wraps = 0;
+}
+
+static void join_account(const struct accounts *accounts, const struct account *account,
+			 struct group_counts *counts, uint64_t now)
+{
+	counts->total[COUNT_TAKEN] = account->taken;
+	counts->total[COUNT_RETURNED] = account->returned;
+	counts->total[COUNT_EMPTY_NS] = account->empty_ns;
+	if (account->low_water != REC_UNKNOWN_U32)
+		counts->gauge[GAUGE_LOW_WATER] = account->low_water;
+	counts->wraps = account->may_wrap;
+	if (accounts->opts->depth != OBSERVE_FULL)
+		return;
+	counts->total[COUNT_SELECTED] = account->selected;
+	counts->total[COUNT_STARVED] = account->starved;
+	counts->total[COUNT_BYTES] = account->bytes;
+	counts->total[COUNT_PARTIAL] = account->partial;
+	counts->total[COUNT_MSHOT_ENDED] = account->mshot_ended;
+	if (account->bids_nr)
+		join_ledger(accounts, account, counts, now);
+}
+
+static uint64_t recursion_misses(const struct bpf_program *program)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+	int fd = bpf_program__fd(program);
+
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
+}
+
+static void join_losses(const struct accounts *accounts, struct sample *sample)
+{
+	const struct events_bpf *skel = accounts->skel;
+	const uint64_t *lost = (const uint64_t *)skel->bss->losses;
+
+	sample->losses[LOSS_UNATTRIBUTED] = lost[EVENT_UNATTRIBUTED];
+	sample->losses[LOSS_GUESSED] = lost[EVENT_GUESSED];
+	sample->losses[LOSS_ACCOUNTS] = lost[EVENT_GROUPS_FULL];
+	sample->losses[LOSS_LEDGERS] = lost[EVENT_BIDS_FULL];
+	sample->losses[LOSS_REQUESTS] = lost[EVENT_REQS_EVICTED];
+	sample->losses[LOSS_EVENTS] = recursion_misses(skel->progs.on_complete) +
+				      recursion_misses(skel->progs.on_overflow);
+}
+
+int accounts_join(struct accounts *accounts, struct sample *sample)
+{
+	size_t nr = sample->nr_groups ? sample->nr_groups : 1;
+	struct group_counts *counts = realloc(sample->counts, nr * sizeof(*counts));
+
+	if (!counts)
+		return -ENOMEM;
+	sample->counts = counts;
+	index_accounts(accounts);
+	meet(accounts, sample);
+	run(accounts->skel->progs.look_at_all, NULL, 0);
+	index_accounts(accounts);
+	for (size_t i = 0; i < sample->nr_groups; i++) {
+		const struct account *account = find(accounts, &sample->groups[i]);
+
+		forget_counts(&counts[i]);
+		if (account)
+			join_account(accounts, account, &counts[i], sample->at_ns);
+	}
+	join_losses(accounts, sample);
+	return 0;
+}

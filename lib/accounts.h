@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The accounts that the event programs keep of each group: loads and attaches them at the depth
+ * that is asked for, and joins what they counted to a sample. Used by observe.c alone.
+ */
+#ifndef BUFSCOPE_ACCOUNTS_H
+#define BUFSCOPE_ACCOUNTS_H
+
+#include "observe.h"
+
+struct accounts;
+
+struct accounts_opts {
+	const struct observe_opts *observe;
+	uint32_t pid_level; /* of our pid namespace */
+};
+
+/* NULL with errno. The caller explains. */
+struct accounts *accounts_open(const struct accounts_opts *opts);
+
+/*
+ * Brings all accounts up to date, meets groups that the sample shows for the first time, and
+ * fills sample->counts. The sample must be sorted. 0 or -errno.
+ */
+int accounts_join(struct accounts *accounts, struct sample *sample);
+
+/* NULL is accepted. */
+void accounts_close(struct accounts *accounts);
+
+#endif
