@@ -47,11 +47,11 @@ struct bl_raw {
 		__u32 value_ = 0;                                                                  \
 		if (off_ + 4 <= BL_RAW_MAX) {                                                      \
 			if (size_ == 1)                                                            \
-				value_ = raw->bytes[off_];                                             \
+				value_ = raw->bytes[off_];                                         \
 			else if (size_ == 2)                                                       \
-				value_ = *(__u16 *)(raw->bytes + off_);                                \
+				value_ = *(__u16 *)(raw->bytes + off_);                            \
 			else                                                                       \
-				value_ = *(__u32 *)(raw->bytes + off_);                                \
+				value_ = *(__u32 *)(raw->bytes + off_);                            \
 		}                                                                                  \
 		value_;                                                                            \
 	})

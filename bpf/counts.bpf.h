@@ -23,8 +23,8 @@ const volatile __s32 only_bgid = -1;
 const volatile __u32 pid_level;
 const volatile __u8 keeps_ledger;
 
-__u32 nr_counts;     /* used elements of counts */
-__u32 nr_bids;       /* used elements of bids */
+__u32 nr_counts; /* used elements of counts */
+__u32 nr_bids;   /* used elements of bids */
 __u64 losses[EVENT_LOSSES];
 
 struct {
@@ -98,7 +98,7 @@ struct look {
 	__u32 from;  /* ring position the loop starts at */
 	__u32 first; /* of the chunk */
 	__u32 bad;
-	__s32 fd;    /* of the completion that named the last bid */
+	__s32 fd; /* of the completion that named the last bid */
 };
 
 static __always_inline struct bid_state *bid_at(const struct account *group, __u32 bid)
@@ -307,7 +307,8 @@ static __always_inline int read_head_tail(const struct account *group, __u16 *he
 	if (bpf_core_read(head, sizeof(*head), &bl->head))
 		return -1;
 	return bpf_probe_read_kernel(tail, sizeof(*tail),
-				     (void *)group->ring + bpf_core_field_offset(struct io_uring_buf, resv));
+				     (void *)group->ring +
+					     bpf_core_field_offset(struct io_uring_buf, resv));
 }
 
 /* Whether the ring still has this very group; a stale pointer may hold anything. */
@@ -316,8 +317,7 @@ static __always_inline int is_current(const struct account *group)
 	struct io_buffer_list *bl = (void *)group->bl;
 
 	return ctx_find_bl((void *)group->ring_id, group->bgid) == group->bl &&
-	       (group->kind == GROUP_LEGACY ||
-		(__u64)BPF_CORE_READ(bl, buf_ring) == group->ring);
+	       (group->kind == GROUP_LEGACY || (__u64)BPF_CORE_READ(bl, buf_ring) == group->ring);
 }
 
 static __always_inline void bury(struct account *group, __u64 now)
@@ -398,8 +398,8 @@ static long adopt_slot(__u32 i, struct look *look)
 	struct bid_state *state;
 	int is_in = ((i - group->head) & (group->entries - 1)) < group->available;
 
-	if (!slot || bpf_probe_read_kernel(&entry, sizeof(entry),
-					   (void *)(group->ring + i * sizeof(entry))))
+	if (!slot ||
+	    bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(group->ring + i * sizeof(entry))))
 		return 1;
 	slot->order = entry.bid;
 	state = bid_at(group, entry.bid);
@@ -464,7 +464,8 @@ static __always_inline void adopt_ring(struct account *group, const struct bl_vi
 
 	group->ring = view->ring;
 	bpf_probe_read_kernel(&tail, sizeof(tail),
-			      (void *)view->ring + bpf_core_field_offset(struct io_uring_buf, resv));
+			      (void *)view->ring +
+				      bpf_core_field_offset(struct io_uring_buf, resv));
 	group->head = view->head;
 	group->tail = tail;
 	group->available = (__u16)(tail - view->head);
@@ -484,7 +485,8 @@ static __always_inline void adopt(struct account *group)
 	group->born_ns = now;
 	group->low_water = REC_UNKNOWN_U32;
 	if (!bl || bl_read(bl, &view, &raw) ||
-	    (view.kind == GROUP_LEGACY && view.nbufs == 0 && bl_has(io_ring_ctx___blarray, io_bl))) {
+	    (view.kind == GROUP_LEGACY && view.nbufs == 0 &&
+	     bl_has(io_ring_ctx___blarray, io_bl))) {
 		group->state = ACCOUNT_ABSENT;
 		return;
 	}
@@ -525,7 +527,8 @@ static __always_inline __u32 index_hash(__u32 ring_low, __u32 bgid)
 	return ((ring_low >> 6) + bgid * 0x9e3779b1U) * 0x85ebca6bU >> 7;
 }
 
-/* 1 + position; 0: not known; INDEX_IGNORED: not wanted. ring may be a pointer the verifier tracks. */
+/* 1 + position; 0: not known; INDEX_IGNORED: not wanted. ring may be a pointer the verifier tracks.
+ */
 static __always_inline __u32 find_count(const void *ring, __u32 bgid)
 {
 	__u32 hash = index_hash(low_half(ring), bgid);

@@ -13,7 +13,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 /* ---- knobs */
-const volatile __u32 old_complete; /* io_uring_complete with values instead of a cqe */
+const volatile __u32 old_complete;  /* io_uring_complete with values instead of a cqe */
 const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 
 #define REQ_BUFFER_SELECT 32 /* equals IOSQE_BUFFER_SELECT on every kernel */
@@ -40,7 +40,7 @@ struct req_slot {
 	__u64 req; /* 0: free */
 	__u64 user_data;
 	__u32 count; /* 1 + position of its group's account */
-	__s32 fd; /* provide: first bid */
+	__s32 fd;    /* provide: first bid */
 	__u32 flags;
 	__u32 nbufs; /* provide: how many */
 };

@@ -101,7 +101,7 @@ struct account {
 	__u32 state; /* enum account_state */
 	__u32 kind;  /* enum group_kind */
 	__u32 entries;
-	__u64 bl;   /* kernel addresses, for the programs alone */
+	__u64 bl; /* kernel addresses, for the programs alone */
 	__u64 ring;
 	__u64 born_ns; /* when the programs met it */
 	__u64 died_ns;

@@ -30,9 +30,9 @@ struct accounts {
 	struct events_bpf *skel;
 	struct bpf_link *tick;
 	int tick_fd;
-	const struct account *at;   /* mapped */
-	const struct bid_state *bids; /* mapped */
-	uint32_t *slots;            /* hash: 1 + position in at */
+	struct account *at;     /* mapped, read-only */
+	struct bid_state *bids; /* mapped, read-only */
+	uint32_t *slots;        /* hash: 1 + position in at */
 	size_t nr_slots;
 };
 
@@ -122,7 +122,7 @@ static int add_tgids(const struct accounts *accounts)
 	return err;
 }
 
-static const void *map_array(const struct bpf_map *map)
+static void *map_array(const struct bpf_map *map)
 {
 	size_t bytes = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
 	void *at = mmap(NULL, bytes, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
@@ -150,8 +150,8 @@ static int start_tick(struct accounts *accounts)
 					 PERF_FLAG_FD_CLOEXEC);
 	if (accounts->tick_fd < 0)
 		return -errno;
-	accounts->tick = bpf_program__attach_perf_event(accounts->skel->progs.on_tick,
-							accounts->tick_fd);
+	accounts->tick =
+		bpf_program__attach_perf_event(accounts->skel->progs.on_tick, accounts->tick_fd);
 	return accounts->tick ? 0 : -errno;
 }
 
@@ -194,11 +194,10 @@ struct accounts *accounts_open(const struct accounts_opts *opts)
 	return NULL;
 }
 
-static void unmap_array(const void *at, const struct bpf_map *map)
+static void unmap_array(void *at, const struct bpf_map *map)
 {
 	if (at)
-		munmap((void *)(uintptr_t)at,
-		       (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
+		munmap(at, (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
 }
 
 void accounts_close(struct accounts *accounts)
@@ -255,9 +254,14 @@ static const struct account *find(const struct accounts *accounts, const struct 
 
 static int run(const struct bpf_program *program, const void *args, size_t size)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = (uint32_t)size);
-	int err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
+	struct bpf_test_run_opts opts;
+	int err;
 
+	memset(&opts, 0, sizeof(opts));
+	opts.sz = sizeof(opts);
+	opts.ctx_in = args;
+	opts.ctx_size_in = (uint32_t)size;
+	err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
 	return err < 0 ? -errno : 0;
 }
 

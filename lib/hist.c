@@ -39,7 +39,8 @@ uint64_t hist_quantile_ns(const uint32_t buckets[HOLD_BUCKETS], double q)
 	double below = 0;
 
 	for (unsigned int i = 0; i < HOLD_BUCKETS; i++) {
-		double start = (double)hist_start_ns(i), width = (double)hist_start_ns(i + 1) - start;
+		double start = (double)hist_start_ns(i),
+		       width = (double)hist_start_ns(i + 1) - start;
 
 		if (buckets[i] && below + buckets[i] >= target)
 			return (uint64_t)(start + width * (target - below) / buckets[i]);

@@ -11,7 +11,8 @@
 
 #include "../bpf/record.h"
 
-/* The least time that falls into a bucket of 0 ... HOLD_BUCKETS; that is the end of the one before. */
+/* The least time that falls into a bucket of 0 ... HOLD_BUCKETS; that is the end of the one before.
+ */
 uint64_t hist_start_ns(unsigned int bucket);
 
 /* The bucket of a time. */

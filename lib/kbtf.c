@@ -32,13 +32,13 @@ static size_t search_enum(const struct btf *btf, const struct btf_type *type,
 		if (btf_is_enum64(type)) {
 			const struct btf_enum64 *e = &btf_enum64(type)[i];
 
-			found += match(btf__name_by_offset(btf, e->name_off),
-				       btf_enum64_value(e), constants, nr);
+			found += match(btf__name_by_offset(btf, e->name_off), btf_enum64_value(e),
+				       constants, nr);
 		} else {
 			const struct btf_enum *e = &btf_enum(type)[i];
 
-			found += match(btf__name_by_offset(btf, e->name_off),
-				       (uint32_t)e->val, constants, nr);
+			found += match(btf__name_by_offset(btf, e->name_off), (uint32_t)e->val,
+				       constants, nr);
 		}
 	}
 	return found;

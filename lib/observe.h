@@ -24,8 +24,8 @@ enum observe_depth {
 
 struct observe_opts {
 	enum observe_depth depth;
-	uint64_t tick_ns;      /* LIGHT, FULL: how often head and tail are read; 0: at events only */
-	uint64_t stuck_ns;     /* FULL: held for longer counts as stuck */
+	uint64_t tick_ns;  /* LIGHT, FULL: how often head and tail are read; 0: at events only */
+	uint64_t stuck_ns; /* FULL: held for longer counts as stuck */
 	const uint32_t *tgids; /* only rings that these processes show; NULL: of all */
 	size_t nr_tgids;       /* at most OBSERVE_MAX_TGIDS */
 	int bgid;              /* only groups with this id; -1: all */

@@ -23,14 +23,10 @@ const char *sample_backend_name(enum sample_backend backend)
 const char *sample_loss_name(enum sample_loss loss)
 {
 	static const char *const names[] = {
-		[LOSS_RINGS] = "rings",
-		[LOSS_GROUPS] = "groups",
-		[LOSS_WALK] = "walk",
-		[LOSS_UNATTRIBUTED] = "unattributed",
-		[LOSS_GUESSED] = "guessed",
-		[LOSS_ACCOUNTS] = "accounts",
-		[LOSS_LEDGERS] = "ledgers",
-		[LOSS_REQUESTS] = "requests",
+		[LOSS_RINGS] = "rings",     [LOSS_GROUPS] = "groups",
+		[LOSS_WALK] = "walk",       [LOSS_UNATTRIBUTED] = "unattributed",
+		[LOSS_GUESSED] = "guessed", [LOSS_ACCOUNTS] = "accounts",
+		[LOSS_LEDGERS] = "ledgers", [LOSS_REQUESTS] = "requests",
 		[LOSS_EVENTS] = "events",
 	};
 
