@@ -5,6 +5,8 @@
 # Serial lines: 0 the kernel's console, 1 stdout, 2 stderr, 3 what the host wants to know of us.
 export PATH=/bufscope/build:/usr/bin:/bin HOME=/ LC_ALL=C.UTF-8
 export BUFSCOPE=/bufscope/build/bufscope
+# What a test allows in time, it multiplies by this.
+export SLOW=10
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs dev /dev
