@@ -23,6 +23,7 @@
 
 struct ring_slot {
 	uint32_t cursor; /* inc: bytes lent of this buffer since it entered the group */
+	uint16_t pos;    /* the tail when it was published */
 	uint16_t next;   /* the bid published right after this one, NO_BID: none yet */
 	bool in_group;   /* the kernel may fill it */
 };
@@ -107,18 +108,23 @@ static int register_group(struct pool_ring *r, uint16_t min_left)
 
 /* ---- publication */
 
+static inline uint64_t buf_addr(const struct bs_pool *pool, uint32_t bid)
+{
+	return (uintptr_t)pool->data + (uint64_t)bid * pool->stride;
+}
+
 static void append(const struct bs_pool *pool, struct pool_ring *r, uint32_t bid)
 {
-	struct io_uring_buf *entry = &r->entries[r->tail++ & r->mask];
+	struct io_uring_buf *entry = &r->entries[r->tail & r->mask];
 
 	/* Field by field: the tail lies in the first entry's resv. */
-	entry->addr = (uintptr_t)pool->data + (uint64_t)bid * pool->stride;
+	entry->addr = buf_addr(pool, bid);
 	entry->len = pool->buf_bytes;
 	entry->bid = (uint16_t)bid;
 
 	/* In this order: the last one may be this one, taken and returned meanwhile. */
 	r->slots[r->last].next = (uint16_t)bid;
-	r->slots[bid] = (struct ring_slot){.next = NO_BID, .in_group = true};
+	r->slots[bid] = (struct ring_slot){.pos = r->tail++, .next = NO_BID, .in_group = true};
 	r->last = (uint16_t)bid;
 }
 
@@ -174,7 +180,42 @@ static int span(const struct bs_pool *pool, const struct pool_ring *r, uint32_t 
 	}
 }
 
-/* Lends what follows the cursor, up to bytes. `more`: the buffer stays current. */
+/*
+ * inc: the entry as the kernel left it, for it keeps its own account there. While a buffer is
+ * current, addr is where the kernel goes on; when it lets go, addr stays where the last piece
+ * began and len becomes 0. NULL: the slot serves another buffer by now.
+ */
+static const struct io_uring_buf *entry_of(const struct pool_ring *r, uint32_t bid)
+{
+	const struct io_uring_buf *entry = &r->entries[r->slots[bid].pos & r->mask];
+
+	return entry->bid == bid ? entry : NULL;
+}
+
+/* Some kernels (until 6.18) forget IORING_CQE_F_BUF_MORE when a worker or a file was involved. */
+static bool stays(const struct pool_ring *r, uint32_t bid, uint32_t flags)
+{
+	const struct io_uring_buf *entry = entry_of(r, bid);
+
+	return flags & IORING_CQE_F_BUF_MORE ||
+	       (entry && __atomic_load_n(&entry->len, __ATOMIC_RELAXED));
+}
+
+/* Did the kernel fill the bytes that the completion speaks of where they are thought to lie? */
+static bool is_in_place(const struct bs_pool *pool, uint32_t bid, uint32_t bytes, bool more)
+{
+	const struct pool_ring *r = pool->impl;
+	const struct io_uring_buf *entry = entry_of(r, bid);
+	uint64_t start = buf_addr(pool, bid) + r->slots[bid].cursor;
+	uint64_t addr;
+
+	if (!entry || !bytes)
+		return true;
+	addr = __atomic_load_n(&entry->addr, __ATOMIC_RELAXED);
+	return more ? addr >= start + bytes : addr == start;
+}
+
+/* Lends what follows the cursor, up to bytes; buf->more says whether the buffer stays current. */
 static uint32_t lend(struct bs_pool *pool, uint32_t bid, uint32_t bytes, struct bs_buf *buf)
 {
 	struct pool_ring *r = pool->impl;
@@ -194,14 +235,18 @@ static int ring_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struc
 	struct pool_ring *r = pool->impl;
 	uint32_t bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 	uint32_t bytes = cqe->res > 0 ? (uint32_t)cqe->res : 0;
-	bool more = r->inc && cqe->flags & IORING_CQE_F_BUF_MORE;
 	int nr = span(pool, r, bid, bytes);
+	bool more = false;
 	int i;
 
 	if (nr < 0)
 		return nr;
-	if (more && !bytes) /* nothing was filled and the buffer stays: nothing to lend */
-		nr = 0;
+	if (r->inc) {
+		more = nr == 1 ? stays(r, bid, cqe->flags) : cqe->flags & IORING_CQE_F_BUF_MORE;
+		if (!is_in_place(pool, bid, bytes, more && nr == 1))
+			return -EPROTO;
+		nr -= more && !bytes; /* nothing was filled, nothing let go: nothing to lend */
+	}
 	if ((unsigned int)nr > max)
 		return -ENOSPC;
 	for (i = 0; i < nr; i++) {
