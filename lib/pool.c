@@ -389,6 +389,8 @@ int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs
 
 	if (nr)
 		return nr;
+	if (!cqe)
+		return refuse(pool, -EINVAL);
 	if (!(cqe->flags & IORING_CQE_F_BUFFER)) {
 		if (cqe->res == -ENOBUFS)
 			POOL_ADD(pool, starved, 1);
@@ -409,7 +411,7 @@ int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int n
 
 	if (err)
 		return err;
-	err = give(pool, bufs, nr);
+	err = bufs || !nr ? give(pool, bufs, nr) : -EINVAL;
 	return err ? refuse(pool, err) : 0;
 }
 
