@@ -150,25 +150,12 @@ static inline uint32_t piece_of(const struct pool_lease *lease, const struct bs_
 	return lease->live - (lease->next - buf->lease);
 }
 
-void pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t offset, struct bs_buf *buf)
+void pool_mark_piece(struct bs_pool *pool, uint32_t bid)
 {
-	struct pool_lease *lease = &pool->leases[bid];
+	uint32_t piece = pool->leases[bid].live;
 
-	if (!pool_is_out(pool, bid)) {
-		POOL_ADD(pool, in_use, 1);
-		if (pool->stats.in_use > pool->stats.peak)
-			POOL_SET(pool, peak, pool->stats.in_use);
-	}
-	if (pool->pieces) {
-		*piece_word(pool, bid, lease->live) |= piece_bit(lease->live);
-		pool->pieces[bid].nr_out++;
-	}
-	lease->live++;
-	buf->pool = pool;
-	buf->addr = pool->data + (size_t)bid * pool->stride + offset;
-	buf->bid = (uint16_t)bid;
-	buf->lease = lease->next++;
-	buf->serial = pool->serial;
+	*piece_word(pool, bid, piece) |= piece_bit(piece);
+	pool->pieces[bid].nr_out++;
 }
 
 /* From here on the piece is out no more: its second copy in the same call is refused, too. */

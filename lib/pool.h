@@ -80,12 +80,33 @@ struct bs_pool {
 /* For kinds that lend a buffer in pieces, from open(). 0 or -errno. */
 int pool_track_pieces(struct bs_pool *pool);
 
-/* Lends the bytes of bid from offset on. What is lent already gets a further piece. */
-void pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t offset, struct bs_buf *buf);
-
 static inline bool pool_is_out(const struct bs_pool *pool, uint32_t bid)
 {
 	return pool->pieces ? pool->pieces[bid].nr_out : pool->leases[bid].live;
+}
+
+/* Part of pool_lend(). */
+void pool_mark_piece(struct bs_pool *pool, uint32_t bid);
+
+/* Lends the bytes of bid from offset on. What is lent already gets a further piece. */
+static inline void pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t offset,
+			     struct bs_buf *buf)
+{
+	struct pool_lease *lease = &pool->leases[bid];
+
+	if (!pool_is_out(pool, bid)) {
+		POOL_ADD(pool, in_use, 1);
+		if (pool->stats.in_use > pool->stats.peak)
+			POOL_SET(pool, peak, pool->stats.in_use);
+	}
+	if (pool->pieces)
+		pool_mark_piece(pool, bid);
+	buf->pool = pool;
+	buf->addr = pool->data + (size_t)bid * pool->stride + offset;
+	buf->bid = (uint16_t)bid;
+	buf->lease = lease->next++;
+	buf->serial = pool->serial;
+	lease->live++;
 }
 
 /* The lending of bid is over: all pieces are back and the buffer enters its group again. */

@@ -22,21 +22,25 @@
 #define NO_BID      0xffffu
 
 struct ring_slot {
-	uint32_t cursor; /* inc: bytes lent of this buffer since it entered the group */
-	uint16_t pos;    /* the tail when it was published */
-	uint16_t next;   /* the bid published right after this one, NO_BID: none yet */
-	bool in_group;   /* the kernel may fill it */
+	uint16_t next; /* the bid published right after this one, NO_BID: none yet */
+	bool in_group; /* the kernel may fill it */
+};
+
+/* Of a buffer that is filled piecewise. */
+struct ring_fill {
+	uint32_t cursor; /* bytes lent since it entered the group */
+	uint16_t pos;    /* the tail when it entered: where its entry is */
 };
 
 struct pool_ring {
 	struct io_uring *ring;
 	struct io_uring_buf *entries; /* shared with the kernel */
 	struct ring_slot *slots;      /* by bid */
+	struct ring_fill *fills;      /* by bid; NULL: not inc */
 	uint32_t mask;
 	uint16_t bgid;
 	uint16_t tail; /* as the kernel sees it after the next publication */
 	uint16_t last; /* bid published last */
-	bool inc;
 	bool single;
 	bool mmap;
 };
@@ -86,7 +90,7 @@ static int register_group(struct pool_ring *r, uint16_t min_left)
 	struct bs_buf_reg reg = {
 		.ring_entries = r->mask + 1,
 		.bgid = r->bgid,
-		.flags = (r->mmap ? IOU_PBUF_RING_MMAP : 0) | (r->inc ? IOU_PBUF_RING_INC : 0),
+		.flags = (r->mmap ? IOU_PBUF_RING_MMAP : 0) | (r->fills ? IOU_PBUF_RING_INC : 0),
 		.min_left = min_left,
 	};
 	int err;
@@ -124,8 +128,11 @@ static void append(const struct bs_pool *pool, struct pool_ring *r, uint32_t bid
 
 	/* In this order: the last one may be this one, taken and returned meanwhile. */
 	r->slots[r->last].next = (uint16_t)bid;
-	r->slots[bid] = (struct ring_slot){.pos = r->tail++, .next = NO_BID, .in_group = true};
+	r->slots[bid] = (struct ring_slot){.next = NO_BID, .in_group = true};
+	if (r->fills)
+		r->fills[bid] = (struct ring_fill){.pos = r->tail};
 	r->last = (uint16_t)bid;
+	r->tail++;
 }
 
 /* The kernel reads entries up to the tail it sees: they must be complete before. */
@@ -147,7 +154,7 @@ static void ring_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned 
 		uint32_t bid = bufs[i].bid;
 
 		/* Pieces are out, the kernel goes on filling it, or it went with another piece. */
-		if (pool_is_out(pool, bid) || r->slots[bid].in_group)
+		if (r->fills && (pool_is_out(pool, bid) || r->slots[bid].in_group))
 			continue;
 		pool_settle(pool, bid);
 		append(pool, r, bid);
@@ -158,107 +165,111 @@ static void ring_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned 
 
 /* ---- completions */
 
-static inline uint32_t room(const struct bs_pool *pool, const struct pool_ring *r, uint32_t bid)
+/* What a completion delivered: bytes that fill nr buffers in the order of their publication. */
+struct delivery {
+	uint32_t bid; /* the first */
+	uint32_t bytes;
+	uint32_t nr;
+	bool more; /* inc: the last one stays current */
+};
+
+static inline uint32_t filled(const struct pool_ring *r, uint32_t bid)
 {
-	return pool->buf_bytes - r->slots[bid].cursor;
+	return r->fills ? r->fills[bid].cursor : 0;
 }
 
-/* How many buffers, from bid on, hold so many bytes. */
-static int span(const struct bs_pool *pool, const struct pool_ring *r, uint32_t bid, uint32_t bytes)
+static int count_buffers(const struct bs_pool *pool, struct delivery *d)
 {
-	int nr = 1;
+	const struct pool_ring *r = pool->impl;
+	uint32_t bytes = d->bytes, bid = d->bid, room;
 
-	for (;; nr++) {
+	for (d->nr = 1;; d->nr++) {
 		if (bid >= pool->buffers)
-			return nr == 1 ? -ERANGE : -EPROTO;
+			return d->nr == 1 ? -ERANGE : -EPROTO;
 		if (!r->slots[bid].in_group)
 			return -EPROTO;
-		if (bytes <= room(pool, r, bid) || r->single)
-			return nr;
-		bytes -= room(pool, r, bid);
+		room = pool->buf_bytes - filled(r, bid);
+		if (bytes <= room || r->single)
+			return 0;
+		bytes -= room;
 		bid = r->slots[bid].next;
 	}
 }
 
 /*
- * inc: the entry as the kernel left it, for it keeps its own account there. While a buffer is
- * current, addr is where the kernel goes on; when it lets go, addr stays where the last piece
- * began and len becomes 0. NULL: the slot serves another buffer by now.
+ * inc: the kernel keeps its own account of a buffer in its entry. While the buffer is current,
+ * addr is where the kernel goes on; when it lets go, addr stays where the last piece began and
+ * len becomes 0.
+ *
+ * Some kernels (until 6.18) forget IORING_CQE_F_BUF_MORE when a worker or a file is involved: then
+ * the entry tells. And where a worker or a file moved the kernel on by more than it delivered, the
+ * data are not where the sum of the results puts them.
  */
-static const struct io_uring_buf *entry_of(const struct pool_ring *r, uint32_t bid)
-{
-	const struct io_uring_buf *entry = &r->entries[r->slots[bid].pos & r->mask];
-
-	return entry->bid == bid ? entry : NULL;
-}
-
-/* Some kernels (until 6.18) forget IORING_CQE_F_BUF_MORE when a worker or a file was involved. */
-static bool stays(const struct pool_ring *r, uint32_t bid, uint32_t flags)
-{
-	const struct io_uring_buf *entry = entry_of(r, bid);
-
-	return flags & IORING_CQE_F_BUF_MORE ||
-	       (entry && __atomic_load_n(&entry->len, __ATOMIC_RELAXED));
-}
-
-/* Did the kernel fill the bytes that the completion speaks of where they are thought to lie? */
-static bool is_in_place(const struct bs_pool *pool, uint32_t bid, uint32_t bytes, bool more)
+static int compare_entry(const struct bs_pool *pool, struct delivery *d)
 {
 	const struct pool_ring *r = pool->impl;
-	const struct io_uring_buf *entry = entry_of(r, bid);
-	uint64_t start = buf_addr(pool, bid) + r->slots[bid].cursor;
-	uint64_t addr;
+	const struct io_uring_buf *entry = &r->entries[r->fills[d->bid].pos & r->mask];
+	uint64_t start = buf_addr(pool, d->bid) + filled(r, d->bid);
+	uint64_t addr = __atomic_load_n(&entry->addr, __ATOMIC_RELAXED);
+	bool is_current = d->more;
 
-	if (!entry || !bytes)
-		return true;
-	addr = __atomic_load_n(&entry->addr, __ATOMIC_RELAXED);
-	return more ? addr >= start + bytes : addr == start;
+	if (entry->bid != d->bid) /* the slot serves another buffer by now */
+		return 0;
+	if (d->nr > 1)
+		is_current = false;
+	else if (__atomic_load_n(&entry->len, __ATOMIC_RELAXED))
+		is_current = d->more = true;
+	if (!d->bytes)
+		return 0;
+	return (is_current ? addr >= start + d->bytes : addr == start) ? 0 : -EPROTO;
 }
 
-/* Lends what follows the cursor, up to bytes; buf->more says whether the buffer stays current. */
-static uint32_t lend(struct bs_pool *pool, uint32_t bid, uint32_t bytes, struct bs_buf *buf)
+static void lend_all(struct bs_pool *pool, const struct delivery *d, struct bs_buf *buf)
 {
-	struct pool_ring *r = pool->impl;
-	struct ring_slot *slot = &r->slots[bid];
+	const struct pool_ring *r = pool->impl;
+	uint32_t bytes = d->bytes, bid = d->bid, left;
 
-	buf->len = bytes < room(pool, r, bid) ? bytes : room(pool, r, bid);
-	pool_lend(pool, bid, slot->cursor, buf);
-	if (r->inc)
-		slot->cursor += buf->len;
-	slot->in_group = buf->more;
-	return buf->len;
+	for (left = d->nr; left; left--, buf++) {
+		uint32_t start = filled(r, bid);
+		uint32_t room = pool->buf_bytes - start;
+
+		buf->len = bytes < room ? bytes : room;
+		buf->more = d->more && left == 1;
+		pool_lend(pool, bid, start, buf);
+		if (r->fills)
+			r->fills[bid].cursor += buf->len;
+		r->slots[bid].in_group = buf->more;
+		bytes -= buf->len;
+		bid = r->slots[bid].next;
+	}
+	POOL_ADD(pool, taken, (uint64_t)d->nr - d->more);
 }
 
 static int ring_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
 		     unsigned int max)
 {
-	struct pool_ring *r = pool->impl;
-	uint32_t bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-	uint32_t bytes = cqe->res > 0 ? (uint32_t)cqe->res : 0;
-	int nr = span(pool, r, bid, bytes);
-	bool more = false;
-	int i;
+	const struct pool_ring *r = pool->impl;
+	struct delivery d = {
+		.bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT,
+		.bytes = cqe->res > 0 ? (uint32_t)cqe->res : 0,
+	};
+	int err = count_buffers(pool, &d);
 
-	if (nr < 0)
-		return nr;
-	if (r->inc) {
-		more = nr == 1 ? stays(r, bid, cqe->flags) : cqe->flags & IORING_CQE_F_BUF_MORE;
-		if (!is_in_place(pool, bid, bytes, more && nr == 1))
-			return -EPROTO;
-		nr -= more && !bytes; /* nothing was filled, nothing let go: nothing to lend */
+	if (!err && r->fills) {
+		d.more = cqe->flags & IORING_CQE_F_BUF_MORE;
+		err = compare_entry(pool, &d);
 	}
-	if ((unsigned int)nr > max)
+	if (err)
+		return err;
+	if (d.more && !d.bytes) /* nothing filled, nothing let go: nothing to lend */
+		d.nr = 0;
+	if (d.nr > max)
 		return -ENOSPC;
-	for (i = 0; i < nr; i++) {
-		uint32_t next = r->slots[bid].next;
-
-		bufs[i].more = more && i == nr - 1;
-		bytes -= lend(pool, bid, bytes, &bufs[i]);
-		bid = next;
-	}
-	POOL_ADD(pool, taken, (uint64_t)(nr - (more && nr)));
-	POOL_ADD(pool, partial, more);
-	return nr;
+	if (d.more)
+		POOL_ADD(pool, partial, 1);
+	if (d.nr)
+		lend_all(pool, &d, bufs);
+	return (int)d.nr;
 }
 
 /* ---- opening and closing */
@@ -267,6 +278,7 @@ static void ring_free(struct pool_ring *r)
 {
 	if (r->entries)
 		munmap(r->entries, entries_bytes(r));
+	free(r->fills);
 	free(r->slots);
 	free(r);
 }
@@ -288,12 +300,12 @@ static void ring_close(struct bs_pool *pool)
 static int read_opts(struct pool_ring *r, const struct bs_pool_opts *opts)
 {
 	uint32_t entries = opts->entries;
+	bool inc = opts->kind == BS_POOL_INC;
 
-	r->inc = opts->kind == BS_POOL_INC;
 	r->mmap = opts->kind == BS_POOL_MMAP;
 	r->single = opts->flags & BS_POOL_SINGLE;
 	r->bgid = opts->bgid;
-	if (r->inc ? r->single || opts->min_left > opts->buf_bytes : opts->min_left)
+	if (inc ? r->single || opts->min_left > opts->buf_bytes : opts->min_left)
 		return -EINVAL;
 	if (!entries)
 		for (entries = 1; entries < opts->buffers;)
@@ -304,34 +316,41 @@ static int read_opts(struct pool_ring *r, const struct bs_pool_opts *opts)
 	return 0;
 }
 
+static int alloc_slots(struct bs_pool *pool, struct pool_ring *r, bool inc)
+{
+	r->slots = calloc(pool->buffers, sizeof(*r->slots));
+	if (!r->slots)
+		return -ENOMEM;
+	if (!inc)
+		return 0;
+	r->fills = calloc(pool->buffers, sizeof(*r->fills));
+	return r->fills ? pool_track_pieces(pool) : -ENOMEM;
+}
+
 static int ring_open(struct bs_pool *pool, struct io_uring *ring, const struct bs_pool_opts *opts)
 {
 	struct pool_ring *r = calloc(1, sizeof(*r));
 	uint32_t bid;
-	int err = r ? read_opts(r, opts) : -ENOMEM;
+	int err;
 
-	if (err)
-		goto out;
-	err = -ENOMEM;
+	if (!r)
+		return -ENOMEM;
 	r->ring = ring;
-	r->slots = calloc(opts->buffers, sizeof(*r->slots));
-	if (!r->slots)
-		goto out;
-	err = r->inc ? pool_track_pieces(pool) : 0;
+	err = read_opts(r, opts);
+	if (!err)
+		err = alloc_slots(pool, r, opts->kind == BS_POOL_INC);
 	if (!err)
 		err = register_group(r, opts->min_left);
-	if (err)
-		goto out;
+	if (err) {
+		ring_free(r);
+		return err;
+	}
 	pool->impl = r;
 	POOL_SET(pool, entries, r->mask + 1);
-	for (bid = 0; bid < opts->buffers; bid++)
+	for (bid = 0; bid < pool->buffers; bid++)
 		append(pool, r, bid);
-	publish(pool, r, opts->buffers);
+	publish(pool, r, pool->buffers);
 	return 0;
-out:
-	if (r)
-		ring_free(r);
-	return err;
 }
 
 const struct pool_ops pool_ring_ops = {
