@@ -27,6 +27,15 @@ struct io_uring;
 struct io_uring_cqe;
 struct bs_pool;
 
+/*
+ * A pool learns from completions alone what the kernel has used. So no request on its group may
+ * hide them (IOSQE_CQE_SKIP_SUCCESS), and MSG_TRUNC needs BS_POOL_SINGLE.
+ *
+ * BS_POOL_INC: completions do not say where in a buffer their piece lies; that follows from their
+ * order. It does not where the kernel moves on by what was asked for instead of what came, which
+ * it does for requests that run in a worker (IOSQE_ASYNC) and for regular files. Let these ask
+ * for a whole buffer (length 0), and pass completions to bs_pool_take() in their order.
+ */
 enum bs_pool_kind {
 	BS_POOL_RING, /* buffer ring in user memory, since 5.19 */
 	BS_POOL_MMAP, /* buffer ring in kernel memory (IOU_PBUF_RING_MMAP), since 6.4 */
@@ -44,11 +53,11 @@ struct bs_pool_opts {
 	size_t size; /* sizeof(struct bs_pool_opts), so that the struct may grow */
 	enum bs_pool_kind kind;
 	uint32_t buffers;   /* how many buffers, 1 ... 32768 */
-	uint32_t buf_bytes; /* size of each, 1 ... 1 GiB */
+	uint32_t buf_bytes; /* size of each, 1 ... 1 GiB; each begins at a multiple of 16 */
 	uint32_t entries;   /* slots of the ring: power of two >= buffers; 0: the next one */
 	uint16_t bgid;      /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
-	uint16_t min_left;  /* inc only: retire a buffer with fewer bytes left; 0: off */
-	uint32_t flags;     /* BS_POOL_SINGLE; not with inc */
+	uint16_t min_left; /* inc only: retire a buffer with fewer bytes left; 0: off; since 2026 */
+	uint32_t flags;    /* BS_POOL_SINGLE; not with inc */
 };
 
 /*
@@ -68,20 +77,20 @@ struct bs_buf {
 struct bs_pool_stats {
 	uint32_t entries;  /* slots of the ring */
 	uint32_t buffers;  /* buffers the pool owns */
-	uint32_t in_use;   /* lent to the program now */
+	uint32_t in_use;   /* lent to the program now, with inc at least a piece of each */
 	uint32_t peak;     /* most ever lent at once */
 	uint64_t taken;    /* buffers that left the group: the kernel's head has moved this far */
 	uint64_t returned; /* buffers put into the group, the first fill included: the tail */
 	uint64_t selected; /* completions that named a buffer */
 	uint64_t partial;  /* of these: completions after which the buffer stayed current */
-	uint64_t starved;  /* completions with -ENOBUFS */
-	uint64_t bytes;    /* sum of the results of completions that named a buffer */
-	uint64_t refused;  /* calls refused as misuse */
+	uint64_t starved;  /* completions with -ENOBUFS and without a buffer */
+	uint64_t bytes;    /* sum of the results, if positive, of completions that named a buffer */
+	uint64_t refused;  /* calls refused with an error other than -ENOSPC */
 };
 
 /**
  * bs_pool_open() - allocate a pool and register it on a ring.
- * @ring: an initialised ring of the calling thread; it must outlive the pool.
+ * @ring: an initialised ring of the calling thread; it must outlive the pool, at its address.
  * @opts: see struct bs_pool_opts; fields past opts->size count as zero.
  *
  * All buffers are in the group on return. The calling thread becomes the owner.
@@ -101,9 +110,12 @@ struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *o
  * @bufs: filled with the buffers, in the order of their data.
  * @max: room in @bufs. 1 suffices unless the request was a bundle.
  *
- * Return: number of buffers (0: the completion carried none); -ENOSPC if @max is too small
- * (nothing was taken, call again with more room); -ERANGE (bid beyond the pool), -EPROTO (the
- * bid is not in the group: ring memory or bookkeeping was damaged), -EPERM (not the owner),
+ * Also a failed operation may have used up a buffer: it is lent with len 0, to be given back.
+ *
+ * Return: number of buffers (0: the completion left none to the program); -ENOSPC if @max is too
+ * small (nothing was taken, call again with more room); -ERANGE (bid beyond the pool), -EPROTO
+ * (the kernel's account differs: the bid is not in the group, or a piece does not lie where it
+ * should; the pool is of no use any more), -EINVAL (no completion given), -EPERM (not the owner),
  * -EBADF (pool closed).
  */
 int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
@@ -115,12 +127,12 @@ int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs
  * @bufs: the buffers; any order.
  * @nr: how many.
  *
- * All or none: if one of them is refused, none was given. A piece of an incremental buffer
- * counts when the last piece has been given and the kernel has let go of the buffer; only then
- * does the buffer re-enter the group.
+ * All or none: if one of them is refused, none was given. An incremental buffer re-enters the
+ * group when its last piece has been given and the kernel has let go of it.
  *
- * Return: 0; -ERANGE (bid beyond the pool), -EALREADY (given before), -EXDEV (of another pool),
- * -EPERM (not the owner), -EBADF (pool closed).
+ * Return: 0; -EALREADY (given before, or never lent), -ERANGE (bid beyond the pool), -EXDEV (of
+ * another pool), -EINVAL (no buffers given), -EPERM (not the owner), -EBADF (the pool, or the one
+ * that a buffer comes from, is closed).
  */
 int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr);
 
@@ -144,9 +156,11 @@ int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats);
 /**
  * bs_pool_close() - unregister the group and free the buffers.
  *
- * Requests still armed on the group end with -ENOBUFS at their next data. Buffers still out must
- * not be touched any more: their memory is gone. Calls on the closed pool answer -EBADF, never
- * touch freed memory, and the handle must not be used for anything else.
+ * Requests still armed on the group end with -ENOBUFS at their next data. One that runs on a
+ * buffer already (in a worker, or in a device) goes on writing there: reap it first. Buffers
+ * still out must not be touched any more: their memory is gone. Calls on the closed pool answer
+ * -EBADF and never touch freed memory; after 64 further pools were closed the handle may become
+ * that of a new pool, but buffers of the old one are refused for good.
  *
  * Return: number of buffers that were still out (0: none), or -EPERM, -EBADF.
  */
@@ -154,7 +168,7 @@ int bs_pool_close(struct bs_pool *pool);
 
 /**
  * bs_buf_drop() - give one buffer back if it was not yet; for BS_SCOPED_BUF.
- * @buf: cleared afterwards; a zeroed buffer is ignored.
+ * @buf: cleared afterwards; a zeroed buffer, one given already or one of a closed pool is ignored.
  */
 void bs_buf_drop(struct bs_buf *buf);
 

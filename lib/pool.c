@@ -429,30 +429,31 @@ static bool is_open(const struct bs_pool *pool, uint32_t serial)
  * Acquire loads: who sees a figure of the header's next life sees its serial afterwards, and
  * throws the figures away.
  */
-#define POOL_READ(stats, pool, field)                                                              \
-	((stats)->field = __atomic_load_n(&(pool)->stats.field, __ATOMIC_ACQUIRE))
+#define READ(field) __atomic_load_n(&pool->stats.field, __ATOMIC_ACQUIRE)
 
 int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
 {
+	struct bs_pool_stats now;
 	uint32_t serial;
 
 	if (!pool)
 		return -EBADF;
 	serial = __atomic_load_n(&pool->serial, __ATOMIC_ACQUIRE);
+	now.entries = READ(entries);
+	now.buffers = READ(buffers);
+	now.in_use = READ(in_use);
+	now.peak = READ(peak);
+	now.taken = READ(taken);
+	now.returned = READ(returned);
+	now.selected = READ(selected);
+	now.partial = READ(partial);
+	now.starved = READ(starved);
+	now.bytes = READ(bytes);
+	now.refused = READ(refused);
 	if (!is_open(pool, serial))
 		return -EBADF;
-	POOL_READ(stats, pool, entries);
-	POOL_READ(stats, pool, buffers);
-	POOL_READ(stats, pool, in_use);
-	POOL_READ(stats, pool, peak);
-	POOL_READ(stats, pool, taken);
-	POOL_READ(stats, pool, returned);
-	POOL_READ(stats, pool, selected);
-	POOL_READ(stats, pool, partial);
-	POOL_READ(stats, pool, starved);
-	POOL_READ(stats, pool, bytes);
-	POOL_READ(stats, pool, refused);
-	return is_open(pool, serial) ? 0 : -EBADF;
+	*stats = now;
+	return 0;
 }
 
 int bs_pool_close(struct bs_pool *pool)
