@@ -47,22 +47,24 @@ enum limits_how {
 	LIMITS_LATE,     /* the child took too long and was killed */
 };
 
-enum limits_verdict { LIMITS_NO_VERDICT, LIMITS_ACCEPTED, LIMITS_REFUSED };
-
-#define LIMITS_MAX_POINTS 24
-
-/* What an answer consists of. */
-enum limits_form {
-	LIMITS_VALUE,
-	LIMITS_CURVE,      /* points */
-	LIMITS_CURVE_EACH, /* points; `at` counts objects, so that a cost is shared among them */
+enum limits_verdict {
+	LIMITS_NO_VERDICT,
+	LIMITS_ACCEPTED,
+	LIMITS_REFUSED,
+	LIMITS_BEHAVES,    /* as documented */
+	LIMITS_MISBEHAVES, /* as told in the probe's reference */
+	LIMITS_CANNOT_TELL,
+	LIMITS_HOLDS, /* a claim does */
+	LIMITS_HOLDS_NOT,
 };
 
-/* One point of a cost curve; times are medians. */
+#define LIMITS_MAX_POINTS  24
+#define LIMITS_MAX_COLUMNS 3
+
+/* One point of a curve: what a number of entries, bytes, ... comes to. */
 struct limits_point {
 	uint64_t at;
-	uint64_t register_ns;
-	uint64_t unregister_ns;
+	uint64_t y[LIMITS_MAX_COLUMNS]; /* in the order of the probe's columns */
 };
 
 struct limits_answer {
@@ -74,7 +76,7 @@ struct limits_answer {
 	enum limits_verdict verdict;
 	char note[120]; /* a remark for people, or empty */
 	size_t nr_points;
-	struct limits_point points[LIMITS_MAX_POINTS]; /* of a cost curve, at ascending */
+	struct limits_point points[LIMITS_MAX_POINTS]; /* of a curve, at ascending */
 };
 
 /* What a probe's function is told. */
@@ -86,12 +88,17 @@ struct limits_env {
 
 struct limits_probe {
 	const char *key;      /* stable name, "pbuf_ring.max_entries" */
-	const char *question; /* for people, at most 27 characters */
+	const char *question; /* for people, at most 26 characters */
 	const char *unit;     /* of the value, or of a curve's `at`; NULL: no value */
 	/* Runs in the child. 0, or -errno when it could not even ask. */
 	int (*ask)(const struct limits_env *env, struct limits_answer *answer);
 	const void *arg;
-	enum limits_form form;
+	const char *detail;                      /* the question in full, or NULL */
+	const char *call;                        /* what is called: for "why this errno"; or NULL */
+	const char *reference;                   /* where a behaviour is told of, or NULL */
+	const char *columns[LIMITS_MAX_COLUMNS]; /* names with unit ("register_ns"); a curve */
+	enum limits_level level;                 /* the first that asks this */
+	unsigned int weight; /* time it takes at full level, in ms; 0: next to none */
 };
 
 /* Probes about one subject. */
@@ -100,6 +107,7 @@ struct limits_section {
 	const char *title;
 	const struct limits_probe *probes;
 	size_t nr;
+	bool judges; /* its answers are verdicts, and their notes the evidence */
 };
 
 /* All sections, in the order to show them; NULL ends the list. */

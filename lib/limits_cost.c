@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-#include "limits_call.h"
+#include "limits_kernel.h"
 #include "limits_measure.h"
 #include "limits_table.h"
 
@@ -45,7 +45,7 @@ static int ask_group(const struct limits_env *env, struct limits_answer *answer)
 	int err;
 
 	b.memory = limits_map_filled(MOST_ENTRIES * sizeof(struct io_uring_buf), false);
-	err = b.memory ? limits_ring_open(&b.ring) : -errno;
+	err = b.memory ? limits_ring_open(&b.ring) : -ENOMEM;
 	if (!err)
 		limits_measure_curve(&trial, env->level, answer);
 	return err;
@@ -103,7 +103,7 @@ static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 	const struct limits_trial trial = {
 		put_up_bytes, take_down_table, &b, limits_page_size(), MOST_BYTES,
 	};
-	int err = memory ? limits_ring_open(&b.ring) : -errno;
+	int err = memory ? limits_ring_open(&b.ring) : -ENOMEM;
 
 	if (!err)
 		limits_measure_curve(&trial, env->level, answer);
@@ -113,14 +113,17 @@ static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 static const uint16_t user = 0;
 static const uint16_t kernel = IOU_PBUF_RING_MMAP;
 
+#define COLUMNS                                                                                    \
+	{                                                                                          \
+		"register_ns", "unregister_ns"                                                     \
+	}
+
 static const struct limits_probe probes[] = {
-	{"cost.pbuf_ring", "buffer ring, user memory", "entries", ask_group, &user, LIMITS_CURVE},
-	{"cost.pbuf_ring_mmap", "buffer ring, kernel memory", "entries", ask_group, &kernel,
-	 LIMITS_CURVE},
-	{"cost.fixed_count", "table of 4 KiB buffers", "buffers", ask_count, NULL,
-	 LIMITS_CURVE_EACH},
-	{"cost.fixed_bytes", "one fixed buffer in base pages", "bytes", ask_bytes, NULL,
-	 LIMITS_CURVE},
+	{"cost.pbuf_ring", "buffer ring", "entries", ask_group, &user, .columns = COLUMNS},
+	{"cost.pbuf_ring_mmap", "buffer ring, mmap", "entries", ask_group, &kernel,
+	 .columns = COLUMNS},
+	{"cost.fixed_count", "table of 4 KiB buffers", "buffers", ask_count, .columns = COLUMNS},
+	{"cost.fixed_bytes", "one fixed buffer", "bytes", ask_bytes, .columns = COLUMNS},
 };
 
 const struct limits_section limits_cost_section = {

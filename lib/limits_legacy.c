@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "limits_call.h"
+#include "limits_kernel.h"
 #include "limits_search.h"
+#include "limits_target.h"
 #include "limits_table.h"
 
 #define BGID      1
@@ -19,7 +20,7 @@ struct bench {
 static int bench_open(struct bench *b)
 {
 	b->memory = limits_map(2 * MAX_TRIED);
-	return b->memory ? limits_ring_open(&b->ring) : -errno;
+	return b->memory ? limits_ring_open(&b->ring) : -ENOMEM;
 }
 
 /* Buffers of one byte each; ids may repeat. */
@@ -118,9 +119,123 @@ static int ask_per_call(const struct limits_env *env, struct limits_answer *answ
 	return 0;
 }
 
+/* ---- refusals: a request that is valid but for one thing */
+
+enum before { BEFORE_NOTHING, BEFORE_LEGACY, BEFORE_RING };
+
+struct request_case {
+	bool remove;
+	int nbufs;
+	int len;
+	int bid;
+	enum before before; /* what the group is already */
+	bool kernel_address;
+};
+
+static int do_before(enum before before, struct bench *b)
+{
+	const struct bs_buf_reg reg = {
+		.ring_addr = (uintptr_t)b->memory,
+		.ring_entries = 1,
+		.bgid = BGID,
+	};
+
+	switch (before) {
+	case BEFORE_NOTHING:
+		return 0;
+	case BEFORE_LEGACY:
+		return provide(b, 1);
+	case BEFORE_RING:
+		return limits_register(b->ring.ring_fd, IORING_REGISTER_PBUF_RING, &reg, 1);
+	}
+	return -EINVAL;
+}
+
+static int ask_request_case(const struct limits_env *env, struct limits_answer *answer)
+{
+	const struct request_case *c = env->arg;
+	struct io_uring_sqe *sqe;
+	struct bench b;
+	int err = bench_open(&b);
+
+	if (!err)
+		err = do_before(c->before, &b);
+	if (err < 0)
+		return err;
+	sqe = io_uring_get_sqe(&b.ring);
+	if (c->remove)
+		io_uring_prep_remove_buffers(sqe, c->nbufs, BGID);
+	else
+		io_uring_prep_provide_buffers(sqe, b.memory, c->len, c->nbufs, BGID, c->bid);
+	if (c->kernel_address)
+		sqe->addr = (uintptr_t)limits_kernel_address();
+	limits_answer_refusal(answer, limits_do_one(&b.ring));
+	return 0;
+}
+
+static int try_bid(void *ctx, uint64_t bid)
+{
+	struct bench *b = ctx;
+	int res;
+
+	io_uring_prep_provide_buffers(io_uring_get_sqe(&b->ring), b->memory, 1, 1, BGID, (int)bid);
+	res = limits_do_one(&b->ring);
+	remove_all(b);
+	return res < 0 ? res : 0;
+}
+
+static int ask_bid(const struct limits_env *env, struct limits_answer *answer)
+{
+	struct bench b;
+	const struct limits_search search = {
+		.try_value = try_bid,
+		.ctx = &b,
+		.last = 2 * CHUNK - 1,
+		.last_by = LIMITS_BY_ABI,
+		.top_first = true,
+	};
+	int err = bench_open(&b);
+
+	(void)env;
+	if (!err)
+		limits_answer_edge(&search, answer);
+	return err;
+}
+
+static const char call_provide[] = "provide-buffers";
+static const char call_remove[] = "remove-buffers";
+
+#define CASE(...)                                                                                  \
+	.ask = ask_request_case, .arg = &(const struct request_case)                               \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+#define PROVIDE(...) CASE(__VA_ARGS__), .call = call_provide
+#define REMOVE(...)  CASE(.remove = true, __VA_ARGS__), .call = call_remove
+
 static const struct limits_probe probes[] = {
-	{"legacy.max_buffers", "buffers in one group", "buffers", ask_held},
-	{"legacy.max_per_call", "buffers by one request", "buffers", ask_per_call},
+	{"legacy.max_buffers", "buffers in one group", "buffers", ask_held, .call = call_provide,
+	 .weight = 400},
+	{"legacy.max_per_call", "buffers by one request", "buffers", ask_per_call,
+	 .call = call_provide, .weight = 60},
+	{"legacy.max_bid", "highest buffer id", "bid", ask_bid, .call = call_provide},
+
+	{"legacy.no_buffers", "provide 0 buffers", PROVIDE(.nbufs = 0, .len = 1)},
+	{"legacy.zero_length", "buffers of length 0", PROVIDE(.nbufs = 1, .len = 0)},
+	{"legacy.bid_overflow", "ids past 65535", PROVIDE(.nbufs = 2, .len = 1, .bid = 65535),
+	 .detail = "the last of the buffers would have an id over 65535"},
+	{"legacy.kernel_address", "a kernel address",
+	 PROVIDE(.nbufs = 1, .len = 1, .kernel_address = true)},
+	{"legacy.on_ring", "provide to a buffer ring",
+	 PROVIDE(.nbufs = 1, .len = 1, .before = BEFORE_RING),
+	 .detail = "the group is a buffer ring"},
+	{"legacy.remove_none", "remove 0 buffers", REMOVE(.nbufs = 0, .before = BEFORE_LEGACY)},
+	{"legacy.remove_more", "remove more than are there",
+	 REMOVE(.nbufs = 2, .before = BEFORE_LEGACY)},
+	{"legacy.remove_unknown", "remove: unknown group", REMOVE(.nbufs = 1),
+	 .detail = "no group has this id"},
+	{"legacy.remove_from_ring", "remove from a buffer ring",
+	 REMOVE(.nbufs = 1, .before = BEFORE_RING), .detail = "the group is a buffer ring"},
 };
 
 const struct limits_section limits_legacy_section = {

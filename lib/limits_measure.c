@@ -2,7 +2,7 @@
 /* What does it take, typically? The median of repeats on a machine that others use, too. */
 #include <stdlib.h>
 
-#include "limits_call.h"
+#include "limits_kernel.h"
 #include "limits_measure.h"
 
 #define MAX_REPEATS 201
@@ -42,8 +42,8 @@ static int measure_point(const struct limits_trial *trial, enum limits_level lev
 		down[nr] = limits_now_ns() - t1;
 		nr++;
 	} while (nr < repeats[level] && (nr < 3 || limits_now_ns() < deadline));
-	point->register_ns = limits_median(up, nr);
-	point->unregister_ns = limits_median(down, nr);
+	point->y[0] = limits_median(up, nr);
+	point->y[1] = limits_median(down, nr);
 	return 0;
 }
 

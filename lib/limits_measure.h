@@ -15,8 +15,8 @@ struct limits_trial {
 };
 
 /*
- * Medians of put_up and take_down at ascending powers of two: more points and more repeats at a
- * higher level. A refusal ends the curve and is its errno_past.
+ * Medians in ns of put_up (y[0]) and take_down (y[1]) at ascending powers of two: more points and
+ * more repeats at a higher level. A refusal ends the curve and is its errno_past.
  */
 void limits_measure_curve(const struct limits_trial *trial, enum limits_level level,
 			  struct limits_answer *answer);

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "limits_call.h"
+#include "limits_kernel.h"
 #include "limits_measure.h"
 #include "limits_table.h"
 
@@ -59,13 +59,16 @@ static int ask_group_bytes(const struct limits_env *env, struct limits_answer *a
 	void *memory = limits_map(limits_page_size());
 	uint64_t bytes[ROUNDS] = {0};
 	struct io_uring ring = {.ring_fd = -1};
-	int err = memory ? limits_ring_open(&ring) : -errno;
+	int err = memory ? limits_ring_open(&ring) : -ENOMEM;
 
 	(void)env;
 	for (int round = 0; round < ROUNDS && !err; round++)
 		err = measure_groups(ring.ring_fd, memory, &bytes[round]);
-	if (err)
+	if (err) {
+		snprintf(answer->note, sizeof(answer->note),
+			 "the system's counter needs %d groups to show them", GROUPS);
 		return err;
+	}
 	answer->how = LIMITS_MEASURED;
 	answer->value = limits_median(bytes, ROUNDS);
 	answer->has_value = answer->value > 0;

@@ -5,12 +5,9 @@
  */
 #include <errno.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "limits_kernel.h"
 #include "limits_search.h"
-
-/* Longer than what the kernel was seen to take to give charges back (42 ms). */
-#define SETTLE_NS 60000000
 
 static uint64_t next_value(const struct limits_search *s, uint64_t value)
 {
@@ -74,19 +71,26 @@ static struct limits_edge search_from(const struct limits_search *s, struct limi
 	return edge;
 }
 
+/* The refusal may have been an after-effect of what is gone: true if it does not last. */
+static bool was_transient(const struct limits_search *s, uint64_t refused)
+{
+	for (int i = 0; i < 3; i++) {
+		limits_settle();
+		if (s->try_value(s->ctx, refused) == 0)
+			return true;
+	}
+	return false;
+}
+
 struct limits_edge limits_search(const struct limits_search *s)
 {
-	const struct timespec settle = {.tv_nsec = SETTLE_NS};
 	struct limits_edge edge = {0};
 
 	for (int round = 0; round < 3; round++) {
 		uint64_t refused = UINT64_MAX;
 
 		edge = search_from(s, edge, &refused);
-		if (edge.err != -ENOMEM)
-			break;
-		nanosleep(&settle, NULL);
-		if (s->try_value(s->ctx, refused) != 0)
+		if (edge.err != -ENOMEM || !was_transient(s, refused))
 			break;
 		edge = (struct limits_edge){.any = true, .value = refused};
 		if (refused == s->last)

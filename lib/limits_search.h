@@ -27,7 +27,7 @@ struct limits_edge {
 
 /*
  * Doubles from first until refused, then bisects. A refusal with ENOMEM is tried again after a
- * pause: charges of a ring that was closed are given back only some time later.
+ * while, for it may be due to rings that are closed but not freed yet.
  */
 struct limits_edge limits_search(const struct limits_search *search);
 

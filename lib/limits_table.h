@@ -5,9 +5,11 @@
 
 #include "limits.h"
 
+extern const struct limits_section limits_setup_section;
 extern const struct limits_section limits_ring_section;
 extern const struct limits_section limits_legacy_section;
 extern const struct limits_section limits_fixed_section;
+extern const struct limits_section limits_request_section;
 extern const struct limits_section limits_cost_section;
 extern const struct limits_section limits_memory_section;
 

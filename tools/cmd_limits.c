@@ -2,45 +2,30 @@
 /* bufscope limits: what this kernel lets you register, what lies past it, what it costs. */
 #include <errno.h>
 #include <getopt.h>
-#include <json-c/json.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "../lib/limits.h"
 #include "../lib/text.h"
 #include "cmd.h"
+#include "limits_report.h"
 
 struct options {
 	struct limits_opts limits;
+	struct limits_choice choice;
 	bool json;
 	bool verbose;
 	const char *file; /* NULL: standard output */
-	char **prefixes;  /* of keys; nr 0: all */
-	int nr_prefixes;
+	int explain;      /* errno to explain; 0: none */
 };
 
-/* Every probe with its answer, in the order of the table. */
-struct report {
-	struct row {
-		const struct limits_section *section;
-		const struct limits_probe *probe;
-		struct limits_answer answer;
-	} * rows;
-	size_t nr;
-	uint64_t at_ns;
-	uint64_t wall_ns;
-};
-
-enum { OPT_QUICK = 256, OPT_FULL, OPT_MAX_MEMORY };
+enum { OPT_QUICK = 256, OPT_FULL, OPT_MAX_MEMORY, OPT_EXPLAIN };
 
 static void print_help(void)
 {
 	puts("usage: bufscope limits [options] [KEY...]\n"
+	     "       bufscope limits [options] --explain ERRNO CALL\n"
 	     "\n"
 	     "Asks the running kernel what it lets you register, what lies past each limit and "
 	     "what\n"
@@ -50,6 +35,10 @@ static void print_help(void)
 	     "answers\n"
 	     "as they bound your programs.\n"
 	     "\n"
+	     "      --explain ERRNO     the reasons that this kernel has for ERRNO (EINVAL, 22) "
+	     "on\n"
+	     "                          CALL, each reproduced; CALL is pbuf-ring, buffers, "
+	     "select...\n"
 	     "      --quick             under 3 seconds\n"
 	     "      --full              up to 3 minutes; without either, up to 20 seconds\n"
 	     "      --max-memory SIZE   what one question may occupy or pin (suffix K, M, G);\n"
@@ -60,6 +49,20 @@ static void print_help(void)
 	     "  -h, --help\n"
 	     "\n"
 	     "Exit status: 0 ok, 1 failed, 2 usage, 3 io_uring is not available to you.");
+}
+
+/* "EINVAL" or "22"; 0 if it is neither. */
+static int parse_errno(const char *text)
+{
+	uint64_t number;
+
+	if (text_parse_u64(text, 1, 4095, &number) == 0)
+		return (int)number;
+	for (int err = 1; err < 134; err++) {
+		if (strcmp(text_errno(err), text) == 0)
+			return err;
+	}
+	return 0;
 }
 
 /* 0 to go on, else 1 + the exit code. */
@@ -84,6 +87,11 @@ static int parse_option(int c, char **argv, struct options *o)
 	case OPT_FULL:
 		o->limits.level = LIMITS_FULL;
 		return 0;
+	case OPT_EXPLAIN:
+		o->explain = parse_errno(optarg);
+		if (o->explain)
+			return 0;
+		return 1 + cmd_usage(argv[0], "no errno is called '%s'", optarg);
 	case OPT_MAX_MEMORY:
 		if (text_parse_size(optarg, 1 << 20, UINT64_MAX / 2, &o->limits.max_bytes) == 0)
 			return 0;
@@ -93,9 +101,64 @@ static int parse_option(int c, char **argv, struct options *o)
 	}
 }
 
+/* The i-th call that questions are about, NULL at the end; a call's questions stand together. */
+static const char *name_call(size_t i)
+{
+	const struct limits_section *const *sections = limits_sections();
+	const char *last = "";
+
+	for (size_t s = 0; sections[s]; s++) {
+		for (size_t p = 0; p < sections[s]->nr; p++) {
+			const char *call = sections[s]->probes[p].call;
+
+			if (!call || strcmp(call, last) == 0)
+				continue;
+			if (i-- == 0)
+				return call;
+			last = call;
+		}
+	}
+	return NULL;
+}
+
+static bool is_call(const char *name)
+{
+	for (size_t i = 0; name_call(i); i++) {
+		if (strcmp(name_call(i), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void hint_calls(void)
+{
+	char line[512] = "the calls are";
+
+	for (size_t i = 0; name_call(i); i++)
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), " %s", name_call(i));
+	cmd_hint(line);
+}
+
+static int parse_operands(int argc, char **argv, struct options *o)
+{
+	if (!o->explain) {
+		o->choice.prefixes = argv + optind;
+		o->choice.nr_prefixes = argc - optind;
+		return 0;
+	}
+	if (argc - optind == 1 && is_call(argv[optind])) {
+		o->choice.call = argv[optind];
+		return 0;
+	}
+	cmd_error("--explain takes an errno and one call");
+	hint_calls();
+	return 1 + EXIT_USAGE;
+}
+
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option table[] = {
+		{"explain", required_argument, NULL, OPT_EXPLAIN},
 		{"quick", no_argument, NULL, OPT_QUICK},
 		{"full", no_argument, NULL, OPT_FULL},
 		{"max-memory", required_argument, NULL, OPT_MAX_MEMORY},
@@ -113,9 +176,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		if (stop)
 			return stop;
 	}
-	o->prefixes = argv + optind;
-	o->nr_prefixes = argc - optind;
-	return 0;
+	o->choice.level = o->limits.level;
+	return parse_operands(argc, argv, o);
 }
 
 /* io_uring is not to be had: one line, and what can be done. */
@@ -140,252 +202,74 @@ static int explain_absence(int err)
 	}
 }
 
-static bool is_wanted(const struct options *o, const char *key)
+static uint64_t sum_weights(const struct limits_report *report, size_t from, size_t to)
 {
-	for (int i = 0; i < o->nr_prefixes; i++) {
-		if (strncmp(key, o->prefixes[i], strlen(o->prefixes[i])) == 0)
-			return true;
-	}
-	return o->nr_prefixes == 0;
+	uint64_t sum = 0;
+
+	for (size_t i = from; i < to; i++)
+		sum += 2 + report->rows[i].probe->weight;
+	return sum;
 }
 
-/* Lists what will be asked; the answers are empty. */
-static int plan_report(const struct options *o, struct report *report)
+/* Time left by what the rest weighs against what is done; guesses only when some of it is. */
+static void show_progress(const struct limits_report *report, size_t done)
 {
-	const struct limits_section *const *sections = limits_sections();
-	size_t most = 0;
-
-	for (size_t s = 0; sections[s]; s++)
-		most += sections[s]->nr;
-	report->rows = calloc(most + 1, sizeof(*report->rows));
-	if (!report->rows)
-		return -ENOMEM;
-	for (size_t s = 0; sections[s]; s++) {
-		for (size_t i = 0; i < sections[s]->nr; i++) {
-			if (!is_wanted(o, sections[s]->probes[i].key))
-				continue;
-			report->rows[report->nr].section = sections[s];
-			report->rows[report->nr++].probe = &sections[s]->probes[i];
-		}
-	}
-	return 0;
-}
-
-static uint64_t read_clock(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static void show_progress(size_t done, size_t total, const char *what)
-{
-	enum { WIDTH = 24 };
-	int filled = (int)(done * WIDTH / total);
+	enum { COLUMNS = 24, SECOND = 1000000000 };
+	uint64_t past = sum_weights(report, 0, done), rest = sum_weights(report, done, report->nr);
+	int filled = (int)(past * COLUMNS / (past + rest + 1));
+	char left[32] = "";
+	struct timespec now;
+	uint64_t elapsed;
 
 	if (!isatty(STDERR_FILENO))
 		return;
-	if (done == total)
+	if (done == report->nr) {
 		fputs("\r\033[K", stderr);
-	else
-		fprintf(stderr, "\r[%.*s%*s] %zu/%zu %s\033[K", filled, "########################",
-			WIDTH - filled, "", done, total, what);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	elapsed = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec - report->at_ns;
+	if (elapsed > SECOND && past > 0)
+		snprintf(left, sizeof(left), ", %u s left",
+			 (unsigned int)(elapsed * rest / past / SECOND) + 1);
+	fprintf(stderr, "\r[%.*s%*s] %zu/%zu%s %s\033[K", filled, "########################",
+		COLUMNS - filled, "", done, report->nr, left, report->rows[done].probe->key);
 	fflush(stderr);
 }
 
-static int fill_report(const struct options *o, struct report *report)
+/* Keeps the rows where this errno was seen. */
+static void keep_errno(struct limits_report *report, int err)
 {
-	report->at_ns = read_clock(CLOCK_MONOTONIC);
-	report->wall_ns = read_clock(CLOCK_REALTIME);
+	size_t kept = 0;
+
 	for (size_t i = 0; i < report->nr; i++) {
-		struct row *row = &report->rows[i];
-		int err;
-
-		show_progress(i, report->nr, row->probe->key);
-		err = limits_ask(row->probe, &o->limits, &row->answer);
-		if (err)
-			return err;
+		if (report->rows[i].answer.errno_past == err)
+			report->rows[kept++] = report->rows[i];
 	}
-	show_progress(1, 1, "");
-	return 0;
+	report->nr = kept;
 }
 
-static void print_note(FILE *out, const struct limits_answer *a, bool verbose)
+static void print_reasons(const struct limits_report *report, const struct options *o, FILE *out)
 {
-	if (a->note[0] && (verbose || a->how == LIMITS_DIED))
-		fprintf(out, "      %s\n", a->note);
-}
-
-static const char *or_dash(const char *text)
-{
-	return text ? text : "-";
-}
-
-static void print_answer(FILE *out, const struct row *row, bool verbose)
-{
-	const struct limits_answer *a = &row->answer;
-	char value[48] = "-";
-
-	if (a->has_value)
-		snprintf(value, sizeof(value), "%llu %s", (unsigned long long)a->value,
-			 row->probe->unit);
-	else if (limits_verdict_name(a->verdict))
-		snprintf(value, sizeof(value), "%s", limits_verdict_name(a->verdict));
-	fprintf(out, "  %-27s %-16s %-9s %-14s %s\n", row->probe->question, value,
-		a->errno_past ? text_errno(a->errno_past) : "-",
-		or_dash(limits_bound_name(a->bound_by)), limits_how_name(a->how));
-	if (verbose)
-		fprintf(out, "    %s\n", row->probe->key);
-	print_note(out, a, verbose);
-}
-
-static void print_points(FILE *out, const struct row *row)
-{
-	const struct limits_answer *a = &row->answer;
-	bool each = row->probe->form == LIMITS_CURVE_EACH;
-	char up[16], down[16], one[16];
-
-	fprintf(out, "    %12s %12s %12s%s\n", row->probe->unit, "register", "unregister",
-		each ? "     each" : "");
-	for (size_t i = 0; i < a->nr_points; i++) {
-		const struct limits_point *p = &a->points[i];
-
-		text_span(one, sizeof(one), p->register_ns / p->at);
-		fprintf(out, "    %12llu %12s %12s%s%s\n", (unsigned long long)p->at,
-			text_span(up, sizeof(up), p->register_ns),
-			text_span(down, sizeof(down), p->unregister_ns), each ? "    " : "",
-			each ? one : "");
-	}
-	if (a->errno_past)
-		fprintf(out, "    %12s %12s\n", "past it", text_errno(a->errno_past));
-}
-
-static void print_curve(FILE *out, const struct row *row, bool verbose)
-{
-	fprintf(out, "  %s\n", row->probe->question);
-	if (verbose)
-		fprintf(out, "    %s\n", row->probe->key);
-	print_note(out, &row->answer, verbose);
-	if (row->answer.nr_points > 0)
-		print_points(out, row);
-	else
-		fprintf(out, "    %s %s\n", limits_how_name(row->answer.how),
-			row->answer.errno_past ? text_errno(row->answer.errno_past) : "");
-}
-
-static void print_table(FILE *out, const struct report *report, const struct options *o)
-{
-	const struct limits_section *section = NULL;
-	struct utsname uts;
-
-	uname(&uts);
-	fprintf(out, "kernel %s, %s\n", uts.release,
-		geteuid() == 0 ? "as root" : "as an unprivileged user");
+	fprintf(out, "%s on %s, kernel %s: %zu reason%s reproduced\n", text_errno(o->explain),
+		o->choice.call, report->kernel, report->nr, report->nr == 1 ? "" : "s");
 	for (size_t i = 0; i < report->nr; i++) {
-		const struct row *row = &report->rows[i];
+		const struct limits_row *row = &report->rows[i];
+		const char *bound = limits_bound_name(row->answer.bound_by);
 
-		if (row->section != section) {
-			section = row->section;
-			fprintf(out, "\n%s\n", section->title);
-			if (row->probe->form == LIMITS_VALUE)
-				fprintf(out, "  %-27s %-16s %-9s %-14s %s\n", "QUESTION", "ANSWER",
-					"PAST IT", "SET BY", "HOW");
-		}
-		if (row->probe->form != LIMITS_VALUE)
-			print_curve(out, row, o->verbose);
+		if (row->answer.has_value)
+			fprintf(out, "  more than %llu %s (%s; %s)\n",
+				(unsigned long long)row->answer.value, row->probe->unit,
+				row->probe->question, bound ? bound : "cause unknown");
 		else
-			print_answer(out, row, o->verbose);
+			fprintf(out, "  %s\n",
+				row->probe->detail ? row->probe->detail : row->probe->question);
+		if (o->verbose)
+			fprintf(out, "    %s\n", row->probe->key);
 	}
 }
 
-static struct json_object *json_text(const char *text)
-{
-	return text ? json_object_new_string(text) : NULL;
-}
-
-static struct json_object *json_number(bool known, uint64_t value)
-{
-	return known ? json_object_new_uint64(value) : NULL;
-}
-
-static struct json_object *json_row(const struct row *row)
-{
-	const struct limits_answer *a = &row->answer;
-	struct json_object *j = json_object_new_object();
-
-	json_object_object_add(j, "key", json_text(row->probe->key));
-	json_object_object_add(j, "section", json_text(row->section->name));
-	json_object_object_add(j, "question", json_text(row->probe->question));
-	if (row->probe->form == LIMITS_VALUE)
-		json_object_object_add(j, "value", json_number(a->has_value, a->value));
-	json_object_object_add(j, "unit", json_text(row->probe->unit));
-	json_object_object_add(j, "verdict", json_text(limits_verdict_name(a->verdict)));
-	json_object_object_add(j, "errno_past",
-			       a->errno_past ? json_text(text_errno(a->errno_past)) : NULL);
-	json_object_object_add(j, "bound_by", json_text(limits_bound_name(a->bound_by)));
-	json_object_object_add(j, "how", json_text(limits_how_name(a->how)));
-	json_object_object_add(j, "note", json_text(a->note[0] ? a->note : NULL));
-	return j;
-}
-
-static struct json_object *json_points(const struct limits_answer *a)
-{
-	struct json_object *points = json_object_new_array();
-
-	for (size_t i = 0; i < a->nr_points; i++) {
-		struct json_object *p = json_object_new_object();
-
-		json_object_object_add(p, "at", json_object_new_uint64(a->points[i].at));
-		json_object_object_add(p, "register_ns",
-				       json_object_new_uint64(a->points[i].register_ns));
-		json_object_object_add(p, "unregister_ns",
-				       json_object_new_uint64(a->points[i].unregister_ns));
-		json_object_array_add(points, p);
-	}
-	return points;
-}
-
-static uint64_t soft_memlock(void)
-{
-	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
-
-	getrlimit(RLIMIT_MEMLOCK, &limit);
-	return limit.rlim_cur;
-}
-
-static void print_json(FILE *out, const struct report *report)
-{
-	struct json_object *doc = json_object_new_object();
-	struct json_object *limits = json_object_new_array(), *costs = json_object_new_array();
-	uint64_t memlock = soft_memlock();
-	struct utsname uts;
-
-	uname(&uts);
-	for (size_t i = 0; i < report->nr; i++) {
-		const struct row *row = &report->rows[i];
-		struct json_object *j = json_row(row);
-
-		if (row->probe->form != LIMITS_VALUE)
-			json_object_object_add(j, "points", json_points(&row->answer));
-		json_object_array_add(row->probe->form != LIMITS_VALUE ? costs : limits, j);
-	}
-	json_object_object_add(doc, "schema", json_text("bufscope.limits/1"));
-	json_object_object_add(doc, "kernel", json_text(uts.release));
-	json_object_object_add(doc, "at_ns", json_object_new_uint64(report->at_ns));
-	json_object_object_add(doc, "wall_ns", json_object_new_uint64(report->wall_ns));
-	json_object_object_add(doc, "uid", json_object_new_uint64(geteuid()));
-	json_object_object_add(doc, "memlock_bytes",
-			       json_number(memlock != RLIM_INFINITY, memlock));
-	json_object_object_add(doc, "limits", limits);
-	json_object_object_add(doc, "costs", costs);
-	fprintf(out, "%s\n",
-		json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PRETTY |
-							    JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(doc);
-}
-
-static int write_report(const struct options *o, const struct report *report)
+static int write_report(const struct options *o, const struct limits_report *report)
 {
 	FILE *out = o->file ? fopen(o->file, "we") : stdout;
 	bool ok;
@@ -395,9 +279,11 @@ static int write_report(const struct options *o, const struct report *report)
 		return EXIT_FAILED;
 	}
 	if (o->json)
-		print_json(out, report);
+		limits_report_json(report, out);
+	else if (o->explain)
+		print_reasons(report, o, out);
 	else
-		print_table(out, report, o);
+		limits_report_text(report, o->verbose, out);
 	if (!o->file)
 		return EXIT_OK;
 	ok = fflush(out) == 0;
@@ -407,9 +293,9 @@ static int write_report(const struct options *o, const struct report *report)
 	return EXIT_FAILED;
 }
 
-static int run(const struct options *o, struct report *report)
+static int run(const struct options *o, struct limits_report *report)
 {
-	int err = plan_report(o, report);
+	int err = limits_report_plan(report, &o->choice);
 
 	if (!err && report->nr == 0)
 		return cmd_usage("limits", "limits: no key begins like that");
@@ -417,12 +303,15 @@ static int run(const struct options *o, struct report *report)
 		err = limits_can_ask();
 	if (err)
 		return explain_absence(err);
-	err = fill_report(o, report);
+	err = limits_report_ask(report, &o->limits, show_progress);
 	if (err) {
 		cmd_error("cannot start a probe: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	return write_report(o, report);
+	if (o->explain)
+		keep_errno(report, o->explain);
+	err = write_report(o, report);
+	return o->explain && report->nr == 0 && err == EXIT_OK ? EXIT_FAILED : err;
 }
 
 int cmd_limits(int argc, char **argv, const struct globals *globals)
@@ -431,12 +320,12 @@ int cmd_limits(int argc, char **argv, const struct globals *globals)
 		.limits.level = LIMITS_DEFAULT,
 		.verbose = globals->verbose,
 	};
-	struct report report = {0};
+	struct limits_report report = {0};
 	int code = parse_options(argc, argv, &o);
 
 	if (code)
 		return code - 1;
 	code = run(&o, &report);
-	free(report.rows);
+	limits_report_done(&report);
 	return code;
 }

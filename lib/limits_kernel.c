@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* How does one ask the kernel? One call each, errno as it comes. */
 #include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "limits_call.h"
+#include "limits_kernel.h"
 
 int limits_register(int fd, unsigned int opcode, const void *arg, unsigned int nr_args)
 {
@@ -70,12 +72,31 @@ int limits_do_one(struct io_uring *ring)
 	return ret;
 }
 
+void *limits_kernel_address(void)
+{
+	uintptr_t number = UINTPTR_MAX - 2 * limits_page_size() + 1;
+	void *address;
+
+	memcpy(&address, &number, sizeof(address));
+	return address;
+}
+
 uint64_t limits_now_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+void limits_settle(void)
+{
+	const struct timespec rest = {.tv_nsec = 10000000};
+
+	/* Each waits for one grace period; where it is refused, the pause must do. */
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	nanosleep(&rest, NULL);
 }
 
 size_t limits_page_size(void)

@@ -3,8 +3,8 @@
  * The calls that probes make: io_uring_register() in its raw form, so that refusals arrive
  * unfiltered, and memory to offer it. Everything answers 0 or -errno.
  */
-#ifndef BUFSCOPE_LIMITS_CALL_H
-#define BUFSCOPE_LIMITS_CALL_H
+#ifndef BUFSCOPE_LIMITS_KERNEL_H
+#define BUFSCOPE_LIMITS_KERNEL_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +32,16 @@ int limits_unregister_group(int fd, unsigned int bgid);
 /* Submits the one request prepared in sqe's ring and waits: its result. */
 int limits_do_one(struct io_uring *ring);
 
+/* An address that belongs to the kernel, in the last pages of all; never to be followed. */
+void *limits_kernel_address(void);
+
 uint64_t limits_now_ns(void);
+
+/*
+ * Waits until the kernel has most likely freed the rings that were closed: it does so in the
+ * background, after RCU grace periods, and until then they stay charged to RLIMIT_MEMLOCK.
+ */
+void limits_settle(void);
 
 size_t limits_page_size(void);
 

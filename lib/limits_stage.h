@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A small stage on which the kernel plays a scene: a ring, one buffer ring on it, and two ends
+ * to send data through. The buffer ring is kept in the open, so that scenes may do with it what
+ * no library would let them do.
+ */
+#ifndef BUFSCOPE_LIMITS_STAGE_H
+#define BUFSCOPE_LIMITS_STAGE_H
+
+#include "limits_kernel.h"
+
+#define STAGE_BGID 1
+
+enum limits_ends { ENDS_STREAM, ENDS_DGRAM, ENDS_TCP, ENDS_PIPE, ENDS_NONE };
+
+struct limits_stage_opts {
+	enum limits_ends ends;
+	unsigned int entries;   /* of the buffer ring, a power of two; 0: 8 */
+	unsigned int buf_bytes; /* of each buffer; 0: 64 */
+	unsigned int provided;  /* buffers put in and published */
+	uint16_t flags;         /* of the buffer ring */
+	uint16_t min_left;
+	unsigned int setup_flags;
+	bool no_group;
+};
+
+struct limits_stage {
+	struct io_uring ring;
+	struct io_uring_buf *slots; /* shared with the kernel */
+	char *memory;               /* buffer i lies at i * buf_bytes */
+	unsigned int entries;
+	unsigned int buf_bytes;
+	uint16_t tail; /* of entries written; what is published may be less */
+	int in;        /* the end that the ring reads */
+	int out;       /* the end that the scene writes */
+};
+
+/* A completion, copied out. */
+struct limits_event {
+	uint64_t user_data;
+	int res;
+	unsigned int flags;
+};
+
+int limits_stage_open(struct limits_stage *s, const struct limits_stage_opts *opts);
+
+/* Writes the next entry; the kernel does not see it before the tail is published. */
+void limits_stage_add(struct limits_stage *s, uint16_t bid, void *addr, unsigned int len);
+
+/* The same for the buffer that belongs to this bid. */
+void limits_stage_put(struct limits_stage *s, uint16_t bid);
+
+void limits_stage_publish(struct limits_stage *s);
+
+/* The kernel's head; -errno where it cannot be asked (before 6.8). */
+int limits_stage_head(struct limits_stage *s);
+
+/* Sends bytes counting up from `first`; all at once. */
+int limits_stage_send(struct limits_stage *s, unsigned int bytes, unsigned char first);
+
+/* A multishot (or not) receive on the stage, with flags of IORING_RECV*. */
+int limits_stage_recv(struct limits_stage *s, unsigned int ioprio);
+
+/* Submits what is prepared. */
+int limits_stage_submit(struct limits_stage *s);
+
+/* The next completion; -ETIME if none comes for a while. */
+int limits_stage_next(struct limits_stage *s, struct limits_event *event);
+
+/* Makes a prepared request select from the stage's group. */
+static inline void limits_stage_select(struct io_uring_sqe *sqe)
+{
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = STAGE_BGID;
+}
+
+static inline uint16_t limits_event_bid(const struct limits_event *e)
+{
+	return (uint16_t)(e->flags >> IORING_CQE_BUFFER_SHIFT);
+}
+
+#endif
