@@ -214,7 +214,10 @@ static long return_chunk(__u32 i, struct look *look)
 		nr = look->from - look->first;
 	if (nr > group->entries - slot)
 		nr = group->entries - slot;
-	if (nr == 0 || nr > CHUNK_SLOTS)
+	if (nr == 0)
+		return 1;
+	barrier_var(nr); /* both tests in one would hide the bound from old verifiers */
+	if (nr > CHUNK_SLOTS)
 		return 1;
 	if (bpf_probe_read_kernel(look->chunk->slots, nr * sizeof(struct io_uring_buf),
 				  (void *)(group->ring + slot * sizeof(struct io_uring_buf)))) {

@@ -238,6 +238,9 @@ static __always_inline void read_legacy(struct group_rec *rec, const struct bl_v
 		walk_losses++;
 }
 
+/* Not on the stack: the walks below dump_tasks() are deep, and 512 bytes must do for all. */
+static struct bl_raw raw;
+
 /* A record for one group, NULL if it is not wanted or there is no room. */
 static __always_inline struct group_rec *new_group(__u32 bgid)
 {
@@ -256,7 +259,6 @@ static __always_inline struct group_rec *new_group(__u32 bgid)
 __noinline int visit_group(__u64 ring_id, __u64 bl, int in_array)
 {
 	struct bl_view view;
-	struct bl_raw raw = {};
 	struct group_rec *rec;
 
 	if (bl_read(bl, &view, &raw)) {
@@ -336,6 +338,15 @@ static __always_inline __u64 walk_begin(struct walk *walk, __u64 head)
 	return 0;
 }
 
+/* The barrier keeps the mask: verifiers up to 6.1 lose the bounds of an index that was or-ed. */
+static __always_inline __u64 *slot_at(struct walk *walk, __u32 level, __u32 slot)
+{
+	__u32 at = level * XA_SLOTS + slot;
+
+	barrier_var(at);
+	return &walk->slots[at & (WALK_LEVELS * XA_SLOTS - 1)];
+}
+
 /* On to the next used slot: an entry, or 0 when that was an inner node or the node is done. */
 static __always_inline __u64 walk_step(struct walk *walk)
 {
@@ -344,7 +355,7 @@ static __always_inline __u64 walk_step(struct walk *walk)
 	__u64 entry = 0;
 
 	for (int i = 0; i < XA_SLOTS && slot < XA_SLOTS && !entry; i++)
-		entry = walk->slots[level * XA_SLOTS + (slot++ & (XA_SLOTS - 1))];
+		entry = *slot_at(walk, level, slot++);
 	walk->next[level] = slot;
 	if (!entry) {
 		walk->depth--;
