@@ -14,6 +14,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* ---- knobs */
 const volatile __u32 old_complete;  /* io_uring_complete with values instead of a cqe */
+__u32 is_ready;                     /* the groups that were there before have been made known */
 const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 
 #define REQ_BUFFER_SELECT 32 /* equals IOSQE_BUFFER_SELECT on every kernel */
@@ -314,7 +315,10 @@ static long evidence_step(__u32 i, struct evidence *evidence)
 	return 0;
 }
 
-/* Which group of the ring did this completion draw from? 1 + position, 0: none fits. */
+/*
+ * Which group of the ring did this completion draw from? 1 + position; 0: none fits;
+ * INDEX_IGNORED: the ring has no group that is counted.
+ */
 __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 {
 	struct evidence evidence = {.ring_id = ring_id, .bid = flags >> 16, .flags = flags};
@@ -325,6 +329,8 @@ __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 		lose(EVENT_GUESSED);
 	if (evidence.fits)
 		return evidence.found;
+	if (!evidence.groups && (nr_tgids || only_bgid >= 0 || !is_ready))
+		return INDEX_IGNORED;
 	/* a sole legacy group leaves no trace to compare */
 	group = evidence.groups == 1 ? count_at(evidence.sole - 1) : NULL;
 	return group && group->kind == GROUP_LEGACY ? evidence.sole : 0;
@@ -407,6 +413,8 @@ static __always_inline void on_stream(__u64 *args, const struct done *done)
 	__u64 ring_id = 0;
 	__u32 code;
 
+	if (slot && slot->count == INDEX_IGNORED)
+		return;
 	if (slot && !(slot->flags & SLOT_AMBIGUOUS)) {
 		who.fd = slot->fd;
 		count(slot->count, done, &who);
@@ -421,9 +429,10 @@ static __always_inline void on_stream(__u64 *args, const struct done *done)
 	}
 	who.count = code;
 	who.user_data = done->user_data;
-	if (!slot)
+	if (!slot && is_ready)
 		note_stream((void *)ring_id, &who);
-	count(code, done, &who);
+	if (code != INDEX_IGNORED)
+		count(code, done, &who);
 }
 
 static __always_inline void end_stream(const void *ring, __u64 user_data)

@@ -281,6 +281,7 @@ static void meet(struct accounts *accounts, const struct sample *sample)
 		args.bgid = sample->groups[i].bgid;
 		run(accounts->skel->progs.learn_group, &args, sizeof(args));
 	}
+	accounts->skel->bss->is_ready = 1;
 }
 
 /* ---- what an account says */

@@ -279,7 +279,12 @@ static int open_accounts(struct observe *o)
 	if (o->opts.depth == OBSERVE_ONCE)
 		return 0;
 	o->accounts = accounts_open(&opts);
-	return o->accounts ? 0 : -errno;
+	if (o->accounts)
+		return 0;
+	if (!o->opts.is_optional)
+		return -errno;
+	o->opts.depth = OBSERVE_ONCE;
+	return 0;
 }
 
 struct observe *observe_open(const struct observe_opts *opts, struct observe_err *err)

@@ -24,6 +24,7 @@ enum observe_depth {
 
 struct observe_opts {
 	enum observe_depth depth;
+	bool is_optional;  /* if the kernel refuses the depth, snapshots will do */
 	uint64_t tick_ns;  /* LIGHT, FULL: how often head and tail are read; 0: at events only */
 	uint64_t stuck_ns; /* FULL: held for longer counts as stuck */
 	const uint32_t *tgids; /* only rings that these processes show; NULL: of all */

@@ -32,7 +32,7 @@ static void print_help(void)
 	puts("usage: bufscope top [options]\n"
 	     "\n"
 	     "Shows every buffer group live, on a terminal; with -b as text, with -j as JSON.\n"
-	     "\n" TARGET_HELP
+	     "\n" TARGET_HELP DEPTH_HELP
 	     "  -i, --interval SECONDS  between two looks, 0.01 or more (default 1)\n"
 	     "  -n, --count COUNT    end after so many looks\n"
 	     "  -d, --duration SECONDS  end after that time\n"
@@ -42,6 +42,7 @@ static void print_help(void)
 	     "  -v, --verbose        show what libbpf and the kernel say\n"
 	     "  -h, --help\n"
 	     "\n"
+	     "What is named by -p or -g is followed in full, else the whole system lightly.\n"
 	     "Needs CAP_BPF and CAP_PERFMON. Rates are '-' until the second look. '?' marks a\n"
 	     "number that may be short: a 16-bit counter may have wrapped between two looks.\n"
 	     "\n"
@@ -70,6 +71,10 @@ static int parse_option(struct options *o, int c, char **argv)
 	case 'p':
 	case 'g':
 	case TARGET_SCAN:
+	case TARGET_LIGHT:
+	case TARGET_FULL:
+	case TARGET_TICK:
+	case TARGET_STUCK:
 		return target_option(&o->target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;
 	case 'i':
 	case 'n':
@@ -100,6 +105,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option table[] = {
 		TARGET_LONG,
+		DEPTH_LONG,
 		{"interval", required_argument, NULL, 'i'},
 		{"count", required_argument, NULL, 'n'},
 		{"duration", required_argument, NULL, 'd'},
@@ -120,6 +126,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (optind < argc)
 		return 1 + cmd_usage(argv[0], "%s takes no argument: '%s'", argv[0], argv[optind]);
+	if (!o->target.depth_given)
+		o->target.depth =
+			o->target.nr_tgids || o->target.bgid >= 0 ? OBSERVE_FULL : OBSERVE_LIGHT;
 	if (!o->batch && (o->json || o->file))
 		return 1 + cmd_usage(argv[0], "%s goes with -b", o->json ? "-j" : "-o");
 	return 0;

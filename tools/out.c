@@ -239,8 +239,17 @@ static size_t add_count(char *out, size_t size, size_t used, uint64_t nr, const 
 
 char *out_summary(const struct model *model, char *out, size_t size)
 {
-	static const char *const nouns[] = {
-		[LOSS_RINGS] = "ring", [LOSS_GROUPS] = "group", [LOSS_WALK] = "walk"};
+	static const char *const nouns[LOSS_MAX] = {
+		[LOSS_RINGS] = "ring",
+		[LOSS_GROUPS] = "group",
+		[LOSS_WALK] = "walk",
+		[LOSS_UNATTRIBUTED] = "unattributed completion",
+		[LOSS_GUESSED] = "guessed completion",
+		[LOSS_ACCOUNTS] = "account",
+		[LOSS_LEDGERS] = "ledger",
+		[LOSS_REQUESTS] = "request",
+		[LOSS_EVENTS] = "event",
+	};
 	size_t used = add_count(out, size, 0, model->live_rings, "ring");
 	const char *lead = "; lost: ";
 

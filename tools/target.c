@@ -25,6 +25,27 @@ static int add_tgid(struct target *target, const char *argument, const char *com
 	return 0;
 }
 
+/* The depth and what goes with it. 0 or -1, as target_option(). */
+static int depth_option(struct target *target, int option, const char *argument,
+			const char *command)
+{
+	uint64_t *ns = option == TARGET_TICK ? &target->tick_ns : &target->stuck_ns;
+
+	if (option == TARGET_LIGHT || option == TARGET_FULL) {
+		target->depth = option == TARGET_FULL ? OBSERVE_FULL : OBSERVE_LIGHT;
+		target->depth_given = true;
+		return 0;
+	}
+	if (text_parse_seconds(argument, 0, UINT64_C(86400000000000), ns) ||
+	    (option == TARGET_TICK && *ns && (*ns < 100000 || *ns > 1000000000))) {
+		cmd_usage(command, "%s takes %s seconds, not '%s'",
+			  option == TARGET_TICK ? "--tick" : "--stuck",
+			  option == TARGET_TICK ? "0 or 0.0001 ... 1" : "0 ... 86400", argument);
+		return -1;
+	}
+	return 0;
+}
+
 int target_option(struct target *target, int option, const char *argument, const char *command)
 {
 	uint64_t number;
@@ -39,6 +60,11 @@ int target_option(struct target *target, int option, const char *argument, const
 		}
 		target->bgid = (int)number;
 		return 0;
+	case TARGET_LIGHT:
+	case TARGET_FULL:
+	case TARGET_TICK:
+	case TARGET_STUCK:
+		return depth_option(target, option, argument, command);
 	default:
 		if (text_parse_u64(argument, 0, 32768, &number)) {
 			cmd_usage(command, "--scan takes 0 ... 32768, not '%s'", argument);
@@ -70,6 +96,10 @@ struct observe *target_open(const struct target *target, bool verbose, int *code
 		.nr_tgids = target->nr_tgids,
 		.bgid = target->bgid,
 		.scan_entries = target->scan_entries,
+		.depth = target->depth,
+		.is_optional = !target->depth_given,
+		.tick_ns = target->tick_ns,
+		.stuck_ns = target->stuck_ns,
 		.verbose = verbose,
 	};
 	struct observe_err err = {0};

@@ -11,11 +11,15 @@ struct target {
 	size_t nr_tgids;
 	int bgid; /* -1: all */
 	uint32_t scan_entries;
+	enum observe_depth depth;
+	bool depth_given;  /* --light or --full, else the command chooses */
+	uint64_t tick_ns;  /* 0: no tick */
+	uint64_t stuck_ns; /* held for longer is stuck */
 };
 
 #define TARGET_ALL                                                                                 \
 	{                                                                                          \
-		.bgid = -1, .scan_entries = 32768                                                  \
+		.bgid = -1, .scan_entries = 32768, .tick_ns = 1000000, .stuck_ns = 1000000000      \
 	}
 
 /* For the option string, the long table and the help of a command. */
@@ -32,9 +36,27 @@ struct target {
 	"      --scan ENTRIES   read the slots of rings up to this size, for what is held and\n"   \
 	"                       how large buffers are; 0 reads none (default 32768: all)\n"
 
+/* How deeply to watch, for commands that watch for longer than a moment. */
+#define DEPTH_LONG                                                                                 \
+	{"light", no_argument, NULL, TARGET_LIGHT}, {"full", no_argument, NULL, TARGET_FULL},      \
+		{"tick", required_argument, NULL, TARGET_TICK},                                    \
+	{                                                                                          \
+		"stuck", required_argument, NULL, TARGET_STUCK                                     \
+	}
+#define TARGET_LIGHT 513
+#define TARGET_FULL  514
+#define TARGET_TICK  515
+#define TARGET_STUCK 516
+#define DEPTH_HELP                                                                                 \
+	"      --light          read head and tail of every group at a tick: costs the watched\n"  \
+	"                       programs nothing, tells no starves and no holders\n"               \
+	"      --full           follow every event: all counters and the ledger of buffers\n"      \
+	"      --tick SECONDS   how often head and tail are read (default 0.001; 0: not)\n"        \
+	"      --stuck SECONDS  a buffer held for longer is stuck (default 1)\n"
+
 /*
- * Takes in an option of TARGET_SHORT or TARGET_LONG. 0, or -1 after saying what is wrong with
- * `argument`: the command then ends with EXIT_USAGE.
+ * Takes in an option of TARGET_SHORT, TARGET_LONG or DEPTH_LONG. 0, or -1 after saying what is
+ * wrong with `argument`: the command then ends with EXIT_USAGE.
  */
 int target_option(struct target *target, int option, const char *argument, const char *command);
 
