@@ -89,21 +89,24 @@ static __always_inline __u32 bl_kind(struct bl_view *view, const struct bl_raw *
 	return bl_get(io_buffer_list___pages, buf_nr_pages) ? GROUP_RING : GROUP_LEGACY;
 }
 
+static __always_inline __u64 bl_get_pointer(const struct bl_raw *raw, __u32 offset)
+{
+	return offset + 8 <= BL_RAW_MAX ? *(__u64 *)(raw->bytes + offset) : 0;
+}
+
 /*
- * Up to 6.3 `buf_ring` and the legacy list share storage; the first word is what both start
- * with. An empty list points at itself.
+ * An empty legacy list points at itself, or nowhere before its first use. Its first pointer is
+ * asked for, not the list: libbpf takes no relocation of a field whose size is not the kernel's.
  */
 static __always_inline int bl_read(__u64 bl, struct bl_view *view, struct bl_raw *raw)
 {
 	__u32 size = bpf_core_type_size(struct io_buffer_list);
-	__u64 first;
 
 	if (size > BL_RAW_MAX)
 		size = BL_RAW_MAX;
 	if (bpf_probe_read_kernel(raw->bytes, size, (void *)bl))
 		return -1;
-	first = *(__u64 *)(raw->bytes + bpf_core_field_offset(struct io_buffer_list, buf_ring));
-	view->ring = first;
+	view->ring = bl_get_pointer(raw, bpf_core_field_offset(struct io_buffer_list, buf_ring));
 	view->bgid = bl_get(io_buffer_list, bgid);
 	view->head = bl_get(io_buffer_list, head);
 	view->raw_flags = 0;
@@ -115,9 +118,11 @@ static __always_inline int bl_read(__u64 bl, struct bl_view *view, struct bl_raw
 		view->entries = bl_get(io_buffer_list, mask) + 1;
 		return 0;
 	}
+	view->ring =
+		bl_get_pointer(raw, bpf_core_field_offset(struct io_buffer_list, buf_list.next));
 	if (bl_has(io_buffer_list, nbufs))
 		view->nbufs = bl_get(io_buffer_list, nbufs);
-	else if (!first || first == bl)
+	else if (!view->ring || view->ring == bl)
 		view->nbufs = 0;
 	return 0;
 }

@@ -119,8 +119,9 @@ struct io_mapped_region {
 
 /* The newest shape (6.16 and later); flag bits are told by user space, see knobs. */
 struct io_buffer_list {
-	void *buf_ring; /* or the head of the legacy list */
-	int nbufs;      /* since 6.16: buffers on the legacy list */
+	struct list_head buf_list; /* legacy; a union with buf_ring, which lies behind buf_pages */
+	void *buf_ring;            /* up to 6.12 */
+	int nbufs;                 /* since 6.16: buffers on the legacy list */
 	__u16 bgid;
 	__u16 head;
 	__u16 mask;
