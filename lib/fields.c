@@ -231,6 +231,20 @@ GAUGE(hold_max_ns, GAUGE_HOLD_MAX_NS)
 GAUGE(stuck, GAUGE_STUCK)
 GAUGE(oldest_held_ns, GAUGE_OLDEST_HELD_NS)
 
+/* "191/256": what the gauge shows in numbers. */
+static const char *filled(const struct field_row *row, char *out, size_t size)
+{
+	const struct group_rec *rec = &row->group->rec;
+
+	if (rec->available == REC_UNKNOWN_U32)
+		return NULL;
+	if (rec->kind == GROUP_LEGACY)
+		snprintf(out, size, "%u/-", rec->available);
+	else
+		snprintf(out, size, "%u/%u", rec->available, rec->entries);
+	return out;
+}
+
 /* ---- the registry; its order is that of JSON */
 
 #define NUMBER(name, title_, unit_, help_)                                                         \
@@ -296,7 +310,7 @@ static const struct field group_fields[] = {
 	NUMBER(stuck, "STUCK", UNIT_COUNT, "buffers held for too long"),
 	NUMBER(oldest_held_ns, "OLDEST", UNIT_NS, "age of the oldest one held"),
 	NUMBER(taken_per_s, "TAKE/s", UNIT_PER_S, "buffers taken per second"),
-	NUMBER(returned_per_s, "RETURN/s", UNIT_PER_S, "buffers returned per second"),
+	NUMBER(returned_per_s, "RET/s", UNIT_PER_S, "buffers returned per second"),
 	NUMBER(starved_per_s, "STARVE/s", UNIT_PER_S, "requests starved per second"),
 	NUMBER(selected_per_s, "SELECT/s", UNIT_PER_S, "completions with a buffer per second"),
 	NUMBER(bytes_per_s, "BYTES/s", UNIT_PER_S, "bytes delivered per second"),
@@ -361,6 +375,11 @@ static const struct field table_fields[] = {
 static const struct field eye_fields[] = {
 	LABEL(owner, "RING", "process and file descriptor of the ring"),
 	LABEL(fixed, "FIXED", "fixed buffers registered, and slots for them"),
+	{.key = "filled",
+	 .title = "AVAIL/SIZE",
+	 .help = "buffers the kernel can pick now, and slots of the ring",
+	 .type = FIELD_GAUGE,
+	 .text = filled},
 };
 
 /* ---- reading the registry */
@@ -394,7 +413,7 @@ const struct field *field_find(enum field_set set, const char *key)
 
 bool field_is_number(const struct field *field)
 {
-	return field->number != NULL;
+	return field->type == FIELD_GAUGE || field->type == FIELD_COUNTER;
 }
 
 static void print_number(enum field_unit unit, struct value value, char *out)

@@ -47,7 +47,8 @@ enum field_set {
 	FIELDS_GROUP, /* group rows */
 	FIELDS_RING,  /* ring rows */
 	FIELDS_TABLE, /* ring rows: the fixed buffers */
-	FIELDS_EYES,  /* ring rows: composed of the others, for people only */
+	FIELDS_EYES,  /* composed of the others, for people only; filled: group rows, else ring rows
+		       */
 };
 
 const struct field *fields_of(enum field_set set, size_t *nr);

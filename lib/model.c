@@ -100,10 +100,10 @@ static void remember(const struct model *model, struct model_group *group, uint3
 	group->starved_mask |= (uint64_t)has_starved << slot;
 }
 
-static uint64_t minus(uint64_t now, uint64_t before)
+/* A source that began anew says nothing about the interval. */
+static uint64_t advance(uint64_t before, uint64_t now)
 {
-	return now == COUNT_UNKNOWN || before == COUNT_UNKNOWN || now < before ? COUNT_UNKNOWN
-									       : now - before;
+	return now < before ? COUNT_UNKNOWN : now - before;
 }
 
 /* What happened to each counter since the group was last seen; COUNT_UNKNOWN where untold. */
@@ -145,7 +145,8 @@ static void group_take_totals(struct model_group *group, const struct group_coun
 		uint64_t now = counts ? counts->total[c] : COUNT_UNKNOWN;
 
 		if (now != COUNT_UNKNOWN) {
-			deltas->count[c] = minus(now, group->total[c]);
+			if (group->total[c] != COUNT_UNKNOWN)
+				deltas->count[c] = advance(group->total[c], now);
 			group->total[c] = now;
 		} else if (deltas->count[c] != COUNT_UNKNOWN) {
 			if (group->total[c] == COUNT_UNKNOWN)

@@ -195,6 +195,40 @@ size_t text_width(const char *text)
 	return width;
 }
 
+size_t text_clip(const char *text, size_t columns)
+{
+	const char *end = text, *next = text;
+	size_t width = 0;
+
+	while (*next) {
+		width += point_width(text_next(&next));
+		if (width > columns)
+			break;
+		end = next;
+	}
+	return (size_t)(end - text);
+}
+
+size_t text_wrap(const char **text, size_t columns)
+{
+	const char *line = *text;
+	size_t length = text_clip(line, columns);
+
+	if (line[length] && line[length] != ' ') {
+		size_t blank = length;
+
+		while (blank > 0 && line[blank] != ' ')
+			blank--;
+		length = blank ? blank : length;
+	}
+	if (length == 0 && *line) /* not even one character fits: go on all the same */
+		length = 1;
+	*text = line + length;
+	while (**text == ' ')
+		(*text)++;
+	return length;
+}
+
 /* One decimal below ten unless there is none, whole above: never more than four characters. */
 static void print_scaled(char *out, size_t size, double value, const char *unit)
 {

@@ -42,6 +42,15 @@ bool text_is_harmful(uint32_t point);
 /* Columns that valid UTF-8 text without harmful characters takes on a terminal. */
 size_t text_width(const char *text);
 
+/* Bytes of the longest beginning of such text that takes at most so many columns. */
+size_t text_clip(const char *text, size_t columns);
+
+/*
+ * Bytes of such text for one line of at most `columns`: it ends before a blank where it can. Moves
+ * *text behind the line and the blanks that follow it.
+ */
+size_t text_wrap(const char **text, size_t columns);
+
 /* "1.2K", "37M": a count in at most 5 characters, decimal steps. Returns out. */
 char *text_count(char *out, size_t size, double value);
 

@@ -14,6 +14,7 @@
 #include "../lib/text.h"
 #include "cmd.h"
 #include "out.h"
+#include "tui.h"
 #include "watch.h"
 
 struct options {
@@ -260,5 +261,12 @@ int cmd_top(int argc, char **argv, const struct globals *globals)
 		cmd_hint("bufscope top -b");
 		return EXIT_USAGE;
 	}
-	return cmd_usage(argv[0], "the screen is not built yet: use -b");
+	return tui_run(&(struct tui_opts){
+		.target = &o.target,
+		.interval_ns = o.interval_ns,
+		.count = o.count,
+		.duration_ns = o.duration_ns,
+		.has_color = globals->color,
+		.verbose = o.verbose,
+	});
 }

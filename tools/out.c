@@ -293,7 +293,7 @@ static void json_field(struct json *json, const struct field *field, const struc
 {
 	char raw[FIELD_CELL_MAX];
 
-	if (field_is_number(field)) {
+	if (field->number) {
 		struct value value = field->number(row);
 
 		if (value.state != VALUE_KNOWN)

@@ -180,6 +180,7 @@ static void test_known_counters(void **state)
 static void test_unknown_of_a_group(void **state)
 {
 	(void)state;
+	assert_string_equal(cell(FIELDS_EYES, "filled"), "106/256");
 	group.rec.held = REC_UNKNOWN_U32;
 	assert_string_equal(cell(FIELDS_GROUP, "held"), "<=150");
 	group.rec.available = 300; /* overfilled: no bound either */
@@ -198,6 +199,7 @@ static void test_unknown_of_a_group(void **state)
 	assert_string_equal(cell(FIELDS_GROUP, "tail"), "-");
 	assert_string_equal(cell(FIELDS_GROUP, "held"), "-");
 	assert_string_equal(cell(FIELDS_GROUP, "available"), "12");
+	assert_string_equal(cell(FIELDS_EYES, "filled"), "12/-");
 	group.rec.kind = 99;
 	assert_string_equal(cell(FIELDS_GROUP, "kind"), "-");
 }

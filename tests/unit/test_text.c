@@ -184,6 +184,65 @@ static void test_width(void **state)
 		assert_int_equal(text_width(cases[i].text), cases[i].want);
 }
 
+static void test_clip(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t columns, want;
+	} cases[] = {
+		{"", 3, 0},
+		{"nginx", 3, 3},
+		{"nginx", 9, 5},
+		{"\xe6\xbc\xa2\xe6\xbc\xa2", 3, 3}, /* half a wide character is none */
+		{"e\xcc\x81x", 1, 3},               /* the accent stays with its letter */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(cases); i++)
+		assert_int_equal(text_clip(cases[i].text, cases[i].columns), cases[i].want);
+}
+
+static void test_wrap(void **state)
+{
+	static const struct {
+		size_t columns;
+		const char *lines[4];
+	} cases[] = {
+		{40, {"what is held and what is not"}},
+		{16, {"what is held and", "what is not"}},
+		{15, {"what is held", "and what is not"}},
+		{10, {"what is", "held and", "what is", "not"}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(cases); i++) {
+		const char *text = "what is held and what is not";
+
+		for (size_t line = 0; line < 4 && cases[i].lines[line]; line++) {
+			const char *start = text;
+			size_t length = text_wrap(&text, cases[i].columns);
+
+			assert_int_equal(length, strlen(cases[i].lines[line]));
+			assert_memory_equal(start, cases[i].lines[line], length);
+		}
+		assert_string_equal(text, "");
+	}
+}
+
+/* Words longer than the line are cut; no width makes it stand still. */
+static void test_wrap_ends(void **state)
+{
+	(void)state;
+	for (size_t columns = 0; columns < 8; columns++) {
+		const char *text = "averylongword  \xe6\xbc\xa2 x";
+		int lines = 0;
+
+		while (*text && lines++ < 100)
+			text_wrap(&text, columns);
+		assert_true(lines < 100);
+	}
+}
+
 static void test_next(void **state)
 {
 	static const uint32_t want[] = {'a', TEXT_INVALID, 0xfc, 0x1f427, TEXT_INVALID, 0, 0};
@@ -287,6 +346,9 @@ int main(void)
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_escape_truncates),
 		cmocka_unit_test(test_width),
+		cmocka_unit_test(test_clip),
+		cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_wrap_ends),
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_count),
 		cmocka_unit_test(test_bytes),

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* How does a piece of text or a bar get onto the screen, whatever the terminal can? */
+#include "tui_draw.h"
+
+#include <ncurses.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/text.h"
+
+/* A colour of -1 is the terminal's own. */
+static const struct {
+	short foreground, background;
+	attr_t with_color;
+	attr_t without_color;
+} theme[C_MAX] = {
+	[C_NORMAL] = {-1, -1, A_NORMAL, A_NORMAL},
+	[C_TITLE] = {COLOR_WHITE, COLOR_BLUE, A_BOLD, A_REVERSE},
+	[C_HEADER] = {COLOR_BLACK, COLOR_CYAN, A_NORMAL, A_UNDERLINE},
+	[C_SELECT] = {COLOR_BLACK, COLOR_WHITE, A_NORMAL, A_REVERSE},
+	[C_GOOD] = {COLOR_GREEN, -1, A_NORMAL, A_NORMAL},
+	[C_WARN] = {COLOR_YELLOW, -1, A_NORMAL, A_BOLD},
+	[C_BAD] = {COLOR_RED, -1, A_BOLD, A_BOLD},
+	[C_DIM] = {-1, -1, A_DIM, A_DIM},
+	[C_ACCENT] = {COLOR_CYAN, -1, A_NORMAL, A_NORMAL},
+};
+
+static struct {
+	bool has_color;
+	bool is_utf8;
+	bool is_selected;
+} brush;
+
+void draw_init(bool has_color, bool is_utf8)
+{
+	brush.is_utf8 = is_utf8;
+	brush.has_color = has_color && has_colors() && start_color() == OK;
+	if (!brush.has_color)
+		return;
+	use_default_colors();
+	for (int c = 0; c < C_MAX; c++)
+		init_pair((short)(c + 1), theme[c].foreground, theme[c].background);
+}
+
+static attr_t attribute(enum tui_color color)
+{
+	if (brush.is_selected)
+		color = C_SELECT;
+	if (!brush.has_color)
+		return theme[color].without_color;
+	return theme[color].with_color | (attr_t)COLOR_PAIR(color + 1);
+}
+
+void draw_selected(bool is_selected)
+{
+	brush.is_selected = is_selected;
+}
+
+static void put_blanks(int nr)
+{
+	for (; nr > 0; nr--)
+		addch(' ');
+}
+
+/* A terminal that does not speak UTF-8 gets a '?' for what it cannot show. */
+static void put_bytes(const char *text, size_t length)
+{
+	const char *end = text + length;
+
+	if (brush.is_utf8) {
+		addnstr(text, (int)length);
+		return;
+	}
+	while (text < end) {
+		uint32_t point = text_next(&text);
+
+		addch(point < 0x80 ? point : '?');
+	}
+}
+
+void draw_text(struct span span, enum tui_color color, enum draw_align align, const char *text)
+{
+	size_t columns = span.cols > 0 ? (size_t)span.cols : 0;
+	size_t length = text_clip(text, columns);
+	bool fits = text[length] == '\0';
+	char clipped[512];
+	int gap;
+
+	if (columns == 0 || move(span.y, span.x) == ERR)
+		return;
+	attrset((int)attribute(color));
+	if (!fits && align == ALIGN_RIGHT) {
+		for (size_t i = 0; i < columns; i++)
+			addch('#');
+		return;
+	}
+	snprintf(clipped, sizeof(clipped), "%.*s", (int)length, text);
+	gap = span.cols - (int)text_width(clipped);
+	if (align == ALIGN_RIGHT)
+		put_blanks(gap);
+	put_bytes(clipped, strlen(clipped));
+	if (align == ALIGN_LEFT)
+		put_blanks(gap);
+}
+
+/* Eighths of a cell, from the left. */
+static const char *block(int eighths)
+{
+	static const char *const blocks[] = {"\u00b7", "\u258f", "\u258e", "\u258d", "\u258c",
+					     "\u258b", "\u258a", "\u2589", "\u2588"};
+
+	if (brush.is_utf8)
+		return blocks[eighths];
+	return eighths >= 4 ? "#" : ".";
+}
+
+void draw_bar(struct span span, const struct draw_bar *bar)
+{
+	int eighths = (int)(bar->filled * span.cols * 8 + 0.5);
+	int mark = bar->mark < 0 ? -1 : (int)(bar->mark * span.cols);
+
+	if (mark >= span.cols)
+		mark = span.cols - 1;
+	/* Whatever is there shows, however little it is. */
+	if (eighths == 0 && bar->filled > 0)
+		eighths = 1;
+	for (int i = 0; i < span.cols; i++) {
+		int part = eighths - 8 * i;
+
+		part = part < 0 ? 0 : part > 8 ? 8 : part;
+		if (move(span.y, span.x + i) == ERR)
+			return;
+		attrset((int)attribute(part ? bar->color : C_DIM));
+		if (i == mark) {
+			attron(A_REVERSE);
+			addch('|');
+			continue;
+		}
+		addstr(block(part));
+	}
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/* Where does what stand on the screen? */
+#include "tui_layout.h"
+
+static struct rect rows_of(int y, int rows, int cols)
+{
+	return (struct rect){.y = y, .x = 0, .rows = rows, .cols = cols};
+}
+
+struct layout layout_of(int rows, int cols)
+{
+	struct layout layout = {.is_too_small = rows < TUI_MIN_ROWS || cols < TUI_MIN_COLS};
+
+	layout.title = rows_of(0, rows > 0 && cols > 0, cols);
+	if (layout.is_too_small)
+		return layout;
+	layout.totals = rows_of(1, 1, cols);
+	layout.header = rows_of(2, 1, cols);
+	layout.body = rows_of(3, rows - 4, cols);
+	layout.footer = rows_of(rows - 1, 1, cols);
+	return layout;
+}
+
+/* Cells that the columns with a width take, gaps included. */
+static int used_by(const int *widths, size_t nr)
+{
+	int used = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		if (widths[i] > 0)
+			used += widths[i] + (used > 0 ? LAYOUT_GAP : 0);
+	return used;
+}
+
+static void drop_least(const struct layout_column *columns, size_t nr, int *widths)
+{
+	size_t least = nr;
+
+	for (size_t i = 0; i < nr; i++)
+		if (widths[i] > 0 &&
+		    (least == nr || columns[i].priority >= columns[least].priority))
+			least = i;
+	if (least < nr)
+		widths[least] = 0;
+}
+
+void layout_columns(int cols, const struct layout_column *columns, size_t nr, int *widths)
+{
+	int spare;
+
+	for (size_t i = 0; i < nr; i++)
+		widths[i] = columns[i].min;
+	while (used_by(widths, nr) > cols)
+		drop_least(columns, nr, widths);
+	spare = cols - used_by(widths, nr);
+	for (size_t i = 0; i < nr; i++) {
+		int more = widths[i] > 0 ? columns[i].max - widths[i] : 0;
+
+		if (more > spare)
+			more = spare;
+		widths[i] += more;
+		spare -= more;
+	}
+}
+
+size_t layout_scroll(size_t top, size_t cursor, size_t nr, size_t rows)
+{
+	size_t last = nr > rows ? nr - rows : 0;
+
+	if (rows == 0)
+		return 0;
+	if (cursor < top)
+		top = cursor;
+	if (cursor >= top + rows)
+		top = cursor - rows + 1;
+	return top < last ? top : last;
+}

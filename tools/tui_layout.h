@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* Where everything stands on a screen of a given size. Pure: knows no terminal and no content. */
+#ifndef BUFSCOPE_TUI_LAYOUT_H
+#define BUFSCOPE_TUI_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TUI_MIN_ROWS 10
+#define TUI_MIN_COLS 40
+
+struct rect {
+	int y, x, rows, cols;
+};
+
+/* The frame that all pages share. Too small a screen has a title only. */
+struct layout {
+	bool is_too_small;
+	struct rect title;  /* what is watched, how fresh it is */
+	struct rect totals; /* sums, losses */
+	struct rect header; /* column titles */
+	struct rect body;
+	struct rect footer; /* keys */
+};
+
+struct layout layout_of(int rows, int cols);
+
+/* What a column asks for. */
+struct layout_column {
+	int min, max; /* width in cells */
+	int priority; /* the highest number goes first when there is too little room */
+};
+
+#define LAYOUT_GAP 1 /* cells between two columns */
+
+/*
+ * Shares `cols` cells among columns: drops the least important until the rest fits with its least
+ * widths, then widens from left to right. widths[i] is 0 for what was dropped.
+ */
+void layout_columns(int cols, const struct layout_column *columns, size_t nr, int *widths);
+
+/*
+ * First row to show of a list of `nr` so that `cursor` is among the `rows` shown, with as little
+ * scrolling from `top` as possible and no empty rows at the end.
+ */
+size_t layout_scroll(size_t top, size_t cursor, size_t nr, size_t rows);
+
+#endif
