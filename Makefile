@@ -66,7 +66,7 @@ ifneq ($(file <$(O)/flags),$(FLAGS))
 $(file >$(O)/flags,$(FLAGS))
 endif
 
-.PHONY: all hint demo test check test-run test-vm lint install clean
+.PHONY: all hint demo test check test-run test-vm bench-overhead lint install clean
 all: hint $(O)/bufscope $(O)/libbufscope.a $(O)/libbufscope.so
 
 hint:

@@ -191,11 +191,14 @@ static long return_step(__u32 i, struct look *look)
 {
 	struct account *group = look->group;
 	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
-	struct bid_state *slot = bid_at(group, (look->first + i) & (group->entries - 1));
 	struct bid_state *state = bid_at(group, entry->bid);
 
-	if (slot)
-		slot->order = entry->bid;
+	if (group->has_bundles) {
+		struct bid_state *slot = bid_at(group, (look->first + i) & (group->entries - 1));
+
+		if (slot)
+			slot->order = entry->bid;
+	}
 	if (state)
 		note_return(look, state);
 	else
@@ -229,6 +232,21 @@ static long return_chunk(__u32 i, struct look *look)
 	return 0;
 }
 
+/* Where each completion names the only buffer it took, returns are all that is to be found. */
+static __always_inline void keep_returns(struct look *look, __u16 tail)
+{
+	struct account *group = look->group;
+	__u16 returned = tail - group->tail;
+
+	look->first = group->tail;
+	if (returned > group->entries) {
+		group->bids_lost += returned - group->entries;
+		look->first += returned - group->entries;
+	}
+	look->from = group->tail + returned;
+	bpf_loop(returned / CHUNK_SLOTS + 2, return_chunk, look, 0);
+}
+
 /*
  * Takes up to the old tail, then returns, then takes of what was just returned: a slot that a
  * return has overwritten was read for the take before.
@@ -237,20 +255,13 @@ static __always_inline void keep_ledger(struct look *look, __u16 head, __u16 tai
 {
 	struct account *group = look->group;
 	__u16 taken = head - group->head;
-	__u16 returned = tail - group->tail;
 	__u16 known = group->tail - group->head;
 	__u16 early = taken < known ? taken : known;
 
 	look->fd = -1;
 	look->from = group->head;
 	bpf_loop(early, take_step, look, 0);
-	look->first = group->tail;
-	if (returned > group->entries) {
-		group->bids_lost += returned - group->entries;
-		look->first += returned - group->entries;
-	}
-	look->from = group->tail + returned;
-	bpf_loop(returned / CHUNK_SLOTS + 2, return_chunk, look, 0);
+	keep_returns(look, tail);
 	look->from = group->head + early;
 	bpf_loop(taken - early, take_step, look, 0);
 }
@@ -314,7 +325,10 @@ static __always_inline int read_head_tail(const struct account *group, __u16 *he
 					     bpf_core_field_offset(struct io_uring_buf, resv));
 }
 
-/* Whether the ring still has this very group; a stale pointer may hold anything. */
+/*
+ * Whether the ring still has this very group; a stale pointer may hold anything. On the path of
+ * a completion the ring lives, and a group that went was told by its registration.
+ */
 static __always_inline int is_current(const struct account *group)
 {
 	struct io_buffer_list *bl = (void *)group->bl;
@@ -349,13 +363,80 @@ static __always_inline void look_at_legacy(struct account *group, __u64 now)
 	group->looked_ns = now;
 }
 
+static long adopt_slot(__u32 i, struct look *look)
+{
+	struct account *group = look->group;
+	struct bid_state *slot = bid_at(group, i);
+	struct io_uring_buf entry;
+	struct bid_state *state;
+	int is_in = ((i - group->head) & (group->entries - 1)) < group->available;
+
+	if (!slot ||
+	    bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(group->ring + i * sizeof(entry))))
+		return 1;
+	slot->order = entry.bid;
+	state = bid_at(group, entry.bid);
+	if (!state || (!entry.addr && !entry.len) || (state->flags && !is_in))
+		return 0;
+	state->flags = is_in ? BID_IN_RING : BID_HELD | BID_EARLY;
+	state->since_ns = look->now;
+	state->fd = -1;
+	return 0;
+}
+
+/* Buffers between two looks on the path of completions: the ring must not be overwritten. */
+static __always_inline __u32 look_every(__u32 entries)
+{
+	if (entries >= 256 || !entries)
+		return 64;
+	return entries >= 8 ? entries / 4 : 1;
+}
+
+/* A bundle takes up to 256 buffers with one completion. */
+static __always_inline void expect_bundles(struct account *group)
+{
+	group->has_bundles = 1;
+	group->every = group->entries >= 512 ? group->entries / 512 : 1;
+}
+
+static long clear_step(__u32 i, struct look *look)
+{
+	struct bid_state *state = bid_at(look->group, i);
+
+	if (state)
+		state->flags = 0;
+	return !state;
+}
+
+/* What was overwritten unread has made the ledger wrong: begin anew from the ring as it is. */
+static __always_inline void begin_anew(struct look *look)
+{
+	bpf_loop(look->group->bids_nr, clear_step, look, 0);
+	bpf_loop(look->group->entries, adopt_slot, look, 0);
+}
+
+/*
+ * More taken than completions named, by more than can be under way: bundles, though none was
+ * seen submitted. The slots as they are now stand in for the order that was not kept.
+ */
+static __always_inline void notice_bundles(struct look *look)
+{
+	struct account *group = look->group;
+
+	if (group->taken <= group->selected - group->partial + group->entries + 64)
+		return;
+	expect_bundles(group);
+	bpf_loop(group->entries, adopt_slot, look, 0);
+}
+
 static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)
 {
 	struct look look = {.group = group, .now = now};
 	__u16 head, tail;
+	int is_overrun;
 
 	if (read_head_tail(group, &head, &tail) ||
-	    ((head != group->head || tail != group->tail) && !is_current(group))) {
+	    (where && (head != group->head || tail != group->tail) && !is_current(group))) {
 		bury(group, now);
 		return;
 	}
@@ -366,9 +447,18 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 		return;
 	}
 	look.chunk = bpf_map_lookup_elem(&chunks, &where);
-	if (group->bids_nr && look.chunk)
-		keep_ledger(&look, head, tail);
+	if (group->bids_nr && look.chunk) {
+		if (group->has_bundles)
+			keep_ledger(&look, head, tail);
+		else
+			keep_returns(&look, tail);
+	}
+	is_overrun = (__u16)(tail - group->tail) > group->entries;
 	move_to(group, head, tail, now);
+	if (group->bids_nr && is_overrun)
+		begin_anew(&look);
+	if (group->bids_nr && !group->has_bundles)
+		notice_bundles(&look);
 }
 
 /*
@@ -392,27 +482,6 @@ __noinline int look_at(__u32 position, __u32 where)
 }
 
 /* ---- meeting a group for the first time */
-
-static long adopt_slot(__u32 i, struct look *look)
-{
-	struct account *group = look->group;
-	struct bid_state *slot = bid_at(group, i);
-	struct io_uring_buf entry;
-	struct bid_state *state;
-	int is_in = ((i - group->head) & (group->entries - 1)) < group->available;
-
-	if (!slot ||
-	    bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(group->ring + i * sizeof(entry))))
-		return 1;
-	slot->order = entry.bid;
-	state = bid_at(group, entry.bid);
-	if (!state || (!entry.addr && !entry.len) || state->flags & BID_IN_RING)
-		return 0;
-	state->flags = is_in ? BID_IN_RING : BID_HELD | BID_EARLY;
-	state->since_ns = look->now;
-	state->fd = -1;
-	return 0;
-}
 
 /* A stretch of the bids array; what one group gave up is not reused before the next load. */
 static __always_inline void open_ledger(struct account *group, __u32 want, __u64 now)
@@ -451,14 +520,6 @@ static __always_inline void forget(struct account *group)
 	group->bgid = bgid;
 	group->bids_first = first;
 	group->bids_nr = nr;
-}
-
-/* Buffers between two looks on the path of completions: the ring must not be overwritten. */
-static __always_inline __u32 look_every(__u32 entries)
-{
-	if (entries >= 256 || !entries)
-		return 64;
-	return entries >= 8 ? entries / 4 : 1;
 }
 
 static __always_inline void adopt_ring(struct account *group, const struct bl_view *view)
@@ -507,6 +568,20 @@ static __always_inline void adopt(struct account *group)
 	if (keeps_ledger)
 		open_ledger(group, view.kind == GROUP_LEGACY ? 4096 : view.entries, now);
 	group->state = ACCOUNT_LIVE;
+}
+
+/* From now on the order of the ring's slots is kept. */
+__noinline int start_order(__u32 position)
+{
+	struct account *group = count_at(position);
+	struct look look = {.group = group};
+
+	if (!group || !group->bids_nr || group->kind == GROUP_LEGACY)
+		return 0;
+	look.now = bpf_ktime_get_ns();
+	expect_bundles(group);
+	bpf_loop(group->entries, adopt_slot, &look, 0);
+	return 0;
 }
 
 /* ---- (ring, bgid) -> account */

@@ -23,6 +23,8 @@ const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 #define CQE_BUF_MORE      16
 #define NO_BUFFERS        (-105)
 
+#define RECVSEND_BUNDLE 16 /* in sqe->ioprio of recv and send */
+
 #define OP_SENDMSG 9
 #define OP_RECVMSG 10
 #define OP_SEND    26
@@ -38,9 +40,9 @@ const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 
 /* A request that selects buffers, from its submission to its last completion. */
 struct req_slot {
-	__u64 req; /* 0: free */
+	__u64 req;
 	__u64 user_data;
-	__u32 count; /* 1 + position of its group's account */
+	__u32 count; /* 1 + position of its group's account; 0: the request is done */
 	__s32 fd;    /* provide: first bid */
 	__u32 flags;
 	__u32 nbufs; /* provide: how many */
@@ -93,12 +95,15 @@ static __always_inline struct req_slot *find_req(const void *req)
 		struct req_slot *slot = req_at(bucket, way);
 
 		if (slot && slot->req == (__u64)req)
-			return slot;
+			return slot->count ? slot : NULL;
 	}
 	return NULL;
 }
 
-/* Its own slot, else a free one, else the first, whose request is forgotten. */
+/*
+ * Its own slot, else a free one, else the first, whose request is forgotten. A done request
+ * leaves its address in its slot: the kernel uses the same few addresses again and again.
+ */
 static __always_inline struct req_slot *slot_for_req(const void *req)
 {
 	__u32 bucket = req_bucket(req);
@@ -109,7 +114,7 @@ static __always_inline struct req_slot *slot_for_req(const void *req)
 
 		if (slot && slot->req == (__u64)req)
 			return slot;
-		if (slot && !slot->req && !free)
+		if (slot && !slot->count && !free)
 			free = slot;
 	}
 	if (free)
@@ -203,6 +208,21 @@ static __always_inline void note_legacy_op(struct io_kiocb *req, __u32 flags)
 	slot->flags = flags;
 }
 
+/* One completion will take several buffers and name the first. */
+static __always_inline void note_bundle(struct io_kiocb *req, __u32 code)
+{
+	struct io_sr_msg *sr = (void *)req;
+	struct account *group;
+	__u16 flags = 0;
+
+	bpf_core_read(&flags, sizeof(flags), &sr->flags);
+	if (!(flags & RECVSEND_BUNDLE))
+		return;
+	group = count_at(code - 1);
+	if (group && !group->has_bundles && group->state == ACCOUNT_LIVE)
+		start_order(code - 1);
+}
+
 static __always_inline int note_submit(struct io_kiocb *req)
 {
 	__u64 flags = req->flags;
@@ -233,6 +253,8 @@ static __always_inline int note_submit(struct io_kiocb *req)
 	slot->flags = flags & req_multishot ? SLOT_MULTISHOT : 0;
 	if (flags & req_multishot)
 		note_stream(req->ctx, slot);
+	if (req->opcode == OP_RECV || req->opcode == OP_SEND)
+		note_bundle(req, code);
 	return 0;
 }
 
@@ -343,13 +365,15 @@ static __always_inline void name_taker(struct account *group, const struct done 
 	if (!state)
 		return;
 	state->fd = fd;
-	if (group->kind != GROUP_LEGACY) {
+	if (group->has_bundles) {
 		state->flags |= BID_NAMED;
 		return;
 	}
-	/* legacy buffers are known to be out by the completion, no head tells */
+	if (done->flags & CQE_BUF_MORE)
+		return;
 	state->flags = BID_HELD;
-	state->since_ns = bpf_ktime_get_ns();
+	/* the group's own clock is at most one look old, and costs nothing */
+	state->since_ns = group->kind == GROUP_LEGACY ? bpf_ktime_get_ns() : group->looked_ns;
 }
 
 static __always_inline void take_legacy(struct account *group)
@@ -549,7 +573,7 @@ static __always_inline void on_request(__u64 *args, const struct done *done)
 		count(slot->count, done, slot);
 	if (slot->flags & SLOT_MULTISHOT)
 		end_stream((void *)args[0], done->user_data);
-	slot->req = 0;
+	slot->count = 0;
 }
 
 SEC("tp_btf/io_uring_complete")
@@ -594,7 +618,7 @@ int on_req_failed(__u64 *args)
 	struct req_slot *slot = find_req((void *)args[1]);
 
 	if (slot)
-		slot->req = 0;
+		slot->count = 0;
 	return 0;
 }
 

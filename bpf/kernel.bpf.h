@@ -218,6 +218,7 @@ struct io_kiocb {
 };
 
 struct io_sr_msg {
+	__u16 flags;
 	__u16 buf_group;
 };
 

@@ -115,7 +115,9 @@ struct account {
 	__u32 since; /* selections since head and tail were looked at */
 	__u32 every; /* and after how many they are */
 
+	__u32 has_bundles; /* completions take buffers that they do not name */
 	__u32 busy;
+	__u32 pad;
 	__u32 low_water;
 	__u32 available;
 	__u16 head;
@@ -168,7 +170,7 @@ enum event_loss {
 _Static_assert(sizeof(struct ring_rec) == 104, "ring_rec is part of the shared layout");
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
-_Static_assert(sizeof(struct account) == 800, "account is part of the shared layout");
+_Static_assert(sizeof(struct account) == 808, "account is part of the shared layout");
 #endif
 
 #endif

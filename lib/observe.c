@@ -423,6 +423,9 @@ static int fill(struct observe *o, struct sample *sample)
 	if (err)
 		return err;
 	round_memory(sample);
+	/* the counts of the last sample fit its groups, not these */
+	free(sample->counts);
+	sample->counts = NULL;
 	memcpy(sample->losses, o->losses, sizeof(o->losses));
 	sample->losses[LOSS_WALK] += bss->walk_losses;
 	return sample_sort(sample);
