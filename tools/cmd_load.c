@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <liburing.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +15,15 @@
 #include "cmd.h"
 #include "load.h"
 
-#define NS_PER_S       1000000000ull
-#define MAX_BUFFERS    32768u
-#define MAX_BUF_BYTES  (1u << 30)
-#define MAX_GROUPS     65536u
-#define MAX_MMAP_BGID  2047u
-#define MAX_RINGS      100000u
-#define MAX_PROCS      1024u
-#define DEFAULT_COUNT  1000000u
-#define DEFAULT_BYTES  1024u
-#define STREAM_MESSAGE 32768u
+#define NS_PER_S      1000000000ull
+#define MAX_BUFFERS   32768u
+#define MAX_BUF_BYTES (1u << 30)
+#define MAX_GROUPS    65536u
+#define MAX_MMAP_BGID 2047u
+#define MAX_RINGS     100000u
+#define MAX_PROCS     1024u
+#define DEFAULT_COUNT 1000000u
+#define DEFAULT_BYTES 1024u
 
 /* What liburing can set up and the workload can live with. */
 #define SETUP_FLAGS                                                                                \
@@ -56,9 +56,9 @@ enum {
 /* As typed: 0 is "not given" where a default depends on other options. */
 struct request {
 	struct load_opts load;
-	uint16_t *bgids; /* room for all 65536 */
+	uint16_t *bgids;   /* room for all 65536 */
+	uint32_t nr_bgids; /* given one by one; 0: the first load.nr_groups */
 	bool has_count;
-	bool has_bgids;
 };
 
 static void print_help(void)
@@ -106,26 +106,74 @@ static void print_help(void)
 
 /* ---- single options */
 
-static int parse_number(const char *option, uint32_t min, uint32_t max, uint32_t *out)
-{
-	uint64_t value;
+/* Options that are a number, or a size in bytes. */
+static const struct amount {
+	int c;
+	const char *name;
+	uint32_t min, max;
+	size_t offset; /* of an uint32_t in struct load_opts */
+	bool is_size;
+} amounts[] = {
+	{OPT_ENTRIES, "entries", 1, MAX_BUFFERS, offsetof(struct load_opts, buffers), false},
+	{OPT_BUF_BYTES, "buf-bytes", 1, MAX_BUF_BYTES, offsetof(struct load_opts, buf_bytes), true},
+	{OPT_SIZE, "size", 1, LOAD_MESSAGE_MAX, offsetof(struct load_opts, message_bytes), true},
+	{OPT_GROUPS, "groups", 1, MAX_GROUPS, offsetof(struct load_opts, nr_groups), false},
+	{OPT_RINGS, "rings", 1, MAX_RINGS, offsetof(struct load_opts, nr_rings), false},
+	{OPT_THREADS, "threads", 1, MAX_PROCS, offsetof(struct load_opts, nr_threads), false},
+	{OPT_PROCS, "procs", 1, MAX_PROCS, offsetof(struct load_opts, nr_procs), false},
+	{OPT_HOLD, "hold", 0, MAX_BUFFERS, offsetof(struct load_opts, hold), false},
+	{OPT_LEAK, "leak", 0, MAX_BUFFERS, offsetof(struct load_opts, leak), false},
+	{OPT_BATCH, "batch", 1, MAX_BUFFERS, offsetof(struct load_opts, batch), false},
+};
 
-	if (text_parse_u64(optarg, min, max, &value) < 0)
-		return 1 + cmd_usage("load", "--%s takes %u ... %u, not '%s'", option, min, max,
-				     optarg);
-	*out = (uint32_t)value;
-	return 0;
+/* Options without a value. */
+static const struct toggle {
+	int c;
+	size_t offset; /* of a bool in struct load_opts */
+} toggles[] = {
+	{OPT_STARVE, offsetof(struct load_opts, starve)},
+	{OPT_ARM_FIRST, offsetof(struct load_opts, arm_first)},
+	{OPT_MEASURE_HOLD, offsetof(struct load_opts, measure_hold)},
+	{OPT_WAIT, offsetof(struct load_opts, wait)},
+	{OPT_PAUSED, offsetof(struct load_opts, paused)},
+	{'j', offsetof(struct load_opts, json)},
+	{'v', offsetof(struct load_opts, verbose)},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct amount *find_amount(int c)
+{
+	for (size_t i = 0; i < COUNT(amounts); i++) {
+		if (amounts[i].c == c)
+			return &amounts[i];
+	}
+	return NULL;
 }
 
-static int parse_bytes(const char *option, uint64_t max, uint32_t *out)
+static const struct toggle *find_toggle(int c)
+{
+	for (size_t i = 0; i < COUNT(toggles); i++) {
+		if (toggles[i].c == c)
+			return &toggles[i];
+	}
+	return NULL;
+}
+
+static int parse_amount(const struct amount *amount, struct load_opts *o)
 {
 	char text[16];
 	uint64_t value;
+	int err = (amount->is_size ? text_parse_size : text_parse_u64)(optarg, amount->min,
+								       amount->max, &value);
 
-	if (text_parse_size(optarg, 1, max, &value) < 0)
-		return 1 + cmd_usage("load", "--%s takes 1 ... %s bytes, not '%s'", option,
-				     text_bytes(text, sizeof(text), max), optarg);
-	*out = (uint32_t)value;
+	if (err && amount->is_size)
+		return 1 + cmd_usage("load", "--%s takes 1 ... %s bytes, not '%s'", amount->name,
+				     text_bytes(text, sizeof(text), amount->max), optarg);
+	if (err)
+		return 1 + cmd_usage("load", "--%s takes %u ... %u, not '%s'", amount->name,
+				     amount->min, amount->max, optarg);
+	*(uint32_t *)((char *)o + amount->offset) = (uint32_t)value;
 	return 0;
 }
 
@@ -151,8 +199,7 @@ static int parse_bgids(struct request *q)
 	char *list = optarg, *word;
 	bool seen[MAX_GROUPS] = {false};
 
-	q->has_bgids = true;
-	q->load.nr_groups = 0;
+	q->nr_bgids = 0;
 	while ((word = strsep(&list, ",")) != NULL) {
 		uint64_t bgid;
 
@@ -162,7 +209,7 @@ static int parse_bgids(struct request *q)
 		if (seen[bgid])
 			return 1 + cmd_usage("load", "--bgid names %s twice", word);
 		seen[bgid] = true;
-		q->bgids[q->load.nr_groups++] = (uint16_t)bgid;
+		q->bgids[q->nr_bgids++] = (uint16_t)bgid;
 	}
 	return 0;
 }
@@ -218,73 +265,18 @@ static int parse_rate(uint64_t *out)
 
 /* ---- all options */
 
-/* Those without a value. False: another one. */
-static bool parse_switch(int c, struct load_opts *o)
-{
-	switch (c) {
-	case OPT_STARVE:
-		o->starve = true;
-		return true;
-	case OPT_ARM_FIRST:
-		o->arm_first = true;
-		return true;
-	case OPT_MEASURE_HOLD:
-		o->measure_hold = true;
-		return true;
-	case OPT_WAIT:
-		o->wait = true;
-		return true;
-	case OPT_PAUSED:
-		o->paused = true;
-		return true;
-	case 'j':
-		o->json = true;
-		return true;
-	case 'v':
-		o->verbose = true;
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* How much of what. 0 to go on, 1 + exit code to stop, -1: another option. */
-static int parse_amount(int c, struct load_opts *o)
-{
-	switch (c) {
-	case OPT_ENTRIES:
-		return parse_number("entries", 1, MAX_BUFFERS, &o->buffers);
-	case OPT_BUF_BYTES:
-		return parse_bytes("buf-bytes", MAX_BUF_BYTES, &o->buf_bytes);
-	case OPT_SIZE:
-		return parse_bytes("size", LOAD_MESSAGE_MAX, &o->message_bytes);
-	case OPT_RINGS:
-		return parse_number("rings", 1, MAX_RINGS, &o->nr_rings);
-	case OPT_THREADS:
-		return parse_number("threads", 1, MAX_PROCS, &o->nr_threads);
-	case OPT_PROCS:
-		return parse_number("procs", 1, MAX_PROCS, &o->nr_procs);
-	case OPT_HOLD:
-		return parse_number("hold", 0, MAX_BUFFERS, &o->hold);
-	case OPT_LEAK:
-		return parse_number("leak", 0, MAX_BUFFERS, &o->leak);
-	case OPT_BATCH:
-		return parse_number("batch", 1, MAX_BUFFERS, &o->batch);
-	default:
-		return -1;
-	}
-}
-
 /* 0 to go on, else 1 + the exit code. */
 static int parse_option(int c, char **argv, struct request *q)
 {
-	int stop;
+	const struct amount *amount = find_amount(c);
+	const struct toggle *toggle = find_toggle(c);
 
-	if (parse_switch(c, &q->load))
+	if (amount)
+		return parse_amount(amount, &q->load);
+	if (toggle) {
+		*(bool *)((char *)&q->load + toggle->offset) = true;
 		return 0;
-	stop = parse_amount(c, &q->load);
-	if (stop >= 0)
-		return stop;
+	}
 	switch (c) {
 	case 'h':
 		print_help();
@@ -295,8 +287,6 @@ static int parse_option(int c, char **argv, struct request *q)
 		return parse_count(q);
 	case 'd':
 		return parse_duration(&q->load.duration_ns);
-	case OPT_GROUPS:
-		return q->has_bgids ? 0 : parse_number("groups", 1, MAX_GROUPS, &q->load.nr_groups);
 	case OPT_KIND:
 		return parse_kind(&q->load.kind);
 	case OPT_OP:
@@ -355,6 +345,21 @@ static int parse_options(int argc, char **argv, struct request *q)
 
 /* ---- do they fit together? */
 
+/* A message fills a buffer, a bundle half the group; no more than goes in one piece. */
+static uint32_t default_message(const struct load_opts *o)
+{
+	uint64_t bytes = o->buf_bytes;
+	uint32_t most = LOAD_STREAM_PIECE;
+
+	if (o->op->bundle)
+		bytes *= o->buffers > 1 ? o->buffers / 2 : 1;
+	else if (o->kind == BS_POOL_INC)
+		bytes = bytes >= 8 ? bytes / 8 : 1;
+	if (o->op->medium == MEDIUM_PIPE && (o->kind == BS_POOL_INC || bytes > most))
+		most = LOAD_PIPE_PACKET;
+	return bytes < most ? (uint32_t)bytes : most;
+}
+
 static void fill_in(struct request *q)
 {
 	struct load_opts *o = &q->load;
@@ -365,19 +370,11 @@ static void fill_in(struct request *q)
 		o->nr_rings = o->nr_threads;
 	if (!q->has_count && !o->duration_ns)
 		o->count = DEFAULT_COUNT;
-	if (!o->message_bytes) {
-		uint64_t bytes = o->buf_bytes;
-
-		if (o->op->bundle)
-			bytes = (uint64_t)o->buf_bytes * (o->buffers > 1 ? o->buffers / 2 : 1);
-		else if (o->kind == BS_POOL_INC)
-			bytes = o->buf_bytes >= 8 ? o->buf_bytes / 8 : 1;
-		o->message_bytes = bytes < STREAM_MESSAGE ? (uint32_t)bytes : STREAM_MESSAGE;
-		if (o->op->medium == MEDIUM_PIPE && o->message_bytes != o->buf_bytes &&
-		    o->message_bytes > LOAD_PIPE_PACKET)
-			o->message_bytes = LOAD_PIPE_PACKET;
-	}
-	for (uint32_t i = 0; !q->has_bgids && i < o->nr_groups; i++)
+	if (!o->message_bytes)
+		o->message_bytes = default_message(o);
+	if (q->nr_bgids)
+		o->nr_groups = q->nr_bgids;
+	for (uint32_t i = 0; !q->nr_bgids && i < o->nr_groups; i++)
 		q->bgids[i] = (uint16_t)i;
 	o->bgids = q->bgids;
 }
@@ -387,6 +384,8 @@ static int check_sizes(const struct load_opts *o)
 	if (!o->op->bundle && o->message_bytes > o->buf_bytes)
 		return cmd_usage("load",
 				 "--size is at most --buf-bytes: one buffer takes one message");
+	if (o->op->bundle && o->message_bytes > LOAD_STREAM_PIECE)
+		return cmd_usage("load", "--size is at most %u for bundles", LOAD_STREAM_PIECE);
 	if (o->op->medium == MEDIUM_PIPE && o->message_bytes > LOAD_PIPE_PACKET &&
 	    (o->message_bytes != o->buf_bytes || o->kind == BS_POOL_INC))
 		return cmd_usage("load",

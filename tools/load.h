@@ -52,6 +52,8 @@ const struct load_op *load_op_at(size_t index);
 bool load_op_supported(const struct load_op *op, struct io_uring *ring);
 
 #define LOAD_MESSAGE_MAX (256u << 10)
+/* Bytes that a unix stream socket queues as one piece (one skb). */
+#define LOAD_STREAM_PIECE 32768u
 /* In packet mode (O_DIRECT) a pipe keeps messages up to this size apart. */
 #define LOAD_PIPE_PACKET 4096u
 

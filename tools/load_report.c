@@ -290,7 +290,7 @@ void load_report_json(FILE *out, const struct load_truth *truth, uint64_t at_ns,
 	}
 	fputs("],\"groups\":[", out);
 	for (size_t i = 0; i < nr; i++) {
-		fputs(i ? ",\n" : "\n", out);
+		fputs(i ? "," : "", out);
 		print_group_json(out, truth, i);
 	}
 	fputs("]}\n", out);

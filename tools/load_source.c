@@ -12,11 +12,8 @@
 
 #include "cmd.h"
 
-/*
- * Bytes that a unix stream socket queues as one piece (one skb). Within it a receiver on another
- * thread, as that of SQPOLL, never meets a part of a message.
- */
-#define STREAM_WINDOW  32768u
+/* Within one piece a receiver on another thread, as that of SQPOLL, never meets half a message. */
+#define STREAM_WINDOW  LOAD_STREAM_PIECE
 #define PACKETS_WINDOW 128u /* messages */
 #define FILE_WINDOW    512u /* reads */
 #define FILE_BYTES     (1u << 20)
