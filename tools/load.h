@@ -9,6 +9,7 @@
  * load_group.c  one buffer group: pool, source, counters
  * load_ring.c   one ring: submit, reap, come to rest
  * load_run.c    processes, threads, phases, signals
+ * load_truth.c  counters that others may read meanwhile
  * load_report.c the truth as text or JSON
  */
 #ifndef BUFSCOPE_LOAD_H
