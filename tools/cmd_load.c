@@ -108,22 +108,22 @@ static void print_help(void)
 
 /* Options that are a number, or a size in bytes. */
 static const struct amount {
-	int c;
 	const char *name;
-	uint32_t min, max;
 	size_t offset; /* of an uint32_t in struct load_opts */
+	uint32_t min, max;
+	int c;
 	bool is_size;
 } amounts[] = {
-	{OPT_ENTRIES, "entries", 1, MAX_BUFFERS, offsetof(struct load_opts, buffers), false},
-	{OPT_BUF_BYTES, "buf-bytes", 1, MAX_BUF_BYTES, offsetof(struct load_opts, buf_bytes), true},
-	{OPT_SIZE, "size", 1, LOAD_MESSAGE_MAX, offsetof(struct load_opts, message_bytes), true},
-	{OPT_GROUPS, "groups", 1, MAX_GROUPS, offsetof(struct load_opts, nr_groups), false},
-	{OPT_RINGS, "rings", 1, MAX_RINGS, offsetof(struct load_opts, nr_rings), false},
-	{OPT_THREADS, "threads", 1, MAX_PROCS, offsetof(struct load_opts, nr_threads), false},
-	{OPT_PROCS, "procs", 1, MAX_PROCS, offsetof(struct load_opts, nr_procs), false},
-	{OPT_HOLD, "hold", 0, MAX_BUFFERS, offsetof(struct load_opts, hold), false},
-	{OPT_LEAK, "leak", 0, MAX_BUFFERS, offsetof(struct load_opts, leak), false},
-	{OPT_BATCH, "batch", 1, MAX_BUFFERS, offsetof(struct load_opts, batch), false},
+	{"entries", offsetof(struct load_opts, buffers), 1, MAX_BUFFERS, OPT_ENTRIES, false},
+	{"buf-bytes", offsetof(struct load_opts, buf_bytes), 1, MAX_BUF_BYTES, OPT_BUF_BYTES, true},
+	{"size", offsetof(struct load_opts, message_bytes), 1, LOAD_MESSAGE_MAX, OPT_SIZE, true},
+	{"groups", offsetof(struct load_opts, nr_groups), 1, MAX_GROUPS, OPT_GROUPS, false},
+	{"rings", offsetof(struct load_opts, nr_rings), 1, MAX_RINGS, OPT_RINGS, false},
+	{"threads", offsetof(struct load_opts, nr_threads), 1, MAX_PROCS, OPT_THREADS, false},
+	{"procs", offsetof(struct load_opts, nr_procs), 1, MAX_PROCS, OPT_PROCS, false},
+	{"hold", offsetof(struct load_opts, hold), 0, MAX_BUFFERS, OPT_HOLD, false},
+	{"leak", offsetof(struct load_opts, leak), 0, MAX_BUFFERS, OPT_LEAK, false},
+	{"batch", offsetof(struct load_opts, batch), 1, MAX_BUFFERS, OPT_BATCH, false},
 };
 
 /* Options without a value. */
@@ -163,7 +163,7 @@ static const struct toggle *find_toggle(int c)
 static int parse_amount(const struct amount *amount, struct load_opts *o)
 {
 	char text[16];
-	uint64_t value;
+	uint64_t value = 0;
 	int err = (amount->is_size ? text_parse_size : text_parse_u64)(optarg, amount->min,
 								       amount->max, &value);
 

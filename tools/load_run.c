@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
@@ -94,7 +93,7 @@ static enum phase get_phase(const struct run *run)
 static void set_phase(struct run *run, enum phase phase)
 {
 	__atomic_store_n(&run->shared->phase, phase, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &run->shared->phase, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	syscall(SYS_futex, &run->shared->phase, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 /* Sleeps as long as the phase is this one, at most timeout_ns; 0: without end. */
@@ -372,7 +371,7 @@ static void next_event(struct run *run, int *word, int *signo)
 		{.fd = run->told[0], .events = POLLIN},
 		{.fd = run->signal_fd, .events = POLLIN},
 	};
-	char byte;
+	unsigned char byte;
 
 	*word = *signo = 0;
 	if (poll(fds, 2, poll_timeout_ms(run)) <= 0)
