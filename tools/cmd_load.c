@@ -74,7 +74,8 @@ static void print_help(void)
 	     "      --kind KIND         ring (default), mmap, inc\n"
 	     "      --entries N         buffers per group (256), at most 32768\n"
 	     "      --buf-bytes SIZE    of a buffer (1K); suffix K, M, G\n"
-	     "      --size SIZE         of a message (the buffer; inc: an eighth of it)\n"
+	     "      --size SIZE         of a message (as a buffer; inc: an eighth of it;\n"
+	     "                          bundles: half the group)\n"
 	     "      --groups N          per ring, with the ids 0, 1, ... (1)\n"
 	     "  -g, --bgid LIST         instead: these ids, separated by commas\n"
 	     "      --rings N           per process (one per thread)\n"
@@ -391,7 +392,7 @@ static int check_sizes(const struct load_opts *o)
 		return cmd_usage("load",
 				 "through a pipe, --size is at most %u or fills a whole buffer",
 				 LOAD_PIPE_PACKET);
-	if (o->starve ? o->hold >= o->buffers : o->hold + (uint64_t)o->batch > o->buffers)
+	if (o->starve ? o->hold >= o->buffers : o->hold + (o->batch ? o->batch : 1) > o->buffers)
 		return cmd_usage("load", "--hold%s leave no buffer of --entries %u",
 				 o->starve ? " does" : " and --batch", o->buffers);
 	if (o->leak > o->buffers)

@@ -118,12 +118,14 @@ struct load_hold_times {
 	uint64_t p50, p90, p99, max; /* quantiles to 1 in 128, upwards; max exact */
 };
 
-/* The final figures (check, hold) are there when the counters say so: see load_truth_read(). */
+/* Counts at any time, through load_truth_read(); what follows them only when the group is at rest.
+ */
 struct load_group_truth {
 	uint32_t version; /* odd while the owner writes counts; atomic */
 	struct load_counts counts;
 	enum load_check check;
 	struct load_hold_times hold;
+	bool is_exhausted;     /* ran dry when no buffer was left that would be returned */
 	uint16_t *leaked_bids; /* counts.leaked of them */
 };
 

@@ -21,7 +21,7 @@ static const char *memlock_hint(void)
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-		return "kernels from 6.14 on charge buffer rings to RLIMIT_MEMLOCK: see ulimit -l";
+		return "some kernels charge rings to RLIMIT_MEMLOCK: see ulimit -l";
 	return NULL;
 }
 
@@ -394,6 +394,7 @@ int load_group_check(struct load_group *g, int ring_fd, struct load_fault *fault
 	if (!err)
 		err = check_pool(g, fault);
 	g->truth->hold = load_keep_times(&g->keep);
+	g->truth->is_exhausted = g->is_exhausted;
 	load_truth_publish(g->truth, &g->counts);
 	return err;
 }

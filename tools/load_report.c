@@ -147,6 +147,8 @@ static void print_extras(FILE *out, const struct load_truth *truth, size_t group
 			text_span(text[2], sizeof(text[2]), g->hold.p99),
 			text_span(text[3], sizeof(text[3]), g->hold.max));
 	}
+	if (g->is_exhausted)
+		fprintf(out, "      group %u ran dry for good\n", bgid);
 	if (g->check == CHECK_DIFFERS)
 		fprintf(out, "      group %u: the kernel's head differs\n", bgid);
 }
@@ -241,7 +243,8 @@ static void print_group_json(FILE *out, const struct load_truth *truth, size_t g
 		fprintf(out, ",\"%s\":%" PRIu64, columns[c].key, value(&figures, c));
 	print_leaked(out, g);
 	print_hold(out, opts, g);
-	fprintf(out, ",\"head_agrees\":%s}", checks[g->check]);
+	fprintf(out, ",\"exhausted\":%s,\"head_agrees\":%s}", g->is_exhausted ? "true" : "false",
+		checks[g->check]);
 }
 
 static void print_ring_json(FILE *out, const struct load_truth *truth, uint32_t ring)

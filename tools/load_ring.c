@@ -18,8 +18,8 @@
 #define OWN_REQUEST UINT64_MAX /* user_data of what belongs to no group */
 #define MANY_RINGS  64u        /* from here on they are small */
 #define MAX_CQ      65536u
-#define PATIENCE_S  10 /* without a completion that must come */
-#define SQ_IDLE_MS  20 /* until a polling kernel thread sleeps */
+#define PATIENCE_NS 10000000000ull /* without a completion that must come */
+#define SQ_IDLE_MS  20             /* until a polling kernel thread sleeps */
 
 /* ---- opening */
 
@@ -240,20 +240,23 @@ static int64_t reap(struct load_ring *r)
 static int wait_one(struct load_ring *r)
 {
 	struct __kernel_timespec second = {.tv_sec = 1};
-	struct io_uring_cqe *cqe;
+	uint64_t begin = 0;
 
-	for (int waited = 0; waited < PATIENCE_S;) {
+	for (;;) {
+		struct io_uring_cqe *cqe;
 		int err = io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1, &second, NULL);
 
 		if (io_uring_cq_ready(&r->ring))
 			return 0;
 		if (err < 0 && !is_passing(err))
 			return failed_enter(r, -err);
-		waited += err == -ETIME;
+		if (!begin)
+			begin = load_clock_ns();
+		if (load_clock_ns() - begin > PATIENCE_NS)
+			return load_fault(r->fault, EXIT_FAILED, NULL,
+					  "no completion comes for %llu bytes on their way",
+					  (unsigned long long)r->queued);
 	}
-	return load_fault(r->fault, EXIT_FAILED, NULL,
-			  "no completion for %d s with %llu bytes on their way", PATIENCE_S,
-			  (unsigned long long)r->queued);
 }
 
 static int64_t submit_and_reap(struct load_ring *r)

@@ -238,38 +238,37 @@ static void *run_worker(void *arg)
 	return NULL;
 }
 
+static void fail_worker(struct worker *w, const char *what, int err)
+{
+	load_fault(&w->fault, EXIT_FAILED, NULL, "cannot %s: %s", what, strerror(err));
+	say_fault(w->run, &w->fault);
+	tell(w, WORD_FAILED);
+}
+
 /* The calling thread is the first worker of its process. */
 static void run_process(struct run *run, uint32_t proc)
 {
-	uint32_t nr = run->opts->nr_threads, started;
-	struct worker *workers = calloc(nr, sizeof(*workers));
-	struct worker alone = {.run = run, .proc = proc};
+	uint32_t nr = run->opts->nr_threads, started = 1;
+	struct worker first = {.run = run, .proc = proc};
+	struct worker *others = calloc(nr, sizeof(*others));
 
-	if (!workers) {
-		load_fault(&alone.fault, EXIT_FAILED, NULL, "out of memory");
-		say_fault(run, &alone.fault);
-		tell(&alone, WORD_FAILED);
-		return;
-	}
-	for (started = 0; started < nr; started++) {
-		struct worker *w = &workers[started];
-		int err = 0;
+	if (!others)
+		fail_worker(&first, "start threads", ENOMEM);
+	for (; others && started < nr; started++) {
+		struct worker *w = &others[started];
+		int err;
 
 		*w = (struct worker){.run = run, .proc = proc, .thread = started};
-		if (started > 0)
-			err = pthread_create(&w->handle, NULL, run_worker, w);
-		if (!err)
-			continue;
-		load_fault(&w->fault, EXIT_FAILED, NULL, "cannot start a thread: %s",
-			   strerror(err));
-		say_fault(run, &w->fault);
-		tell(w, WORD_FAILED);
-		break;
+		err = pthread_create(&w->handle, NULL, run_worker, w);
+		if (err) {
+			fail_worker(w, "start a thread", err);
+			break;
+		}
 	}
-	run_worker(&workers[0]);
-	for (uint32_t i = 1; i < started; i++)
-		pthread_join(workers[i].handle, NULL);
-	free(workers);
+	run_worker(&first);
+	for (uint32_t i = 1; others && i < started; i++)
+		pthread_join(others[i].handle, NULL);
+	free(others);
 }
 
 /* ---- the controller */

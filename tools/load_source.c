@@ -193,11 +193,13 @@ static int64_t send_packets(struct load_source *s, uint64_t bytes)
 
 int64_t load_source_send(struct load_source *s, uint64_t bytes)
 {
-	int64_t sent = (int64_t)bytes;
+	int64_t sent;
 
 	if (bytes > load_source_window(s))
 		bytes = load_source_window(s);
-	if (s->medium != MEDIUM_FILE) /* reading a file is all there is to it */
+	if (s->medium == MEDIUM_FILE) /* to read is all there is to it */
+		sent = (int64_t)bytes;
+	else
 		sent = s->is_stream ? send_bytes(s, bytes) : send_packets(s, bytes);
 	if (sent == -EAGAIN || sent == -EINTR)
 		return 0;

@@ -26,6 +26,7 @@ sound() {
 		(.leaked | length) <= .held,
 		(.leaked | unique | length) == (.leaked | length),
 		.head_agrees == true,
+		.exhausted == (.available == 0 and .starved_total > 0),
 		.kind == "inc" or .partial_total == 0] | all' &&
 		holds '.schema == "bufscope.load/1" and .final and (.at_ns | type) == "number"' &&
 		holds "(.kernel == \"$(uname -r)\") and (.selected_total == ([g | .selected_total] | add))"
@@ -115,7 +116,7 @@ starving() {
 	load -n 1000 --entries 16 --leak 16
 	check 'who leaks everything ends' \
 		holds '[g | .leaked == [range(16)] and .available == 0 and .selected_total == 16 and
-			.starved_total == 1] | all'
+			.starved_total == 1 and .exhausted] | all'
 }
 
 # The same numbers as text: row by row, the columns are those of the JSON.
@@ -306,7 +307,8 @@ mistakes() {
 		--count 0
 		--duration x
 		--rate 0
-		--hold 256 --batch 1
+		--hold 256
+		--hold 250 --batch 7
 		--hold 256 --starve
 		--leak 257
 		--op read-file --arm-first
