@@ -176,13 +176,18 @@ static void *map_shared(int fd, size_t bytes, int flags)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* A file of the file system that /var/tmp lies on; NULL with errno if there is none. */
+/* A file where files are rather on a disk than in memory; NULL with errno if there is none. */
 static void *map_file(size_t bytes, int flags)
 {
-	char path[] = "/var/tmp/bufscope-XXXXXX";
+	char on_disk[] = "/var/tmp/bufscope-XXXXXX", anywhere[] = "/tmp/bufscope-XXXXXX";
+	char *path = on_disk;
 	int fd = mkostemp(path, O_CLOEXEC);
 	void *p = NULL;
 
+	if (fd < 0) {
+		path = anywhere;
+		fd = mkostemp(path, O_CLOEXEC);
+	}
 	if (fd < 0)
 		return NULL;
 	unlink(path);
@@ -428,7 +433,7 @@ static const struct limits_probe probes[] = {
 	{"fixed.memfd", "memfd", TABLE(.memory = MEMORY_MEMFD)},
 	{"fixed.file_private", "private mapping of a file", TABLE(.memory = MEMORY_FILE_PRIVATE)},
 	{"fixed.file_shared", "shared mapping of a file", TABLE(.memory = MEMORY_FILE_SHARED),
-	 .detail = "a shared mapping of a file in /var/tmp; depends on the file system"},
+	 .detail = "a shared mapping of a file (here in /var/tmp); depends on the file system"},
 	{"fixed.ring_memory", "memory of a ring", TABLE(.memory = MEMORY_RING),
 	 .detail = "the mapped submission queue of a ring"},
 	{"fixed.twice", "the ring has a table", TABLE(.twice = true),

@@ -340,10 +340,15 @@ static int ask_map_case(const struct limits_env *env, struct limits_answer *answ
 
 	if (!err && !(c->flags & IOU_PBUF_RING_MMAP))
 		err = place_ring(MEMORY_GOOD, &reg.ring_addr);
-	if (!err && !c->absent)
-		err = limits_register(ring.ring_fd, IORING_REGISTER_PBUF_RING, &reg, 1);
 	if (err)
 		return err;
+	if (!c->absent)
+		err = limits_register(ring.ring_fd, IORING_REGISTER_PBUF_RING, &reg, 1);
+	if (err) {
+		answer->how = LIMITS_ABSENT;
+		answer->errno_past = -err;
+		return 0;
+	}
 	p = mmap(NULL, c->too_long ? 2 * page : page, PROT_READ | PROT_WRITE, MAP_SHARED,
 		 ring.ring_fd,
 		 (off_t)(BS_OFF_PBUF_RING | (uint64_t)c->offset_bgid << BS_OFF_PBUF_RING_SHIFT));

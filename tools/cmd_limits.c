@@ -211,27 +211,33 @@ static uint64_t sum_weights(const struct limits_report *report, size_t from, siz
 	return sum;
 }
 
-/* Time left by what the rest weighs against what is done; guesses only when some of it is. */
+static uint64_t elapsed_ms(const struct limits_report *report)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec - report->at_ns) /
+	       1000000;
+}
+
+/* Time left by what the rest weighs against what is done; no guess when little is. */
 static void show_progress(const struct limits_report *report, size_t done)
 {
-	enum { COLUMNS = 24, SECOND = 1000000000 };
+	enum { COLUMNS = 24, EVERY_MS = 50 };
+	static uint64_t shown_ms;
 	uint64_t past = sum_weights(report, 0, done), rest = sum_weights(report, done, report->nr);
 	int filled = (int)(past * COLUMNS / (past + rest + 1));
+	uint64_t ms = elapsed_ms(report);
 	char left[32] = "";
-	struct timespec now;
-	uint64_t elapsed;
 
-	if (!isatty(STDERR_FILENO))
-		return;
-	if (done == report->nr) {
+	if (done == report->nr)
 		fputs("\r\033[K", stderr);
+	if (done == report->nr || (done > 0 && ms < shown_ms + EVERY_MS))
 		return;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	elapsed = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec - report->at_ns;
-	if (elapsed > SECOND && past > 0)
+	shown_ms = ms;
+	if (ms > 1000 && past > 0)
 		snprintf(left, sizeof(left), ", %u s left",
-			 (unsigned int)(elapsed * rest / past / SECOND) + 1);
+			 (unsigned int)(ms * rest / past / 1000) + 1);
 	fprintf(stderr, "\r[%.*s%*s] %zu/%zu%s %s\033[K", filled, "########################",
 		COLUMNS - filled, "", done, report->nr, left, report->rows[done].probe->key);
 	fflush(stderr);
@@ -303,7 +309,7 @@ static int run(const struct options *o, struct limits_report *report)
 		err = limits_can_ask();
 	if (err)
 		return explain_absence(err);
-	err = limits_report_ask(report, &o->limits, show_progress);
+	err = limits_report_ask(report, &o->limits, isatty(STDERR_FILENO) ? show_progress : NULL);
 	if (err) {
 		cmd_error("cannot start a probe: %s", strerror(-err));
 		return EXIT_FAILED;
