@@ -174,4 +174,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+-include $(shell find $(O) -type f -name '*.d' 2>/dev/null)
