@@ -35,10 +35,10 @@ struct mailbox {
 const struct limits_section *const *limits_sections(void)
 {
 	static const struct limits_section *const sections[] = {
-		&limits_setup_section,   &limits_ring_section,
-		&limits_legacy_section,  &limits_fixed_section,
-		&limits_request_section, &limits_cost_section,
-		&limits_memory_section,  NULL,
+		&limits_setup_section,  &limits_ring_section,    &limits_legacy_section,
+		&limits_fixed_section,  &limits_request_section, &limits_multishot_section,
+		&limits_bundle_section, &limits_inc_section,     &limits_account_section,
+		&limits_cost_section,   &limits_memory_section,  NULL,
 	};
 
 	return sections;

@@ -3,13 +3,17 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "limits_stage.h"
+#include "text.h"
 
-/* How long "no completion" takes to be believed. */
-#define PATIENCE_NS 20000000
+/* How long a completion may take, and how long it takes to believe that there is none. */
+#define PATIENCE_NS   500000000
+#define SCEPTICISM_NS 8000000
 
 static int open_tcp(int fds[2])
 {
@@ -120,14 +124,6 @@ void limits_stage_publish(struct limits_stage *s)
 	__atomic_store_n(&s->slots[0].resv, s->tail, __ATOMIC_RELEASE);
 }
 
-int limits_stage_head(struct limits_stage *s)
-{
-	struct bs_buf_status status = {.buf_group = STAGE_BGID};
-	int err = limits_register(s->ring.ring_fd, IORING_REGISTER_PBUF_STATUS, &status, 1);
-
-	return err ? err : (int)status.head;
-}
-
 int limits_stage_send(struct limits_stage *s, unsigned int bytes, unsigned char first)
 {
 	unsigned char data[4096];
@@ -160,9 +156,9 @@ int limits_stage_submit(struct limits_stage *s)
 	return submitted < 0 ? submitted : 0;
 }
 
-int limits_stage_next(struct limits_stage *s, struct limits_event *event)
+static int wait_event(struct limits_stage *s, struct limits_event *event, long ns)
 {
-	struct __kernel_timespec patience = {.tv_nsec = PATIENCE_NS};
+	struct __kernel_timespec patience = {.tv_nsec = ns};
 	struct io_uring_cqe *cqe;
 	int err = io_uring_wait_cqe_timeout(&s->ring, &cqe, &patience);
 
@@ -170,5 +166,78 @@ int limits_stage_next(struct limits_stage *s, struct limits_event *event)
 		return err;
 	*event = (struct limits_event){cqe->user_data, cqe->res, cqe->flags};
 	io_uring_cqe_seen(&s->ring, cqe);
+	return 0;
+}
+
+int limits_stage_next(struct limits_stage *s, struct limits_event *event)
+{
+	return wait_event(s, event, PATIENCE_NS);
+}
+
+int limits_stage_more(struct limits_stage *s, struct limits_event *event)
+{
+	return wait_event(s, event, SCEPTICISM_NS);
+}
+
+/*
+ * Entries stand in the order of their ids: the next to be selected tells how many are gone. That
+ * works where the kernel has no call to tell its head.
+ */
+int limits_stage_taken(struct limits_stage *s)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
+	struct limits_event e;
+	int ends[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	io_uring_prep_recv(sqe, ends[0], NULL, 0, 0);
+	limits_stage_select(sqe);
+	err = write(ends[1], "", 1) == 1 ? limits_stage_submit(s) : -EIO;
+	if (!err)
+		err = limits_stage_next(s, &e);
+	close(ends[0]);
+	close(ends[1]);
+	if (err)
+		return err;
+	return e.res == -ENOBUFS ? s->tail : limits_event_bid(&e);
+}
+
+int limits_ask_scene(const struct limits_env *env, struct limits_answer *answer)
+{
+	const struct limits_scene *scene = env->arg;
+	struct limits_stage s;
+	int err = limits_stage_open(&s, &scene->stage);
+
+	if (err == -EINVAL) {
+		answer->how = LIMITS_ABSENT;
+		answer->errno_past = EINVAL;
+		return 0;
+	}
+	return err ? err : scene->play(&s, answer);
+}
+
+const char *limits_say(int res)
+{
+	static char words[4][16];
+	static unsigned int turn;
+	char *out = words[turn++ % 4];
+
+	if (res < 0)
+		return text_errno(-res);
+	snprintf(out, sizeof(words[0]), "%d", res);
+	return out;
+}
+
+int limits_judge(struct limits_answer *answer, enum limits_verdict verdict, const char *evidence,
+		 ...)
+{
+	va_list args;
+
+	answer->how = LIMITS_TRIED;
+	answer->verdict = verdict;
+	va_start(args, evidence);
+	vsnprintf(answer->note, sizeof(answer->note), evidence, args);
+	va_end(args);
 	return 0;
 }

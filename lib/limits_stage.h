@@ -52,8 +52,8 @@ void limits_stage_put(struct limits_stage *s, uint16_t bid);
 
 void limits_stage_publish(struct limits_stage *s);
 
-/* The kernel's head; -errno where it cannot be asked (before 6.8). */
-int limits_stage_head(struct limits_stage *s);
+/* How many buffers the kernel has taken, none having been put back; takes one more to know. */
+int limits_stage_taken(struct limits_stage *s);
 
 /* Sends bytes counting up from `first`; all at once. */
 int limits_stage_send(struct limits_stage *s, unsigned int bytes, unsigned char first);
@@ -64,8 +64,11 @@ int limits_stage_recv(struct limits_stage *s, unsigned int ioprio);
 /* Submits what is prepared. */
 int limits_stage_submit(struct limits_stage *s);
 
-/* The next completion; -ETIME if none comes for a while. */
+/* The next completion, which is expected; -ETIME if it does not come. */
 int limits_stage_next(struct limits_stage *s, struct limits_event *event);
+
+/* One more completion, if there is one; -ETIME if not. Takes a few milliseconds to say no. */
+int limits_stage_more(struct limits_stage *s, struct limits_event *event);
 
 /* Makes a prepared request select from the stage's group. */
 static inline void limits_stage_select(struct io_uring_sqe *sqe)
@@ -73,6 +76,23 @@ static inline void limits_stage_select(struct io_uring_sqe *sqe)
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = STAGE_BGID;
 }
+
+/* A scene with what it needs: the argument of limits_ask_scene(). */
+struct limits_scene {
+	struct limits_stage_opts stage;
+	/* 0, or -errno when something failed that is not what the scene is about. */
+	int (*play)(struct limits_stage *s, struct limits_answer *answer);
+};
+
+/* A probe's `ask`: absent, if the kernel has no such stage. */
+int limits_ask_scene(const struct limits_env *env, struct limits_answer *answer);
+
+/* "ENOBUFS" or "64": a result in words; the last four stay valid. */
+const char *limits_say(int res);
+
+/* A verdict and its evidence. Returns 0. */
+int limits_judge(struct limits_answer *answer, enum limits_verdict verdict, const char *evidence,
+		 ...) __attribute__((format(printf, 3, 4)));
 
 static inline uint16_t limits_event_bid(const struct limits_event *e)
 {

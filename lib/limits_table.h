@@ -10,8 +10,15 @@ extern const struct limits_section limits_ring_section;
 extern const struct limits_section limits_legacy_section;
 extern const struct limits_section limits_fixed_section;
 extern const struct limits_section limits_request_section;
+extern const struct limits_section limits_multishot_section;
+extern const struct limits_section limits_bundle_section;
+extern const struct limits_section limits_inc_section;
+extern const struct limits_section limits_account_section;
 extern const struct limits_section limits_cost_section;
 extern const struct limits_section limits_memory_section;
+
+/* Several files of scenes, one table. */
+#define LIMITS_BEHAVIOUR_TITLE "behaviour: the kernel or me?"
 
 #define LIMITS_NR(array) (sizeof(array) / sizeof(*(array)))
 

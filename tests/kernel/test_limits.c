@@ -275,6 +275,51 @@ static void test_curves_ascend(void **state)
 	}
 }
 
+/* The rest of a buffer in which a short file read of an incremental ring ended. */
+static unsigned int used_by_short_read(void)
+{
+	struct io_uring_buf *slots = map(4096);
+	struct bs_buf_reg reg = {
+		.ring_addr = (uintptr_t)slots,
+		.ring_entries = 1,
+		.flags = IOU_PBUF_RING_INC,
+	};
+	int fd = memfd_create("test", 0);
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+
+	open_ring(&ring);
+	assert_int_equal(register_group(ring.ring_fd, reg), 0);
+	slots[0].addr = (uintptr_t)map(4096);
+	slots[0].len = 4096;
+	__atomic_store_n(&slots[0].resv, 1, __ATOMIC_RELEASE);
+	assert_int_equal(write(fd, "short", 5), 5);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_read(sqe, fd, NULL, 100, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	assert_int_equal(io_uring_submit_and_wait(&ring, 1), 1);
+	assert_int_equal(io_uring_peek_cqe(&ring, &cqe), 0);
+	assert_int_equal(cqe->res, 5);
+	io_uring_queue_exit(&ring);
+	close(fd);
+	return 4096 - slots[0].len;
+}
+
+/* The verdict is what the test sees, too. */
+static void test_judges(void **state)
+{
+	struct limits_answer a = ask("behaviour.inc_short_file");
+
+	(void)state;
+	if (a.how == LIMITS_ABSENT) {
+		assert_int_equal(ask("pbuf_ring_inc.max_entries").how, LIMITS_ABSENT);
+		return;
+	}
+	assert_int_equal(a.verdict, used_by_short_read() == 5 ? LIMITS_BEHAVES : LIMITS_MISBEHAVES);
+	assert_true(a.note[0]);
+}
+
 static int die(const struct limits_env *env, struct limits_answer *answer)
 {
 	(void)env;
@@ -511,8 +556,9 @@ int main(void)
 		cmocka_unit_test(test_mapping),        cmocka_unit_test(test_fixed_count),
 		cmocka_unit_test(test_fixed_bytes),    cmocka_unit_test(test_legacy),
 		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_curves_ascend),
-		cmocka_unit_test(test_unlucky_probes), cmocka_unit_test(test_leaves_nothing),
-		cmocka_unit_test(test_blames_memlock), cmocka_unit_test(test_disabled),
+		cmocka_unit_test(test_judges),         cmocka_unit_test(test_unlucky_probes),
+		cmocka_unit_test(test_leaves_nothing), cmocka_unit_test(test_blames_memlock),
+		cmocka_unit_test(test_disabled),
 	};
 
 	if (limits_can_ask()) {

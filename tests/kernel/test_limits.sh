@@ -51,6 +51,10 @@ check "an edge has an errno or a reason" json_is 'all(.limits[] | select(.value 
 	.errno_past != null or .bound_by != null)'
 check "curves ascend" json_is 'all(.costs[]; ([.points[].at] | . == sort)
 	and all(.points[]; .register_ns > 0 and .unregister_ns > 0))'
+check "behaviours are judged" json_is '[.limits[] | select(.section == "behaviour")] | length > 30 and
+	all(.[]; .reference != null and (.how == "absent" or (.note | length) > 5 and
+	(.verdict | . == "behaves" or . == "misbehaves" or . == "cannot tell")))'
+check "no probe failed" json_is 'all(.limits[]; .how | . != "died" and . != "too slow")'
 
 "$BUFSCOPE" limits --quick -j fixed.max_s legacy >"$TMP/json"
 check "keys are chosen by their beginning" json_is '[.limits[].key] |
