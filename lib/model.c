@@ -588,7 +588,7 @@ int model_update(struct model *model, const struct sample *sample)
 		return -EINVAL;
 	in->had_gaps = in->has_gaps;
 	in->has_gaps = false;
-	for (int i = 0; i < LOSS_MAX; i++)
+	for (int i = LOSS_RINGS; i <= LOSS_WALK; i++)
 		in->has_gaps = in->has_gaps || sample->losses[i] > model->losses[i];
 	memcpy(model->losses, sample->losses, sizeof(model->losses));
 	model->interval_ns = model->samples > 0 ? sample->at_ns - model->at_ns : 0;

@@ -420,6 +420,9 @@ static void test_gaps(void **state)
 	assert_value(model_rate(model_find(feed.model, 1, 1), COUNT_TAKEN), 3);
 	assert_false(model_find(feed.model, 1, 2)->span.is_new);
 	assert_unknown(model_total(model_find(feed.model, 1, 2), COUNT_TAKEN));
+	feed.sample.losses[LOSS_UNATTRIBUTED] = 9; /* hides no group */
+	GIVE(&feed, rings, some);
+	assert_int_equal(model_find(feed.model, 1, 1)->span.life, LIFE_GONE);
 	feed_end(&feed);
 }
 
