@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Does the dashboard show what is there, obey its keys, bear any size, and leave the terminal as it
+# was, however it ends?
+# shellcheck source-path=SCRIPTDIR source=../tap.sh
+. "$(dirname "$0")/../tap.sh"
+# shellcheck source-path=SCRIPTDIR source=screen.sh
+. "$(dirname "$0")/screen.sh"
+
+LOADS=()
+cleanup() {
+	screen_end
+	[ ${#LOADS[@]} -eq 0 ] || kill "${LOADS[@]}" 2>/dev/null
+}
+
+# load_wait OPTION...: rings that stand still, made by $LOAD; its process id in $LOAD_PID
+load_wait() {
+	"${LOAD:-$BUFSCOPE}" load --op none --wait "$@" >"$TMP/load" 2>&1 &
+	LOAD_PID=$!
+	LOADS+=("$LOAD_PID")
+}
+
+exits() {
+	local want=$1
+	shift
+	"$@" >"$TMP/out" 2>"$TMP/err"
+	[ $? -eq "$want" ]
+}
+
+check "refuses what is no terminal" exits 2 "$BUFSCOPE" top
+check "and names -b" grep -q 'bufscope top -b' "$TMP/err"
+
+load_wait --rings 2 --groups 3 --entries 64
+P=$LOAD_PID
+TOP="$BUFSCOPE top --light -p $P -i 0.2"
+
+# ---- what is there
+
+screen_start 80x24 "$TOP"
+check "shows every group" sees "^  $P/[0-9]+ +[^ ]+ +2 .* 64/64 "
+check "counts them" sees '2 rings  6 groups'
+check "fills the bar" screen_has '██████'
+check "knows rates after two looks" sees ' 64/64 +0 +0 +0 +64$'
+check "footer tells the keys" screen_has '^ q quit +\? help +Space pause'
+check "no line is left over" test "$(screen_text | grep -c "$P/")" -eq 6
+
+# ---- keys
+
+check "starts at the first group" screen_has ' 1/6$'
+screen_keys Down Down
+check "arrow down" sees ' 3/6$'
+screen_keys k
+check "k" sees ' 2/6$'
+screen_keys End
+check "End" sees ' 6/6$'
+screen_keys g
+check "g" sees ' 1/6$'
+screen_keys NPage
+check "page down" sees ' 6/6$'
+screen_keys '?'
+check "help" sees '^ \? h F1 +this page'
+screen_keys Escape
+check "Esc leaves it" loses 'this page'
+screen_keys Space
+check "pause" sees 'PAUSED at [0-9:]{8}'
+screen_keys Left
+check "steps back" sees 'PAUSED at'
+screen_keys Space
+check "goes on" sees 'every 0.2s'
+screen_keys +
+check "slower" sees 'every 0.4s'
+screen_keys -
+check "faster" sees 'every 0.2s'
+screen_keys F5 é
+check "other keys do no harm" sees ' 6/6$'
+
+# ---- sizes
+
+for size in 40x10 120x40 300x100 80x24; do
+	screen_resize "$size"
+	check "fits $size" sees "^ .* ?$P/"
+	check "$size: title at the right edge" wait_until \
+		awk -v cols="${size%x*}" 'length > cols { bad = 1 } END { exit bad }' <(screen_text)
+done
+screen_resize 39x9
+check "too small says so" sees 'bufscope needs 40x10, this is 39x9'
+screen_resize 1x1
+screen_resize 80x24
+check "and recovers" sees "^ .* ?$P/"
+
+# ---- coming and going
+
+screen_start 80x24 "$BUFSCOPE top --light -g 4711 -i 0.2"
+check "tells that there is nothing" sees 'no buffer group'
+load_wait --bgid 4711
+N=$LOAD_PID
+check "a new group shows up" sees "$N/.* 4711 .* 256/256"
+kill "$N"
+check "a closed one stays for a moment" sees "^x $N/.* closed"
+check "and then goes" loses "$N/"
+
+# ---- a name that is an attack
+
+hostile=$TMP/$'\e[31m\xff\u202e'
+cp "${LOAD:-$BUFSCOPE}" "$hostile"
+LOAD=$hostile load_wait --bgid 4711
+check "a hostile name is harmless" sees "$LOAD_PID/.* \\\\x1b\\[31m"
+kill "$LOAD_PID"
+
+# ---- colour and characters
+
+screen_start 80x24 "$TOP"
+sees "$P/" >/dev/null
+check "colours" grep -q $'\e\\[3[0-9]' <(screen_raw)
+screen_start 80x24 "NO_COLOR=1 $TOP"
+sees "$P/" >/dev/null
+check "NO_COLOR" test "$(screen_raw | grep -cE $'\e\\[[0-9;]*(3[0-7]|4[0-7]|[34]8;[0-9;]*)m')" -eq 0
+screen_start 80x24 "LC_ALL=C $TOP"
+check "ASCII where the locale is not UTF-8" sees "$P/.* ######"
+check "and nothing else" test "$(screen_text | LC_ALL=C grep -c $'[\x80-\xff]')" -eq 0
+screen_start 80x24 "TERM=nonsense $TOP"
+check "an unknown terminal is named" sees "cannot use a terminal of type 'nonsense'"
+check "exit 2" sees '^exit 2$'
+
+# ---- the end
+
+# ends CODE WHAT COMMAND...: after COMMAND the program is over and the terminal as before
+ends() {
+	local code=$1 what=$2
+	shift 2
+	screen_start 80x24 "stty -g >'$TMP/before'; $TOP"
+	sees "$P/" >/dev/null
+	"$@"
+	check "$what: exit $code" sees "^exit $code\$"
+	check "$what: the screen before is back" screen_has '^before$'
+	check "$what: the cursor is back" test "$(screen_flag cursor_flag)" = 1
+	check "$what: no alternate screen" test "$(screen_flag alternate_on)" = 0
+	check "$what: same modes" cmp "$TMP/before" "$TMP/stty"
+}
+send() { kill "-$1" "$(screen_program)"; }
+
+ends 0 "q" screen_keys q
+ends 0 "Ctrl-C" screen_keys C-c
+ends 0 "SIGTERM" send TERM
+ends 0 "SIGHUP" send HUP
+ends 139 "SIGSEGV" send SEGV
+ends 134 "SIGABRT" send ABRT
+
+screen_start 80x24 "$TOP -n 2"
+check "-n ends by itself" sees '^exit 0$'
+
+# ---- stop and go on
+
+screen_start 80x24 "bash --norc --noprofile -i"
+screen_keys "PS1='ready '" Enter
+sees '^ready' >/dev/null
+screen_keys "$TOP" Enter
+sees ' 1/6$' >/dev/null
+screen_keys C-z
+check "Ctrl-Z gives the terminal back" sees 'Stopped'
+check "with its cursor" test "$(screen_flag cursor_flag)" = 1
+screen_keys fg Enter
+check "fg draws again" sees ' 1/6$'
+screen_keys q
+check "and leaves" loses ' 1/6$'
+
+finish
