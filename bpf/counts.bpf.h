@@ -98,7 +98,9 @@ struct look {
 	__u32 from;  /* ring position the loop starts at */
 	__u32 first; /* of the chunk */
 	__u32 bad;
-	__s32 fd; /* of the completion that named the last bid */
+	__s32 fd;     /* of the completion that named the last bid */
+	__u32 bucket; /* of a hold that began at `since` and ends now */
+	__u64 since;
 };
 
 static __always_inline struct bid_state *bid_at(const struct account *group, __u32 bid)
@@ -135,19 +137,30 @@ static __always_inline __u32 log2_of(__u64 v)
 	return r + (low >> 1);
 }
 
-static __always_inline void note_hold(struct account *group, __u64 ns)
+/* Global: verified once, and what it returns is one unknown number instead of 128 cases. */
+__noinline int hold_bucket(__u64 ns)
 {
 	__u32 power = log2_of(ns >> HOLD_SHIFT);
 	__u32 bucket = 0;
 
 	if (ns >> HOLD_SHIFT)
 		bucket = 1 + power * 4 + ((ns >> (HOLD_SHIFT - 2 + power)) & 3);
-	if (bucket >= HOLD_BUCKETS)
-		bucket = HOLD_BUCKETS - 1;
-	group->hold[bucket & (HOLD_BUCKETS - 1)]++;
+	return bucket < HOLD_BUCKETS ? bucket : HOLD_BUCKETS - 1;
+}
+
+/* Buffers taken between two looks share a time stamp, so the bucket is mostly the last one's. */
+static __always_inline void note_hold(struct look *look, __u64 since)
+{
+	struct account *group = look->group;
+
+	if (since != look->since) {
+		look->since = since;
+		look->bucket = hold_bucket(look->now - since);
+		if (look->now - since > group->hold_max_ns)
+			group->hold_max_ns = look->now - since;
+	}
+	group->hold[look->bucket & (HOLD_BUCKETS - 1)]++;
 	group->holds++;
-	if (ns > group->hold_max_ns)
-		group->hold_max_ns = ns;
 }
 
 static __always_inline void note_return(struct look *look, struct bid_state *state)
@@ -155,7 +168,7 @@ static __always_inline void note_return(struct look *look, struct bid_state *sta
 	if (state->flags & BID_IN_RING)
 		look->group->double_returns++;
 	else if (state->flags & BID_HELD && !(state->flags & BID_EARLY))
-		note_hold(look->group, look->now - state->since_ns);
+		note_hold(look, state->since_ns);
 	state->flags = BID_IN_RING;
 	state->since_ns = look->now;
 }

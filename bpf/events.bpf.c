@@ -74,17 +74,21 @@ struct {
 
 #define BUCKET 4
 
-static __always_inline struct req_slot *req_at(__u32 bucket, __u32 way)
+/*
+ * Four slots that lie together, from the request's own on. Requests are neighbours in a slab of
+ * 256-byte objects, and their slots are neighbours here: tables like this lie in small pages,
+ * and scattered slots would cost a TLB miss each.
+ */
+static __always_inline struct req_slot *req_at(__u32 own, __u32 way)
 {
-	__u32 key = ((bucket * BUCKET) & reqs_mask) + way;
+	__u32 key = ((own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1))) & reqs_mask;
 
 	return bpf_map_lookup_elem(&reqs, &key);
 }
 
-/* Requests come from a slab of 256-byte objects. */
 static __always_inline __u32 req_bucket(const void *req)
 {
-	return (low_half(req) >> 8) * 0x9e3779b1U >> 9;
+	return low_half(req) >> 8;
 }
 
 static __always_inline struct req_slot *find_req(const void *req)
@@ -212,14 +216,14 @@ static __always_inline void note_legacy_op(struct io_kiocb *req, __u32 flags)
 static __always_inline void note_bundle(struct io_kiocb *req, __u32 code)
 {
 	struct io_sr_msg *sr = (void *)req;
-	struct account *group;
+	struct account *group = count_at(code - 1);
 	__u16 flags = 0;
 
-	bpf_core_read(&flags, sizeof(flags), &sr->flags);
-	if (!(flags & RECVSEND_BUNDLE))
+	/* asked at the first request and now and then: a read costs more than all else here */
+	if (!group || group->has_bundles || group->selected & 63)
 		return;
-	group = count_at(code - 1);
-	if (group && !group->has_bundles && group->state == ACCOUNT_LIVE)
+	bpf_core_read(&flags, sizeof(flags), &sr->flags);
+	if (flags & RECVSEND_BUNDLE)
 		start_order(code - 1);
 }
 
