@@ -43,11 +43,15 @@ static void print_usage(FILE *out)
 /* What was printed must have arrived: a full disk is a failure, a closed pipe is the reader's. */
 static int check_stdout(int code)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	bool lost = ferror(stdout); /* by an earlier flush, whose errno is gone */
+	int err = fflush(stdout) ? errno : 0;
+
+	if (err == EPIPE || (!err && !lost))
 		return code;
-	if (errno == EPIPE)
-		return code;
-	cmd_error("cannot write to standard output: %s", strerror(errno));
+	if (err)
+		cmd_error("cannot write to standard output: %s", strerror(err));
+	else
+		cmd_error("cannot write to standard output");
 	return EXIT_FAILED;
 }
 
