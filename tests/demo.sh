@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# demo.sh BUFSCOPE: the three jobs in a quarter of a minute, on a program that runs short of buffers.
+set -u
+bufscope=${1:?usage: demo.sh BUFSCOPE}
+failed=0
+dir=$(mktemp -d)
+load=
+end() {
+	[ -z "$load" ] || kill "$load" 2>/dev/null
+	wait
+	rm -rf "$dir"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
+
+caption() { printf '\n== %s\n\n' "$*"; }
+
+# show ARGUMENT...: the command as one would type it, and what it says
+show() {
+	echo "\$ bufscope $*"
+	"$bufscope" "$@" </dev/null || failed=1
+}
+
+# Two groups of 128 buffers. Eight are never returned, the others only when none is left.
+trouble=(load --groups 2 --entries 128 --rate 2000 --leak 8 --starve)
+"$bufscope" "${trouble[@]}" >"$dir/said" 2>"$dir/err" </dev/null &
+load=$!
+sleep 1
+if ! kill -0 "$load" 2>/dev/null; then
+	cat "$dir/err" >&2
+	exit 1
+fi
+
+caption 'A program starves: it leaks buffers and returns the others too late'
+echo "\$ bufscope ${trouble[*]} &"
+caption 'Every ring and every buffer group of the system'
+show list
+caption 'The same, live: how many buffers are left, how fast they come and go, the lowest level'
+show top -b -n 3 -p "$load"
+caption 'What that program counted itself'
+kill "$load"
+wait "$load" || failed=1
+load=
+cat "$dir/said"
+caption 'What this kernel lets a program register, found out by trying'
+show limits --quick
+exit "$failed"
