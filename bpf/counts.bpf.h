@@ -12,6 +12,7 @@
 
 #include "kernel.bpf.h"
 #include "compat.bpf.h"
+#include "trace.bpf.h"
 
 /* ---- knobs; the sizes are powers of two */
 const volatile __u32 max_counts = 1;
@@ -70,11 +71,13 @@ struct {
 
 struct chunk {
 	struct io_uring_buf slots[CHUNK_SLOTS];
+	struct trace_return run; /* when tracing: returned, not yet told */
+	__u32 taken_to;          /* position of head while returns are read */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2); /* one for tasks, one for interrupts */
+	__uint(max_entries, 4); /* by whence the look comes: one may interrupt another */
 	__type(key, __u32);
 	__type(value, struct chunk);
 } chunks SEC(".maps");
@@ -90,6 +93,12 @@ static __always_inline struct account *count_at(__u32 position)
 }
 
 /* ---- one look at a group: totals and ledger */
+
+/* Whence a look comes. */
+#define AT_EVENT 0
+#define AT_TICK  1
+#define AT_CALL  2 /* of user space */
+#define AT_STORE 3 /* at the store that moved the tail */
 
 struct look {
 	struct account *group;
@@ -219,6 +228,30 @@ static long return_step(__u32 i, struct look *look)
 	return 0;
 }
 
+/* Tells the bids returned so far, when the entry at `position` does not continue them. */
+static __always_inline void end_run(struct look *look, __u32 position)
+{
+	struct chunk *chunk = look->chunk;
+
+	chunk->run.available = (__u16)(position - chunk->taken_to);
+	if (chunk->run.nr)
+		trace_returned(look->group, &chunk->run);
+	chunk->run.nr = 0;
+}
+
+static long return_step_traced(__u32 i, struct look *look)
+{
+	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
+	struct trace_return *run = &look->chunk->run;
+
+	if (!run->nr || entry->bid != run->bid + run->nr) {
+		end_run(look, look->first + i);
+		run->bid = entry->bid;
+	}
+	run->nr++;
+	return return_step(i, look);
+}
+
 /* Up to the next multiple of CHUNK_SLOTS, so that a chunk never wraps around the ring's end. */
 static long return_chunk(__u32 i, struct look *look)
 {
@@ -240,7 +273,10 @@ static long return_chunk(__u32 i, struct look *look)
 		look->bad = 1;
 		return 1;
 	}
-	bpf_loop(nr, return_step, look, 0);
+	if (trace_kinds)
+		bpf_loop(nr, return_step_traced, look, 0);
+	else
+		bpf_loop(nr, return_step, look, 0);
 	look->first += nr;
 	return 0;
 }
@@ -258,6 +294,8 @@ static __always_inline void keep_returns(struct look *look, __u16 tail)
 	}
 	look->from = group->tail + returned;
 	bpf_loop(returned / CHUNK_SLOTS + 2, return_chunk, look, 0);
+	if (trace_kinds)
+		end_run(look, look->from);
 }
 
 /*
@@ -409,7 +447,7 @@ static __always_inline __u32 look_every(__u32 entries)
 static __always_inline void expect_bundles(struct account *group)
 {
 	group->has_bundles = 1;
-	group->every = group->entries >= 512 ? group->entries / 512 : 1;
+	group->every = !trace_kinds && group->entries >= 512 ? group->entries / 512 : 1;
 }
 
 static long clear_step(__u32 i, struct look *look)
@@ -442,6 +480,28 @@ static __always_inline void notice_bundles(struct look *look)
 	bpf_loop(group->entries, adopt_slot, look, 0);
 }
 
+/* A group's first returns after its registration are its fill. */
+static __always_inline void begin_returns(struct look *look, __u16 head, __u32 where)
+{
+	const struct account *group = look->group;
+	struct chunk *chunk = look->chunk;
+	__u16 taken = head - group->head;
+	__u16 known = group->tail - group->head;
+
+	chunk->taken_to = group->head + (taken < known ? taken : known);
+	chunk->run.nr = 0;
+	chunk->run.kind = group->returned || group->tail || group->head ? TRACE_RETURN : TRACE_FILL;
+	chunk->run.exact = where == AT_STORE;
+}
+
+/* Returns of a group without a ledger: how many, not which. */
+static __always_inline void tell_unread(struct look *look, __u16 tail)
+{
+	look->chunk->run.bid = REC_UNKNOWN_U32;
+	look->chunk->run.nr = (__u16)(tail - look->group->tail);
+	end_run(look, tail);
+}
+
 static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)
 {
 	struct look look = {.group = group, .now = now};
@@ -460,6 +520,11 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 		return;
 	}
 	look.chunk = bpf_map_lookup_elem(&chunks, &where);
+	if (trace_kinds && look.chunk) {
+		begin_returns(&look, head, where);
+		if (!group->bids_nr)
+			tell_unread(&look, tail);
+	}
 	if (group->bids_nr && look.chunk) {
 		if (group->has_bundles)
 			keep_ledger(&look, head, tail);
@@ -476,7 +541,7 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 
 /*
  * Brings one group up to date. Another CPU, or this one below an interrupt, may be at it: then
- * it is being brought up to date already. Global, so that it is verified once.
+ * it is being brought up to date already: 1. Global, so that it is verified once.
  */
 __noinline int look_at(__u32 position, __u32 where)
 {
@@ -485,11 +550,11 @@ __noinline int look_at(__u32 position, __u32 where)
 	if (!group || group->state != ACCOUNT_LIVE)
 		return 0;
 	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
-		return 0;
+		return 1;
 	if (group->kind == GROUP_LEGACY)
 		look_at_legacy(group, bpf_ktime_get_ns());
 	else
-		look_at_ring(group, bpf_ktime_get_ns(), where & 1);
+		look_at_ring(group, bpf_ktime_get_ns(), where);
 	__sync_lock_test_and_set(&group->busy, 0);
 	return 0;
 }
@@ -570,7 +635,7 @@ static __always_inline void adopt(struct account *group)
 	group->bl = bl;
 	group->kind = view.kind;
 	group->entries = view.entries;
-	group->every = look_every(view.entries);
+	group->every = trace_kinds ? 1 : look_every(view.entries);
 	if (view.kind == GROUP_LEGACY)
 		group->available = view.nbufs;
 	else

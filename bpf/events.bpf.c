@@ -18,9 +18,6 @@ __u32 is_ready;                     /* the groups that were there before have be
 const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 
 #define REQ_BUFFER_SELECT 32 /* equals IOSQE_BUFFER_SELECT on every kernel */
-#define CQE_BUFFER        1
-#define CQE_MORE          2
-#define CQE_BUF_MORE      16
 #define NO_BUFFERS        (-105)
 
 #define RECVSEND_BUNDLE 16 /* in sqe->ioprio of recv and send */
@@ -45,7 +42,7 @@ struct req_slot {
 	__u32 count; /* 1 + position of its group's account; 0: the request is done */
 	__s32 fd;    /* provide: first bid */
 	__u32 flags;
-	__u32 nbufs; /* provide: how many */
+	__u32 nbufs; /* provide: how many; else, when tracing, which operation it is */
 };
 
 /* The same for multishot requests, as their completions know them. */
@@ -55,7 +52,7 @@ struct stream_slot {
 	__u32 count;
 	__s32 fd;
 	__u32 flags;
-	__u32 pad;
+	__u32 what; /* when tracing: which operation it is */
 };
 
 struct {
@@ -183,6 +180,7 @@ static __always_inline void note_stream(const void *ring, const struct req_slot 
 	slot->user_data = req->user_data;
 	slot->count = req->count;
 	slot->fd = req->fd;
+	slot->what = req->nbufs;
 }
 
 /* ---- submission */
@@ -255,6 +253,8 @@ static __always_inline int note_submit(struct io_kiocb *req)
 	slot->count = code;
 	slot->fd = req->cqe.fd;
 	slot->flags = flags & req_multishot ? SLOT_MULTISHOT : 0;
+	if (trace_kinds)
+		slot->nbufs = trace_what(req->opcode, flags);
 	if (flags & req_multishot)
 		note_stream(req->ctx, slot);
 	if (req->opcode == OP_RECV || req->opcode == OP_SEND)
@@ -388,7 +388,7 @@ static __always_inline void take_legacy(struct account *group)
 		group->available--;
 }
 
-static __always_inline void judge_starve(struct account *group, __u32 slot_flags)
+static __always_inline __u32 judge_starve(struct account *group, __u32 slot_flags)
 {
 	enum starve_cause cause = STARVE_NOT_EMPTY;
 
@@ -401,12 +401,35 @@ static __always_inline void judge_starve(struct account *group, __u32 slot_flags
 	else if (group->available == 0)
 		cause = slot_flags & SLOT_ARMED ? STARVE_EMPTY_AT_DATA : STARVE_EMPTY_AT_ISSUE;
 	group->causes[cause]++;
+	return cause;
+}
+
+/* Not inline: what it needs of the stack is not needed while a group is looked at. */
+static __noinline int tell(__u32 position, const struct done *done, const struct req_slot *who,
+			   __u32 cause)
+{
+	struct trace_done told = {
+		.group = count_at(position),
+		.position = position,
+		.user_data = done->user_data,
+		.res = done->res,
+		.flags = done->flags,
+		.fd = who->fd,
+		.what = who->nbufs,
+		.cause = cause,
+		.is_multishot = who->flags & SLOT_MULTISHOT,
+	};
+
+	if (told.group)
+		trace_completion(&told);
+	return 0;
 }
 
 /* Adds one completion to its group's account. */
 static __always_inline void count(__u32 code, const struct done *done, const struct req_slot *who)
 {
 	struct account *group = count_at(code - 1);
+	__u32 cause = STARVE_CAUSES;
 
 	if (!group)
 		return;
@@ -422,19 +445,21 @@ static __always_inline void count(__u32 code, const struct done *done, const str
 			name_taker(group, done, who->fd);
 		if (++group->since >= group->every) {
 			group->since = 0;
-			look_at(code - 1, 0);
+			look_at(code - 1, AT_EVENT);
 		}
 	} else if (done->res == NO_BUFFERS) {
 		group->starved++;
-		look_at(code - 1, 0);
-		judge_starve(group, who->flags);
+		look_at(code - 1, AT_EVENT);
+		cause = judge_starve(group, who->flags);
 	}
 	if (who->flags & SLOT_MULTISHOT && !(done->flags & CQE_MORE))
 		group->mshot_ended++;
+	if (trace_kinds)
+		tell(code - 1, done, who, cause);
 }
 
-/* A completion without its request: one of several of a multishot. */
-static __always_inline void on_stream(__u64 *args, const struct done *done)
+/* A completion without its request: one of several of a multishot. Returns its group's code. */
+static __always_inline __u32 on_stream(__u64 *args, const struct done *done)
 {
 	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
 	struct req_slot who = {.flags = SLOT_MULTISHOT, .fd = -1};
@@ -442,18 +467,19 @@ static __always_inline void on_stream(__u64 *args, const struct done *done)
 	__u32 code;
 
 	if (slot && slot->count == INDEX_IGNORED)
-		return;
+		return INDEX_IGNORED;
 	if (slot && !(slot->flags & SLOT_AMBIGUOUS)) {
 		who.fd = slot->fd;
+		who.nbufs = slot->what;
 		count(slot->count, done, &who);
-		return;
+		return slot->count;
 	}
 	/* args is kernel memory: a copy of a pointer in it is a plain number */
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
 	code = find_by_evidence(ring_id, done->flags);
 	if (!code) {
 		lose(EVENT_UNATTRIBUTED);
-		return;
+		return INDEX_IGNORED;
 	}
 	who.count = code;
 	who.user_data = done->user_data;
@@ -461,6 +487,7 @@ static __always_inline void on_stream(__u64 *args, const struct done *done)
 		note_stream((void *)ring_id, &who);
 	if (code != INDEX_IGNORED)
 		count(code, done, &who);
+	return code;
 }
 
 static __always_inline void end_stream(const void *ring, __u64 user_data)
@@ -516,6 +543,8 @@ static __always_inline void on_stranger(__u64 *args, const struct done *done)
 	code = code_of_stranger(address[0], address[1], done);
 	if (flags & req_multishot)
 		who.flags = SLOT_MULTISHOT;
+	if (trace_kinds)
+		who.nbufs = trace_what(BPF_CORE_READ(req, opcode), flags);
 	if (!code)
 		lose(EVENT_UNATTRIBUTED);
 	else if (code != INDEX_IGNORED)
@@ -532,10 +561,26 @@ static long provide_step(__u32 i, struct look *look)
 	return 0;
 }
 
+/* A group's first buffers are its fill. */
+static __always_inline void tell_provided(const struct account *group, const struct req_slot *slot)
+{
+	struct trace_return told = {
+		.bid = slot->fd,
+		.nr = slot->nbufs,
+		.available = group->available + slot->nbufs,
+		.kind = group->returned || group->taken ? TRACE_RETURN : TRACE_FILL,
+		.exact = 1,
+	};
+
+	trace_returned(group, &told);
+}
+
 static __always_inline void count_provided(struct account *group, const struct req_slot *slot)
 {
 	struct look look = {.group = group, .first = slot->fd, .now = bpf_ktime_get_ns()};
 
+	if (trace_kinds)
+		tell_provided(group, slot);
 	group->returned += slot->nbufs;
 	if (!bl_has(io_buffer_list, nbufs))
 		group->available += slot->nbufs;
@@ -560,7 +605,7 @@ static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 r
 		count_provided(group, slot);
 	else if (!bl_has(io_buffer_list, nbufs))
 		group->available -= res < (__s32)group->available ? res : group->available;
-	look_at(slot->count - 1, 0);
+	look_at(slot->count - 1, AT_EVENT);
 }
 
 static __always_inline void on_request(__u64 *args, const struct done *done)
@@ -603,15 +648,33 @@ int on_complete(__u64 *args)
 	return 0;
 }
 
+static __noinline int tell_overflow(__u32 position, const struct done *done)
+{
+	struct trace_done told = {
+		.group = count_at(position),
+		.user_data = done->user_data,
+		.res = done->res,
+		.flags = done->flags,
+		.fd = -1,
+	};
+
+	if (told.group)
+		trace_overflow(&told);
+	return 0;
+}
+
 /* A completion that found the CQ full fires this instead, for requests of either sort. */
 SEC("tp_btf/io_uring_cqe_overflow")
 int on_overflow(__u64 *args)
 {
 	struct done done = {.user_data = args[1], .res = args[2], .flags = args[3]};
+	__u32 code;
 
 	if (!(done.flags & CQE_BUFFER) && done.res != NO_BUFFERS)
 		return 0;
-	on_stream(args, &done);
+	code = on_stream(args, &done);
+	if (trace_kinds && code != INDEX_IGNORED)
+		tell_overflow(code - 1, &done);
 	return 0;
 }
 
@@ -674,21 +737,41 @@ static __always_inline void on_unregistered(const void *ring, __u32 bgid)
 	bury(group, bpf_ktime_get_ns());
 }
 
+static __always_inline void tell_registration(__u64 ring_id, const struct buf_reg *reg,
+					      const __u64 *args)
+{
+	struct trace_reg told = {
+		.ring_id = ring_id,
+		.ring_addr = reg->ring_addr,
+		.entries = reg->ring_entries,
+		.bgid = reg->bgid,
+		.kind = args[1] == REGISTER_PBUF ? TRACE_REGISTER : TRACE_UNREGISTER,
+		.res = args[4],
+	};
+	__u32 code = find_count((void *)ring_id, reg->bgid);
+
+	if (code == INDEX_IGNORED || (!code && !is_wanted(reg->bgid)))
+		return;
+	trace_registration(code ? count_at(code - 1) : NULL, &told);
+}
+
 SEC("tp_btf/io_uring_register")
 int on_register(__u64 *args)
 {
 	struct buf_reg reg = {};
 	__u64 ring_id = 0;
 
-	if ((args[1] != REGISTER_PBUF && args[1] != UNREGISTER_PBUF) || args[4])
+	if ((args[1] != REGISTER_PBUF && args[1] != UNREGISTER_PBUF) || (args[4] && !trace_kinds))
 		return 0;
 	if (bpf_probe_read_user(&reg, sizeof(reg), (void *)syscall_arg3()))
 		return 0;
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
-	if (args[1] == REGISTER_PBUF)
+	if (args[1] == REGISTER_PBUF && !args[4])
 		learn(ring_id, reg.bgid, 0);
-	else
+	else if (!args[4])
 		on_unregistered((void *)ring_id, reg.bgid);
+	if (trace_kinds)
+		tell_registration(ring_id, &reg, args);
 	return 0;
 }
 
@@ -711,6 +794,39 @@ int on_create(__u64 *args)
 
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), &args[1]);
 	bpf_loop(nr_counts, bury_step, &ring_id, 0);
+	if (trace_kinds && is_wanted(only_bgid))
+		trace_creation(ring_id, args[0]);
+	return 0;
+}
+
+/* ---- processes come and go: when a trace follows children */
+
+SEC("tp_btf/sched_process_fork")
+int on_fork(__u64 *args)
+{
+	struct task_struct *parent = (void *)args[0], *child = (void *)args[1];
+	__u32 from, to;
+	__u8 wanted = 1;
+
+	if (parent->tgid == child->tgid)
+		return 0;
+	from = pid_of(BPF_CORE_READ(parent, signal, pids[1]));
+	to = pid_of(BPF_CORE_READ(child, signal, pids[1]));
+	if (bpf_map_lookup_elem(&tgids, &from) && bpf_map_update_elem(&tgids, &to, &wanted, 0))
+		lose(EVENT_GROUPS_FULL);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_exit(__u64 *args)
+{
+	struct task_struct *task = (void *)args[0];
+	__u32 tgid;
+
+	if (task->pid != task->tgid)
+		return 0;
+	tgid = pid_of(BPF_CORE_READ(task, signal, pids[1]));
+	bpf_map_delete_elem(&tgids, &tgid);
 	return 0;
 }
 
@@ -746,7 +862,7 @@ static long tick_step(__u32 i, struct tick *tick)
 		group->looked_ns = tick->now;
 		return 0;
 	}
-	look_at(i, 1);
+	look_at(i, AT_TICK);
 	return 0;
 }
 
@@ -756,6 +872,27 @@ int on_tick(void *unused)
 	struct tick tick = {.now = bpf_ktime_get_ns(), .turn = nr_ticks++};
 
 	bpf_loop(nr_counts, tick_step, &tick, 0);
+	return 0;
+}
+
+/* ---- a store to the tail of one ring: when a trace watches it */
+
+__u64 watched_ring;
+__u32 watched_bgid;
+
+static long store_step(__u32 i, __u32 *position)
+{
+	return !look_at(*position, AT_STORE);
+}
+
+/* If a look is under way on another processor, this one waits for its turn: it knows the thread. */
+SEC("perf_event")
+int on_store(void *unused)
+{
+	__u32 position = find_count((void *)watched_ring, watched_bgid) - 1;
+
+	if (position < nr_counts)
+		bpf_loop(4096, store_step, &position, 0);
 	return 0;
 }
 
@@ -780,7 +917,7 @@ int learn_group(struct learn_args *args)
 
 static long look_step(__u32 i, void *unused)
 {
-	look_at(i, 0);
+	look_at(i, AT_CALL);
 	return 0;
 }
 

@@ -234,6 +234,10 @@ struct io_uring_cqe {
 	__u32 flags;
 };
 
+#define CQE_BUFFER   1
+#define CQE_MORE     2
+#define CQE_BUF_MORE 16
+
 /* Third system call argument, the only register that is read. */
 #if defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {

@@ -159,17 +159,62 @@ struct bid_state {
 enum event_loss {
 	EVENT_UNATTRIBUTED, /* completions with a buffer whose group could not be told */
 	EVENT_GUESSED,      /* attributed by the ring's contents, more than one group fitted */
-	EVENT_GROUPS_FULL,  /* groups not counted for want of room */
+	EVENT_GROUPS_FULL,  /* groups, or children with theirs, not counted for want of room */
 	EVENT_BIDS_FULL,    /* groups without ledger for want of room */
 	EVENT_REQS_EVICTED, /* requests forgotten for want of room */
 	EVENT_RING_FULL,    /* records of the trace that found its buffer full */
 	EVENT_LOSSES
 };
 
+/* ---- a trace: one record per event */
+
+enum trace_kind {
+	TRACE_REGISTER,
+	TRACE_UNREGISTER,
+	TRACE_FILL,    /* the first returns after the registration */
+	TRACE_SELECT,  /* a completion with a buffer */
+	TRACE_BUNDLE,  /* with several */
+	TRACE_PARTIAL, /* with a piece of one that stays in use */
+	TRACE_RETURN,
+	TRACE_STARVE,
+	TRACE_MSHOT_END,
+	TRACE_OVERFLOW, /* the completion found the CQ full */
+	TRACE_CREATE,   /* a ring, for the reader: never shown */
+	TRACE_KINDS
+};
+
+enum trace_flags {
+	TRACE_EXACT = 1,      /* fill, return: tgid, tid and at_ns are of the return itself */
+	TRACE_FIXED_FILE = 2, /* fd is an index of the ring's registered files */
+	TRACE_CONTINUED = 4,  /* bundle: more buffers of the completion of the record before */
+};
+
+struct trace_rec {
+	__u64 at_ns;
+	__u64 ring_id;
+	__u64 user_data; /* of the request; register: the ring's address in the program */
+	__u32 tgid;      /* 0: not known */
+	__u32 tid;
+	__s32 res;       /* bytes, or -errno */
+	__s32 fd;        /* of the request, -1: not known; create: of the ring */
+	__u32 nr;        /* buffers; register: entries */
+	__u32 bid;       /* of the first buffer, the others ascend; REC_UNKNOWN_U32 */
+	__u32 available; /* after it; REC_UNKNOWN_U32 */
+	__u16 bgid;
+	__u8 kind;       /* enum trace_kind */
+	__u8 flags;      /* enum trace_flags, or-ed */
+	__u8 opcode;     /* 0: not known */
+	__u8 cause;      /* starve: enum starve_cause */
+	__u8 group_kind; /* register: enum group_kind */
+	__u8 pad[5];
+	char comm[REC_COMM_LEN]; /* create: of the process */
+};
+
 #ifndef __bpf__
 _Static_assert(sizeof(struct ring_rec) == 104, "ring_rec is part of the shared layout");
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
+_Static_assert(sizeof(struct trace_rec) == 80, "trace_rec is part of the shared layout");
 _Static_assert(sizeof(struct account) == 808, "account is part of the shared layout");
 #endif
 

@@ -24,6 +24,7 @@
 #define MAX_ACCOUNTS (1U << 13)
 #define MAX_BIDS     (1U << 20)
 #define MAX_REQS     (1U << 15)
+#define MAX_TREE     (1U << 14)
 
 struct accounts {
 	const struct observe_opts *opts;
@@ -32,7 +33,10 @@ struct accounts {
 	int tick_fd;
 	struct account *at;     /* mapped, read-only */
 	struct bid_state *bids; /* mapped, read-only */
-	uint32_t *slots;        /* hash: 1 + position in at */
+	struct ring_buffer *trace;
+	observe_take_fn *take; /* while accounts_trace() runs */
+	void *context;
+	uint32_t *slots; /* hash: 1 + position in at */
 	size_t nr_slots;
 };
 
@@ -61,8 +65,11 @@ static int set_constants(struct events_bpf *skel, const struct btf *btf)
 	return complete_args == 4 || complete_args == 8 ? 0 : -EOPNOTSUPP;
 }
 
-static void choose_programs(struct events_bpf *skel, const struct btf *btf, bool full)
+static void choose_programs(struct events_bpf *skel, const struct btf *btf,
+			    const struct observe_opts *opts)
 {
+	const struct observe_trace *trace = &opts->trace;
+	bool full = opts->depth == OBSERVE_FULL;
 	bool has_req = kbtf_tracepoint_args(btf, "io_uring_submit_req") > 0;
 
 	bpf_program__set_autoload(skel->progs.on_submit_req, full && has_req);
@@ -71,8 +78,12 @@ static void choose_programs(struct events_bpf *skel, const struct btf *btf, bool
 	bpf_program__set_autoload(skel->progs.on_overflow, full);
 	bpf_program__set_autoload(skel->progs.on_req_failed, full);
 	bpf_program__set_autoload(skel->progs.on_poll_arm, full);
-	/* a tick program is attached by hand, the others are run on demand */
+	bpf_program__set_autoload(skel->progs.on_fork, trace->is_tree);
+	bpf_program__set_autoload(skel->progs.on_exit, trace->is_tree);
+	bpf_program__set_autoload(skel->progs.on_store, trace->is_watched);
+	/* these are attached by hand, the others are run on demand */
 	bpf_program__set_autoattach(skel->progs.on_tick, false);
+	bpf_program__set_autoattach(skel->progs.on_store, false);
 }
 
 static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
@@ -96,6 +107,18 @@ static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
 	bpf_map__set_max_entries(skel->maps.streams, full ? MAX_REQS : 1);
 }
 
+static void set_trace(struct events_bpf *skel, const struct observe_trace *trace)
+{
+	skel->rodata->trace_kinds = trace->kinds;
+	skel->rodata->trace_errors = trace->only_errors;
+	if (trace->kinds) {
+		bpf_map__set_max_entries(skel->maps.events, trace->bytes);
+		bpf_map__set_max_entries(skel->maps.cursors, MAX_ACCOUNTS);
+	}
+	if (trace->is_tree)
+		bpf_map__set_max_entries(skel->maps.tgids, MAX_TREE);
+}
+
 static int prepare(struct events_bpf *skel, const struct accounts_opts *opts)
 {
 	struct btf *btf = kbtf_load();
@@ -104,8 +127,9 @@ static int prepare(struct events_bpf *skel, const struct accounts_opts *opts)
 	if (!btf)
 		return -errno;
 	err = set_constants(skel, btf);
-	choose_programs(skel, btf, opts->observe->depth == OBSERVE_FULL);
+	choose_programs(skel, btf, opts->observe);
 	set_knobs(skel, opts);
+	set_trace(skel, &opts->observe->trace);
 	btf__free(btf);
 	return err;
 }
@@ -155,6 +179,25 @@ static int start_tick(struct accounts *accounts)
 	return accounts->tick ? 0 : -errno;
 }
 
+static int give_record(void *context, void *data, size_t size)
+{
+	struct accounts *accounts = context;
+
+	if (size >= sizeof(struct trace_rec))
+		accounts->take(accounts->context, data);
+	return 0; /* anything else would leave records behind */
+}
+
+static int open_trace(struct accounts *accounts)
+{
+	const struct bpf_map *map = accounts->skel->maps.events;
+
+	if (!accounts->opts->trace.kinds)
+		return 0;
+	accounts->trace = ring_buffer__new(bpf_map__fd(map), give_record, accounts, NULL);
+	return accounts->trace ? 0 : -errno;
+}
+
 static int open_all(struct accounts *accounts, const struct accounts_opts *opts)
 {
 	int err;
@@ -173,7 +216,8 @@ static int open_all(struct accounts *accounts, const struct accounts_opts *opts)
 	accounts->slots = calloc(accounts->nr_slots, sizeof(*accounts->slots));
 	if (!accounts->at || !accounts->bids || !accounts->slots)
 		return -ENOMEM;
-	err = events_bpf__attach(accounts->skel);
+	err = open_trace(accounts);
+	err = err ? err : events_bpf__attach(accounts->skel);
 	return err ? err : start_tick(accounts);
 }
 
@@ -204,6 +248,7 @@ void accounts_close(struct accounts *accounts)
 {
 	if (!accounts)
 		return;
+	ring_buffer__free(accounts->trace);
 	bpf_link__destroy(accounts->tick);
 	if (accounts->tick_fd >= 0)
 		close(accounts->tick_fd);
@@ -348,18 +393,18 @@ static uint64_t recursion_misses(const struct bpf_program *program)
 	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
-static void join_losses(const struct accounts *accounts, struct sample *sample)
+void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
 {
 	const struct events_bpf *skel = accounts->skel;
 	const uint64_t *lost = (const uint64_t *)skel->bss->losses;
 
-	sample->losses[LOSS_UNATTRIBUTED] = lost[EVENT_UNATTRIBUTED];
-	sample->losses[LOSS_GUESSED] = lost[EVENT_GUESSED];
-	sample->losses[LOSS_ACCOUNTS] = lost[EVENT_GROUPS_FULL];
-	sample->losses[LOSS_LEDGERS] = lost[EVENT_BIDS_FULL];
-	sample->losses[LOSS_REQUESTS] = lost[EVENT_REQS_EVICTED];
-	sample->losses[LOSS_EVENTS] = recursion_misses(skel->progs.on_complete) +
-				      recursion_misses(skel->progs.on_overflow);
+	losses[LOSS_UNATTRIBUTED] = lost[EVENT_UNATTRIBUTED];
+	losses[LOSS_GUESSED] = lost[EVENT_GUESSED];
+	losses[LOSS_ACCOUNTS] = lost[EVENT_GROUPS_FULL];
+	losses[LOSS_LEDGERS] = lost[EVENT_BIDS_FULL];
+	losses[LOSS_REQUESTS] = lost[EVENT_REQS_EVICTED];
+	losses[LOSS_EVENTS] = recursion_misses(skel->progs.on_complete) +
+			      recursion_misses(skel->progs.on_overflow);
 }
 
 int accounts_join(struct accounts *accounts, struct sample *sample)
@@ -381,6 +426,28 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 		if (account)
 			join_account(accounts, account, &counts[i], sample->at_ns);
 	}
-	join_losses(accounts, sample);
+	accounts_losses(accounts, sample->losses);
 	return 0;
+}
+
+/* ---- single events */
+
+int accounts_trace_fd(const struct accounts *accounts)
+{
+	return accounts->trace ? ring_buffer__epoll_fd(accounts->trace) : -1;
+}
+
+int accounts_trace(struct accounts *accounts, observe_take_fn *take, void *context)
+{
+	int nr;
+
+	accounts->take = take;
+	accounts->context = context;
+	nr = ring_buffer__consume(accounts->trace);
+	return nr < 0 ? nr : 0;
+}
+
+uint64_t accounts_trace_lost(const struct accounts *accounts)
+{
+	return ((const uint64_t *)accounts->skel->bss->losses)[EVENT_RING_FULL];
 }

@@ -24,6 +24,14 @@ struct accounts *accounts_open(const struct accounts_opts *opts);
  */
 int accounts_join(struct accounts *accounts, struct sample *sample);
 
+/* The file of the ring buffer with struct trace_rec; -1: there is no trace. */
+int accounts_trace_fd(const struct accounts *accounts);
+int accounts_trace(struct accounts *accounts, observe_take_fn *take, void *context);
+uint64_t accounts_trace_lost(const struct accounts *accounts);
+
+/* What the programs lost, since they run. */
+void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX]);
+
 /* NULL is accepted. */
 void accounts_close(struct accounts *accounts);
 

@@ -449,6 +449,31 @@ int observe_sample(struct observe *o, struct sample *sample)
 	return err;
 }
 
+/* ---- single events */
+
+int observe_trace_fd(const struct observe *o)
+{
+	return o->accounts ? accounts_trace_fd(o->accounts) : -1;
+}
+
+int observe_trace(struct observe *o, observe_take_fn *take, void *context)
+{
+	return observe_trace_fd(o) < 0 ? -EINVAL : accounts_trace(o->accounts, take, context);
+}
+
+uint64_t observe_trace_lost(const struct observe *o)
+{
+	return o->accounts ? accounts_trace_lost(o->accounts) : 0;
+}
+
+void observe_losses(const struct observe *o, uint64_t losses[LOSS_MAX])
+{
+	memcpy(losses, o->losses, sizeof(o->losses));
+	losses[LOSS_WALK] += o->skel->bss->walk_losses;
+	if (o->accounts)
+		accounts_losses(o->accounts, losses);
+}
+
 void observe_close(struct observe *o)
 {
 	if (!o)

@@ -22,6 +22,15 @@ enum observe_depth {
 	OBSERVE_FULL,  /* and every event: all counters, and the ledger of bids */
 };
 
+/* Which single events shall be told. */
+struct observe_trace {
+	uint32_t kinds; /* a bit per enum trace_kind; 0: no trace */
+	bool only_errors;
+	bool is_tree;    /* the processes that those of tgids start, too */
+	bool is_watched; /* observe_watch() will be called */
+	uint32_t bytes;  /* of the buffer: a power of two, at least a page */
+};
+
 struct observe_opts {
 	enum observe_depth depth;
 	bool is_optional;  /* if the kernel refuses the depth, snapshots will do */
@@ -32,7 +41,8 @@ struct observe_opts {
 	int bgid;              /* only groups with this id; -1: all */
 	uint32_t scan_entries; /* rings of at most so many slots are read whole, for held and buffer
 				  size; 0: none is */
-	bool verbose;          /* libbpf's own messages go to stderr */
+	struct observe_trace trace; /* FULL: single events, too */
+	bool verbose;               /* libbpf's own messages go to stderr */
 };
 
 /* What failed, for people: operation and subject, no advice. */
@@ -54,6 +64,21 @@ struct observe *observe_open(const struct observe_opts *opts, struct observe_err
  * call (its arrays are reused), release it with sample_done(). 0 or -errno.
  */
 int observe_sample(struct observe *o, struct sample *sample);
+
+/* ---- single events */
+
+/* For poll(): readable when there are records. -1: there is no trace. */
+int observe_trace_fd(const struct observe *o);
+
+/* Gives each record that is there to `take`, in order of their making. 0 or -errno. */
+typedef void observe_take_fn(void *context, const struct trace_rec *rec);
+int observe_trace(struct observe *o, observe_take_fn *take, void *context);
+
+/* Records lost because the buffer was full, since the beginning. */
+uint64_t observe_trace_lost(const struct observe *o);
+
+/* All other losses since the beginning, as a sample has them. */
+void observe_losses(const struct observe *o, uint64_t losses[LOSS_MAX]);
 
 /* NULL is accepted. */
 void observe_close(struct observe *o);
