@@ -44,6 +44,15 @@ struct {
 	__type(value, struct bid_state);
 } bids SEC(".maps");
 
+/* Accounts that were given up. */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1);
+	__uint(value_size, sizeof(__u32));
+} spares SEC(".maps");
+
+#define RELEASE_NS 10000000000ULL /* by then every observer has seen the end */
+
 #define INDEX_IGNORED 0xffffffffU
 
 /* Open addressing, (ring, bgid) -> 1 + position in counts; 0: not yet known. */
@@ -701,10 +710,14 @@ static __always_inline __u32 find_count(const void *ring, __u32 bgid)
 	return 0;
 }
 
+#define SLOT_LEFT 1 /* as ring_id: was in use, what follows it may still be */
+
 /* The slot for a key, claimed if there was none. NULL: no room. */
 static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
 {
 	__u32 hash = index_hash((__u32)ring_id, bgid);
+	struct index_slot *free = NULL;
+	__u64 was;
 
 	for (__u32 i = 0; i < INDEX_PROBES; i++) {
 		__u32 key = (hash + i) & index_mask;
@@ -714,13 +727,19 @@ static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
 			return NULL;
 		if (slot->ring_id == ring_id && slot->bgid == bgid + 1)
 			return slot;
-		if (!slot->ring_id &&
-		    __sync_val_compare_and_swap(&slot->ring_id, 0, ring_id) == 0) {
-			slot->bgid = bgid + 1;
-			return slot;
-		}
+		if (slot->ring_id <= SLOT_LEFT && !free)
+			free = slot;
+		if (!slot->ring_id)
+			break;
 	}
-	return NULL;
+	if (!free)
+		return NULL;
+	was = free->ring_id;
+	if (was > SLOT_LEFT || __sync_val_compare_and_swap(&free->ring_id, was, ring_id) != was)
+		return NULL;
+	free->count = 0;
+	free->bgid = bgid + 1;
+	return free;
 }
 
 static __always_inline __u32 pid_of(struct pid *pid)
@@ -750,8 +769,11 @@ static __always_inline int is_wanted(__u32 bgid)
 
 static __always_inline __u32 new_count(void)
 {
-	__u32 position = __sync_fetch_and_add(&nr_counts, 1);
+	__u32 position;
 
+	if (!bpf_map_pop_elem(&spares, &position))
+		return position + 1;
+	position = __sync_fetch_and_add(&nr_counts, 1);
 	if (position < max_counts)
 		return position + 1;
 	__sync_fetch_and_sub(&nr_counts, 1);
@@ -761,19 +783,23 @@ static __always_inline __u32 new_count(void)
 
 /*
  * Meets a group, or meets it anew after it was registered again. `wanted`: the caller has
- * checked the filters, else the current task's process decides. Returns what find_count() will.
+ * checked the filters, else the current task's process decides. Returns what find_count() will;
+ * for what is not wanted nothing is remembered, so that it cannot crowd out what is.
  */
 __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 {
-	struct index_slot *slot = claim_slot(ring_id, bgid);
+	struct index_slot *slot;
 	struct account *group;
 
+	if (!wanted && !is_wanted(bgid))
+		return INDEX_IGNORED;
+	slot = claim_slot(ring_id, bgid);
 	if (!slot) {
 		lose(EVENT_GROUPS_FULL);
 		return INDEX_IGNORED;
 	}
 	if (!slot->count)
-		slot->count = wanted || is_wanted(bgid) ? new_count() : INDEX_IGNORED;
+		slot->count = new_count();
 	if (slot->count == INDEX_IGNORED)
 		return INDEX_IGNORED;
 	group = count_at(slot->count - 1);
@@ -784,6 +810,27 @@ __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 	forget(group);
 	adopt(group);
 	return slot->count;
+}
+
+/* Gives up the account of a group that has been dead for long. */
+static __always_inline void release(__u32 position, __u64 now)
+{
+	struct account *group = count_at(position);
+	struct index_slot *slot;
+
+	/* a ring that is closed tells nobody */
+	if (group && group->state == ACCOUNT_LIVE && !is_current(group))
+		bury(group, now);
+	if (!group || group->state == ACCOUNT_LIVE || group->state == ACCOUNT_FREE ||
+	    now - group->died_ns < RELEASE_NS || now - group->born_ns < RELEASE_NS)
+		return;
+	slot = claim_slot(group->ring_id, group->bgid);
+	if (!slot || slot->count != position + 1)
+		return;
+	group->state = ACCOUNT_FREE;
+	slot->count = 0;
+	slot->ring_id = SLOT_LEFT;
+	bpf_map_push_elem(&spares, &position, BPF_ANY);
 }
 
 #endif

@@ -927,3 +927,18 @@ int look_at_all(void *unused)
 	bpf_loop(nr_counts, look_step, NULL, 0);
 	return 0;
 }
+
+static long release_step(__u32 i, __u64 *now)
+{
+	release(i, *now);
+	return 0;
+}
+
+SEC("syscall")
+int release_dead(void *unused)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	bpf_loop(nr_counts, release_step, &now, 0);
+	return 0;
+}

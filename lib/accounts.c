@@ -101,6 +101,7 @@ static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
 	skel->rodata->pid_level = opts->pid_level;
 	skel->rodata->keeps_ledger = full;
 	bpf_map__set_max_entries(skel->maps.counts, MAX_ACCOUNTS);
+	bpf_map__set_max_entries(skel->maps.spares, MAX_ACCOUNTS);
 	bpf_map__set_max_entries(skel->maps.bids, max_bids);
 	bpf_map__set_max_entries(skel->maps.positions, MAX_ACCOUNTS * 4);
 	bpf_map__set_max_entries(skel->maps.reqs, full ? MAX_REQS : 1);
@@ -278,6 +279,8 @@ static void index_accounts(struct accounts *accounts)
 	for (uint32_t i = 0; i < nr && i < MAX_ACCOUNTS; i++) {
 		size_t slot = hash(accounts, accounts->at[i].ring_id, accounts->at[i].bgid);
 
+		if (accounts->at[i].state == ACCOUNT_FREE)
+			continue;
 		while (accounts->slots[slot])
 			slot = (slot + 1) & (accounts->nr_slots - 1);
 		accounts->slots[slot] = i + 1;
@@ -418,6 +421,9 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 	index_accounts(accounts);
 	meet(accounts, sample);
 	run(accounts->skel->progs.look_at_all, NULL, 0);
+	/* high water: from here on the places of the dead are wanted */
+	if (accounts->skel->bss->nr_counts >= MAX_ACCOUNTS / 4 * 3)
+		run(accounts->skel->progs.release_dead, NULL, 0);
 	index_accounts(accounts);
 	for (size_t i = 0; i < sample->nr_groups; i++) {
 		const struct account *account = find(accounts, &sample->groups[i]);

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Are the counters exact? Each scenario runs under full accounting that was attached before its
+# work, and under a light one; every counter must equal what the workload counted itself, and
+# nothing may be lost. Prints one line per scenario: truth and report.
+# shellcheck source=tests/tap.sh
+. "$(dirname "$0")/../tap.sh"
+: "${SCALE:=1}" # multiplies the counts
+
+load_pid='' top_pid=''
+cleanup() {
+	[ -z "$top_pid" ] || kill "$top_pid" 2>/dev/null
+	[ -z "$load_pid" ] || kill "$load_pid" 2>/dev/null
+	wait
+}
+
+# until_true SECONDS COMMAND...
+until_true() {
+	local tries=$(($1 * 10 * ${SLOW:-1}))
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+lines() { wc -l <"$TMP/top"; }
+has_lines() { [ "$(lines)" -ge "$1" ]; }
+is_over() { [ -s "$TMP/truth" ] && jq -e .final "$TMP/truth" >/dev/null 2>&1; }
+is_paused() { grep -qs SIGUSR1 "$TMP/said" || ! kill -0 "$load_pid" 2>/dev/null; }
+
+# watch DEPTH ARGUMENT...: truth in $TMP/truth, the first and last sample in $TMP/first, $TMP/last
+watch() {
+	local depth=$1 rc=0
+	shift
+	rm -f "$TMP"/{truth,top,said,first,last}
+	: >"$TMP/top"
+	"$BUFSCOPE" load -j --paused --wait "$@" >"$TMP/truth" 2>"$TMP/said" &
+	load_pid=$!
+	until_true 10 is_paused || return 1
+	kill -0 "$load_pid" 2>/dev/null || { wait "$load_pid"; return; }
+	"$BUFSCOPE" top -b -j -i 0.2 "--$depth" -p "$load_pid" >"$TMP/top" 2>>"$TMP/said" &
+	top_pid=$!
+	until_true 20 has_lines 1 && kill -USR1 "$load_pid" && until_true 120 is_over &&
+		until_true 20 has_lines $(($(lines) + 3)) || rc=1
+	kill "$top_pid"
+	wait "$top_pid"
+	kill "$load_pid"
+	wait "$load_pid"
+	load_pid='' top_pid=''
+	head -n 1 "$TMP/top" >"$TMP/first"
+	tail -n 1 "$TMP/top" >"$TMP/last"
+	return $rc
+}
+
+# Both as a list of groups by ring and bgid. What was put in before the attach was not counted.
+truth='[.groups | sort_by(.fd, .bgid)[] | {bgid, selected_total, taken_total, starved_total,
+	bytes_total, partial_total, mshot_ended_total, available, held, head, tail,
+	returned_total: (.returned_total - .buffers)}]'
+told='[.rings[].groups[] ] | sort_by(.fd, .bgid) | [.[] | {bgid, selected_total, taken_total,
+	starved_total, bytes_total, partial_total, mshot_ended_total, available, held, head, tail,
+	returned_total}]'
+# Light accounting knows no completions.
+light='map(del(.selected_total, .starved_total, .bytes_total, .partial_total, .mshot_ended_total))'
+
+nothing_lost() { jq -e '[.losses[]] | add == 0' "$TMP/last" >/dev/null; }
+
+# equal [FILTER]
+equal() {
+	jq -c "$truth | ${1:-.}" "$TMP/truth" >"$TMP/a" && jq -c "$told | ${1:-.}" "$TMP/last" >"$TMP/b" &&
+		[ -s "$TMP/a" ] && cmp -s "$TMP/a" "$TMP/b" && nothing_lost
+}
+
+report() {
+	cat "$TMP/said"
+	echo "truth: $(cut -c1-600 "$TMP/a" 2>/dev/null)"
+	echo "told:  $(cut -c1-600 "$TMP/b" 2>/dev/null)"
+	jq -c .losses "$TMP/last"
+}
+
+# exact NAME FILTER DEPTH ARGUMENT...
+exact() {
+	local name="$1 ($3)" filter=$2 rc
+	shift 2
+	watch "$@"
+	rc=$?
+	if [ $rc -eq 3 ]; then
+		skip "$name" "$(sed -n 's/^bufscope: //p' "$TMP/said")"
+		return
+	fi
+	check "$name" equal "$filter"
+	jq -r '"#   \(.selected_total) selected, \([.groups[].taken_total] | add) taken, " +
+		"\([.groups[].starved_total] | add) starved"' "$TMP/truth" 2>/dev/null
+}
+
+n() { echo $(($1 * SCALE / ${SLOW:-1})); }
+full() { exact "$1" . full "${@:2}"; }
+
+full "one-shot recv" --op recv -n "$(n 300000)"
+full "multishot, 2 rings of 3 groups, 2 threads" --op recv-multishot -n "$(n 300000)" --groups 3 \
+	--rings 2 --threads 2
+full "recv bundle" --op recv-bundle -n "$(n 50000)" --size 5000
+full "multishot bundle" --op recv-multishot-bundle -n "$(n 50000)"
+full "pipe read multishot" --op read-multishot -n "$(n 300000)"
+full "file reads" --op read-file -n "$(n 200000)" --groups 3
+full "mmap rings up to bgid 2047" --kind mmap -n "$(n 50000)" --bgid 0,63,64,2047
+full "incremental multishot" --kind inc -n "$(n 300000)"
+full "incremental one-shot" --kind inc --op recv -n "$(n 100000)"
+full "incremental file reads" --kind inc --op read-file -n "$(n 100000)"
+full "starving" --starve -n "$(n 100000)" --entries 32
+full "leaking and holding, sparse bgids" --leak 5 --hold 10 -n "$(n 50000)" \
+	--bgid 0,1,63,64,4095,65535
+full "tiny rings" --entries 4 -n "$(n 100000)" --groups 2
+full "SQPOLL" --setup sqpoll -n "$(n 50000)" --op recv
+full "deferred task work" --setup defer-taskrun,single-issuer -n "$(n 200000)"
+exact "multishot" "$light" light -n "$(n 1000000)" --groups 2
+exact "multishot bundle" "$light" light --op recv-multishot-bundle -n "$(n 50000)"
+finish
