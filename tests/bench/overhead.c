@@ -149,7 +149,7 @@ static double time_load(char **argv)
 
 static int run_round(struct observer *observer, char **argv, int round)
 {
-	struct empty empty;
+	struct empty empty = {{-1, -1}, {-1, -1}};
 	struct rusage usage = {0};
 	pid_t pid = 0;
 	double cpu;
