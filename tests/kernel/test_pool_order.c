@@ -177,40 +177,48 @@ static void wrap(void **state)
 }
 
 /* Every buffer of the largest ring is out at once; all go back in one call, in any order. */
+static void lend_and_return_all(struct rig *rig, struct bs_buf *bufs)
+{
+	struct io_uring_cqe cqe;
+	struct bs_buf swap;
+	uint32_t i, pick;
+
+	rig_send(rig, 32768);
+	rig_recv(rig, RIG_MULTISHOT);
+	for (i = 0; i < 32768; i++) {
+		assert_int_equal(rig_take_next(rig, &bufs[i], 1), 1);
+		pick = random_below(i + 1);
+		swap = bufs[i];
+		bufs[i] = bufs[pick];
+		bufs[pick] = swap;
+	}
+	assert_int_equal(rig_check(rig).in_use, 32768);
+	rig_send(rig, 1);
+	rig_next(rig, &cqe);
+	assert_int_equal(cqe.res, -ENOBUFS);
+	rig_give(rig, bufs, 32768);
+	assert_int_equal(bs_pool_available(rig->pool), 32768);
+	rig_recv(rig, 0);
+	assert_int_equal(rig_take_next(rig, bufs, 1), 1);
+	rig_give(rig, bufs, 1);
+}
+
 static void largest(void **state)
 {
 	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC};
 	static struct bs_buf bufs[32768];
-	struct io_uring_cqe cqe;
-	struct bs_buf swap;
 	struct rig rig;
-	uint32_t i, pick;
 	int round;
 	size_t k;
 
 	(void)state;
 	for (k = 0; k < 3; k++) {
-		rig_open(&rig, kinds[k], 32768, 1);
-		for (round = 0; round < 3; round++) {
-			rig_send(&rig, 32768);
-			rig_recv(&rig, RIG_MULTISHOT);
-			for (i = 0; i < 32768; i++) {
-				assert_int_equal(rig_take_next(&rig, &bufs[i], 1), 1);
-				pick = random_below(i + 1);
-				swap = bufs[i];
-				bufs[i] = bufs[pick];
-				bufs[pick] = swap;
-			}
-			assert_int_equal(rig_check(&rig).in_use, 32768);
-			rig_send(&rig, 1);
-			rig_next(&rig, &cqe);
-			assert_int_equal(cqe.res, -ENOBUFS);
-			rig_give(&rig, bufs, 32768);
-			assert_int_equal(bs_pool_available(rig.pool), 32768);
-			rig_recv(&rig, 0);
-			assert_int_equal(rig_take_next(&rig, bufs, 1), 1);
-			rig_give(&rig, bufs, 1);
-		}
+		struct bs_pool_opts opts = {.kind = kinds[k], .buffers = 32768, .buf_bytes = 1};
+		struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = 65536};
+
+		rig_open_with(&rig, &opts, &params);
+		for (round = 0; round < 3; round++)
+			lend_and_return_all(&rig, bufs);
 		rig_close(&rig, 0);
 	}
 }
