@@ -29,7 +29,7 @@
  * ids: no later thread inherits a pool. A forked child starts without one, for the pools of its
  * parent are not its own, though it shares the ring.
  */
-static __thread uint64_t self;
+static __thread uint64_t self __attribute__((tls_model("initial-exec")));
 static uint64_t last_token;
 
 static int refuse(const struct bs_pool *pool, int err)

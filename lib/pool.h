@@ -88,25 +88,35 @@ static inline bool pool_is_out(const struct bs_pool *pool, uint32_t bid)
 /* Part of pool_lend(). */
 void pool_mark_piece(struct bs_pool *pool, uint32_t bid);
 
-/* Lends the bytes of bid from offset on. What is lent already gets a further piece. */
-static inline void pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t offset,
-			     struct bs_buf *buf)
+/*
+ * Lends the bytes of bid from offset on; what is out already gets a further piece. How many
+ * buffers more are out now: for pool_count_lent().
+ */
+static inline uint32_t pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t offset,
+				 struct bs_buf *buf)
 {
 	struct pool_lease *lease = &pool->leases[bid];
+	uint32_t new_out = !pool_is_out(pool, bid);
 
-	if (!pool_is_out(pool, bid)) {
-		POOL_ADD(pool, in_use, 1);
-		if (pool->stats.in_use > pool->stats.peak)
-			POOL_SET(pool, peak, pool->stats.in_use);
-	}
 	if (pool->pieces)
 		pool_mark_piece(pool, bid);
 	buf->pool = pool;
 	buf->addr = pool->data + (size_t)bid * pool->stride + offset;
 	buf->bid = (uint16_t)bid;
-	buf->lease = lease->next++;
+	buf->lease = lease->next;
 	buf->serial = pool->serial;
+	lease->next++;
 	lease->live++;
+	return new_out;
+}
+
+static inline void pool_count_lent(struct bs_pool *pool, uint32_t nr)
+{
+	uint32_t in_use = pool->stats.in_use + nr;
+
+	POOL_SET(pool, in_use, in_use);
+	if (in_use > pool->stats.peak)
+		POOL_SET(pool, peak, in_use);
 }
 
 /* The lending of bid is over: all pieces are back and the buffer enters its group again. */

@@ -144,6 +144,15 @@ static void publish(struct bs_pool *pool, struct pool_ring *r, uint32_t nr)
 	POOL_ADD(pool, returned, nr);
 }
 
+/* inc: no piece is out, the kernel has let go, and another piece did not bring it back before. */
+static bool is_complete(struct bs_pool *pool, const struct pool_ring *r, uint32_t bid)
+{
+	if (pool_is_out(pool, bid) || r->slots[bid].in_group)
+		return false;
+	pool_settle(pool, bid);
+	return true;
+}
+
 static void ring_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
 {
 	struct pool_ring *r = pool->impl;
@@ -151,13 +160,9 @@ static void ring_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned 
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		uint32_t bid = bufs[i].bid;
-
-		/* Pieces are out, the kernel goes on filling it, or it went with another piece. */
-		if (r->fills && (pool_is_out(pool, bid) || r->slots[bid].in_group))
+		if (r->fills && !is_complete(pool, r, bufs[i].bid))
 			continue;
-		pool_settle(pool, bid);
-		append(pool, r, bid);
+		append(pool, r, bufs[i].bid);
 		published++;
 	}
 	publish(pool, r, published);
@@ -227,7 +232,7 @@ static int compare_entry(const struct bs_pool *pool, struct delivery *d)
 static void lend_all(struct bs_pool *pool, const struct delivery *d, struct bs_buf *buf)
 {
 	const struct pool_ring *r = pool->impl;
-	uint32_t bytes = d->bytes, bid = d->bid, left;
+	uint32_t bytes = d->bytes, bid = d->bid, new_out = 0, left;
 
 	for (left = d->nr; left; left--, buf++) {
 		uint32_t start = filled(r, bid);
@@ -235,7 +240,7 @@ static void lend_all(struct bs_pool *pool, const struct delivery *d, struct bs_b
 
 		buf->len = bytes < room ? bytes : room;
 		buf->more = d->more && left == 1;
-		pool_lend(pool, bid, start, buf);
+		new_out += pool_lend(pool, bid, start, buf);
 		if (r->fills)
 			r->fills[bid].cursor += buf->len;
 		r->slots[bid].in_group = buf->more;
@@ -243,6 +248,24 @@ static void lend_all(struct bs_pool *pool, const struct delivery *d, struct bs_b
 		bid = r->slots[bid].next;
 	}
 	POOL_ADD(pool, taken, (uint64_t)d->nr - d->more);
+	pool_count_lent(pool, new_out);
+}
+
+/* The usual case, kept short: one buffer, lent whole. */
+static int lend_one(struct bs_pool *pool, const struct delivery *d, struct bs_buf *buf)
+{
+	const struct pool_ring *r = pool->impl;
+
+	if (d->bid >= pool->buffers)
+		return -ERANGE;
+	if (!r->slots[d->bid].in_group)
+		return -EPROTO;
+	r->slots[d->bid].in_group = false;
+	buf->len = d->bytes;
+	buf->more = 0;
+	POOL_ADD(pool, taken, 1);
+	pool_count_lent(pool, pool_lend(pool, d->bid, 0, buf));
+	return 1;
 }
 
 static int ring_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
@@ -253,8 +276,11 @@ static int ring_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struc
 		.bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT,
 		.bytes = cqe->res > 0 ? (uint32_t)cqe->res : 0,
 	};
-	int err = count_buffers(pool, &d);
+	int err;
 
+	if (!r->fills && d.bytes <= pool->buf_bytes && max)
+		return lend_one(pool, &d, bufs);
+	err = count_buffers(pool, &d);
 	if (!err && r->fills) {
 		d.more = cqe->flags & IORING_CQE_F_BUF_MORE;
 		err = compare_entry(pool, &d);
