@@ -28,10 +28,13 @@
  * A thread gets its token when it first opens a pool. Tokens are never used again, unlike thread
  * ids: no later thread inherits a pool. A forked child starts without one, for the pools of its
  * parent are not its own, though it shares the ring.
+ *
+ * initial-exec: eight bytes find room also after dlopen(), and reading them takes no call.
  */
 static __thread uint64_t self __attribute__((tls_model("initial-exec")));
 static uint64_t last_token;
 
+/* Headers are never really constant; `refused` is what also strangers may write. */
 static int refuse(const struct bs_pool *pool, int err)
 {
 	__atomic_add_fetch((uint64_t *)&pool->stats.refused, 1, __ATOMIC_RELAXED);
@@ -224,8 +227,7 @@ static int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr
 
 void *pool_map(size_t bytes)
 {
-	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return mem == MAP_FAILED ? NULL : mem;
 }
@@ -383,7 +385,7 @@ int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs
 			POOL_ADD(pool, starved, 1);
 		return 0;
 	}
-	nr = pool->ops->take(pool, cqe, bufs, max);
+	nr = pool->ops->take(pool, cqe, bufs, bufs ? max : 0);
 	if (nr < 0)
 		return nr == -ENOSPC ? nr : refuse(pool, nr);
 	POOL_ADD(pool, selected, 1);
@@ -459,12 +461,14 @@ int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
 int bs_pool_close(struct bs_pool *pool)
 {
 	int err = check_owner(pool);
+	uint32_t out;
 
 	if (err)
 		return err;
+	out = pool->stats.in_use;
 	__atomic_store_n(&pool->owner, 0, __ATOMIC_RELEASE);
 	pool->ops->close(pool);
 	free_memory(pool);
-	header_put(pool);
-	return (int)pool->stats.in_use;
+	header_put(pool); /* from here on it may be another pool's */
+	return (int)out;
 }
