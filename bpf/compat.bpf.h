@@ -170,6 +170,19 @@ static __always_inline __u64 ctx_find_bl(struct io_ring_ctx *ring, __u32 bgid)
 	return (entry & 3) == 0 && bgid == 0 ? entry : 0;
 }
 
+/* The number by which the pid namespace of that level knows a process; 0: it does not. */
+static __always_inline __u32 pid_in(struct pid *pid, __u32 level)
+{
+	__u64 at = (__u64)pid + bpf_core_field_offset(struct pid, numbers) +
+		   (__u64)level * bpf_core_type_size(struct upid);
+	__u32 nr = 0;
+
+	if (level > BPF_CORE_READ(pid, level))
+		return 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)at);
+	return nr;
+}
+
 /* The last file is closed, the ring is being torn down: bit 1 of the reference's pointer. */
 static __always_inline int ctx_is_dying(struct io_ring_ctx *ring)
 {

@@ -742,18 +742,6 @@ static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
 	return free;
 }
 
-static __always_inline __u32 pid_of(struct pid *pid)
-{
-	__u64 at = (__u64)pid + bpf_core_field_offset(struct pid, numbers) +
-		   (__u64)pid_level * bpf_core_type_size(struct upid);
-	__u32 nr = 0;
-
-	if (pid_level > BPF_CORE_READ(pid, level))
-		return 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)at);
-	return nr;
-}
-
 static __always_inline int is_wanted(__u32 bgid)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -763,7 +751,7 @@ static __always_inline int is_wanted(__u32 bgid)
 		return 0;
 	if (!nr_tgids)
 		return 1;
-	tgid = pid_of(BPF_CORE_READ(task, signal, pids[1]));
+	tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
 	return bpf_map_lookup_elem(&tgids, &tgid) != NULL;
 }
 

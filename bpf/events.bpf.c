@@ -810,8 +810,8 @@ int on_fork(__u64 *args)
 
 	if (parent->tgid == child->tgid)
 		return 0;
-	from = pid_of(BPF_CORE_READ(parent, signal, pids[1]));
-	to = pid_of(BPF_CORE_READ(child, signal, pids[1]));
+	from = pid_in(BPF_CORE_READ(parent, signal, pids[1]), pid_level);
+	to = pid_in(BPF_CORE_READ(child, signal, pids[1]), pid_level);
 	if (bpf_map_lookup_elem(&tgids, &from) && bpf_map_update_elem(&tgids, &to, &wanted, 0))
 		lose(EVENT_GROUPS_FULL);
 	return 0;
@@ -825,7 +825,7 @@ int on_exit(__u64 *args)
 
 	if (task->pid != task->tgid)
 		return 0;
-	tgid = pid_of(BPF_CORE_READ(task, signal, pids[1]));
+	tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
 	bpf_map_delete_elem(&tgids, &tgid);
 	return 0;
 }

@@ -64,22 +64,9 @@ struct {
 	__type(value, __u8);
 } tgids SEC(".maps");
 
-/* The pid by which the observer's own pid namespace knows the thread or its process. */
-static __always_inline __u32 pid_of(struct pid *pid)
-{
-	__u64 at = (__u64)pid + bpf_core_field_offset(struct pid, numbers) +
-		   (__u64)pid_level * bpf_core_type_size(struct upid);
-	__u32 nr = 0;
-
-	if (pid_level > BPF_CORE_READ(pid, level))
-		return 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)at);
-	return nr;
-}
-
 static __always_inline __u32 tgid_of(struct task_struct *task)
 {
-	return pid_of(BPF_CORE_READ(task, signal, pids[1]));
+	return pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
 }
 
 /* ---- a buffer ring, read whole: who is in the group, who is out */
@@ -473,7 +460,7 @@ static __always_inline void read_ring_ctx(struct ring_rec *rec, struct io_ring_c
 static __always_inline void read_task(struct ring_rec *rec, struct task_struct *task)
 {
 	rec->tgid = tgid_of(task);
-	rec->tid = pid_of(BPF_CORE_READ(task, thread_pid));
+	rec->tid = pid_in(BPF_CORE_READ(task, thread_pid), pid_level);
 	rec->uid = BPF_CORE_READ(task, cred, uid.val);
 	bpf_core_read(rec->comm, sizeof(rec->comm), &task->comm);
 }
