@@ -29,7 +29,6 @@ struct {
 /* In counts.bpf.h. */
 extern const volatile __u32 pid_level;
 static __always_inline void lose(enum event_loss what);
-static __always_inline __u32 pid_of(struct pid *pid);
 
 static __always_inline int is_traced(enum trace_kind kind, __s32 res)
 {
@@ -77,8 +76,8 @@ static __always_inline void trace_thread(struct trace_rec *rec)
 		return;
 	}
 	task = (void *)bpf_get_current_task();
-	rec->tgid = pid_of(BPF_CORE_READ(task, signal, pids[1]));
-	rec->tid = pid_of(BPF_CORE_READ(task, thread_pid));
+	rec->tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
+	rec->tid = pid_in(BPF_CORE_READ(task, thread_pid), pid_level);
 }
 
 /* ---- returns */
