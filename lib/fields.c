@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "condition.h"
 #include "text.h"
 
 /* ---- rings */
@@ -231,6 +232,19 @@ GAUGE(hold_max_ns, GAUGE_HOLD_MAX_NS)
 GAUGE(stuck, GAUGE_STUCK)
 GAUGE(oldest_held_ns, GAUGE_OLDEST_HELD_NS)
 
+static struct value empty_in_ns(const struct field_row *row)
+{
+	return model_empty_in(row->group);
+}
+
+static const char *state(const struct field_row *row, char *out, size_t size)
+{
+	if (row->group->span.life != LIFE_LIVE)
+		return NULL;
+	snprintf(out, size, "%s", condition_name(row->group->condition));
+	return out;
+}
+
 /* "191/256": what the gauge shows in numbers. */
 static const char *filled(const struct field_row *row, char *out, size_t size)
 {
@@ -316,6 +330,8 @@ static const struct field group_fields[] = {
 	NUMBER(bytes_per_s, "BYTES/s", UNIT_PER_S, "bytes delivered per second"),
 	NUMBER(partial_per_s, "PARTIAL/s", UNIT_PER_S, "partial completions per second"),
 	NUMBER(mshot_ended_per_s, "MEND/s", UNIT_PER_S, "multishot requests ended per second"),
+	NUMBER(empty_in_ns, "EMPTYIN", UNIT_NS, "time until it is empty, while it drains"),
+	LABEL(state, "STATE", "idle, calm, tight, leaking or starving"),
 	TOTAL(wraps, "WRAPS", UNIT_COUNT,
 	      "intervals in which head or tail may have wrapped unseen"),
 };

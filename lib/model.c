@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "condition.h"
+
 const struct value model_unknown = {.state = VALUE_UNKNOWN};
 
 /* The model as others see it, and what only model_update() needs. */
@@ -189,10 +191,18 @@ static void group_take_rates(struct model_group *group, const struct deltas *del
 	}
 }
 
+static bool has_moved(const struct deltas *deltas)
+{
+	uint64_t taken = deltas->count[COUNT_TAKEN], returned = deltas->count[COUNT_RETURNED];
+
+	return (taken != COUNT_UNKNOWN && taken > 0) || (returned != COUNT_UNKNOWN && returned > 0);
+}
+
 static void group_update(struct model_group *group, const struct group_rec *rec,
 			 const struct group_counts *counts, const struct model *model)
 {
 	uint64_t interval_ns = model->at_ns - group->span.seen_ns;
+	uint32_t available = group->rec.available;
 	struct deltas deltas = no_deltas;
 	uint64_t starved;
 
@@ -203,6 +213,8 @@ static void group_update(struct model_group *group, const struct group_rec *rec,
 	group_take_gauges(group, counts);
 	group_take_rates(group, &deltas, interval_ns);
 	span_seen(&group->span, model->at_ns);
+	if (has_moved(&deltas) || rec->available != available)
+		group->moved_ns = model->at_ns;
 	starved = deltas.count[COUNT_STARVED];
 	remember(model, group, rec->available, starved != COUNT_UNKNOWN && starved > 0);
 }
@@ -222,6 +234,7 @@ static struct model_group *group_new(const struct model_inside *in, struct model
 		return NULL;
 	group->ring = ring;
 	group->rec = *rec;
+	group->empty_in_ns = COUNT_UNKNOWN;
 	span_begin(&group->span, in);
 	memset(group->total, 0xff, sizeof(group->total));
 	memset(group->gauge, 0xff, sizeof(group->gauge));
@@ -551,7 +564,8 @@ static void forget(struct model_inside *in)
 	in->ordinals = ordinals;
 }
 
-static void count_living(struct model *model)
+/* What can be said once every group has its place. */
+static void take_stock(struct model *model)
 {
 	model->live_rings = 0;
 	model->live_groups = 0;
@@ -559,8 +573,15 @@ static void count_living(struct model *model)
 		const struct model_ring *ring = model->rings[i];
 
 		model->live_rings += ring->span.life == LIFE_LIVE;
-		for (size_t j = 0; j < ring->nr_groups; j++)
-			model->live_groups += ring->groups[j]->span.life == LIFE_LIVE;
+		for (size_t j = 0; j < ring->nr_groups; j++) {
+			struct model_group *group = ring->groups[j];
+
+			if (group->span.life != LIFE_LIVE)
+				continue;
+			model->live_groups++;
+			group->empty_in_ns = condition_empty_in_ns(model, group);
+			group->condition = condition_of(model, group);
+		}
 	}
 }
 
@@ -600,8 +621,9 @@ int model_update(struct model *model, const struct sample *sample)
 		forget(in);
 		return err;
 	}
+	model->past_ns[model->samples % MODEL_HISTORY] = model->at_ns;
 	model->samples++;
-	count_living(model);
+	take_stock(model);
 	return 0;
 }
 
@@ -660,9 +682,20 @@ struct value model_gauge(const struct model_group *group, enum group_gauge gauge
 	return u64_value(group, group->gauge[gauge]);
 }
 
+struct value model_empty_in(const struct model_group *group)
+{
+	return u64_value(group, group->empty_in_ns);
+}
+
 static bool has_past(const struct model *model, unsigned int back)
 {
 	return back < MODEL_HISTORY && back < model->samples;
+}
+
+uint64_t model_past_ns(const struct model *model, unsigned int back)
+{
+	return has_past(model, back) ? model->past_ns[(model->samples - 1 - back) % MODEL_HISTORY]
+				     : 0;
 }
 
 uint32_t model_past_available(const struct model *model, const struct model_group *group,

@@ -31,6 +31,15 @@ enum model_life {
 	LIFE_GONE,   /* closed, unregistered, or its process is gone */
 };
 
+/* How a group is doing, the worst last; see condition.c. */
+enum condition {
+	CONDITION_IDLE,     /* nothing moves */
+	CONDITION_CALM,     /* it moves, and there is enough */
+	CONDITION_TIGHT,    /* nearly or lately empty, or about to be */
+	CONDITION_LEAKING,  /* buffers are held for too long */
+	CONDITION_STARVING, /* requests found it empty */
+};
+
 /* Common to rings and groups: when. */
 struct model_span {
 	enum model_life life;
@@ -48,6 +57,9 @@ struct model_group {
 	uint64_t total[COUNT_MAX]; /* COUNT_UNKNOWN; read through model_total() */
 	double rate[COUNT_MAX];    /* negative: unknown; read through model_rate() */
 	uint64_t gauge[GAUGE_MAX];
+	uint64_t moved_ns;    /* stamp of the last sample that saw it change; 0: none did */
+	uint64_t empty_in_ns; /* if it goes on like this; COUNT_UNKNOWN: it is not draining */
+	enum condition condition;
 	uint64_t wraps;   /* intervals in which taken or returned may be short by 65536 */
 	bool has_wrapped; /* in the last interval */
 	uint32_t available[MODEL_HISTORY]; /* by sample number; read through model_past_available()
@@ -67,7 +79,8 @@ struct model {
 	uint64_t samples; /* taken in so far */
 	uint64_t at_ns;   /* stamps of the last one */
 	uint64_t wall_ns;
-	uint64_t interval_ns; /* between the last two; 0: there is only one */
+	uint64_t interval_ns;            /* between the last two; 0: there is only one */
+	uint64_t past_ns[MODEL_HISTORY]; /* stamps by sample number; read through model_past_ns() */
 	enum sample_backend backend;
 	uint64_t losses[LOSS_MAX];
 	uint64_t wraps;            /* over all groups, gone ones included */
@@ -97,6 +110,12 @@ struct value model_gauge(const struct model_group *group, enum group_gauge gauge
 /* `v`, known or stale as that which it belongs to. */
 struct value model_value(const struct model_span *span, double v);
 extern const struct value model_unknown;
+
+/* How long until it is empty at the trend of the last looks; unknown when it is not draining. */
+struct value model_empty_in(const struct model_group *group);
+
+/* Stamp of the sample `back` samples ago; 0 if there was none or it is forgotten. */
+uint64_t model_past_ns(const struct model *model, unsigned int back);
 
 /* `back` samples ago, 0 is the last one; REC_UNKNOWN_U32 if not seen then. */
 uint32_t model_past_available(const struct model *model, const struct model_group *group,
