@@ -20,52 +20,52 @@ struct series {
 	size_t nr;
 	uint32_t available[MOST];
 	uint32_t held; /* the same at each look */
-	uint64_t starved[MOST];
-	uint64_t stuck;
 	enum condition want;
 	uint64_t empty_in_s; /* COUNT_UNKNOWN: not draining */
+	uint64_t starved[MOST];
+	uint64_t stuck;
 };
 
 #define NOT COUNT_UNKNOWN
 #define U   REC_UNKNOWN_U32
 
 static const struct series cases[] = {
-	{"at first sight", 1, {90}, 10, {0}, 0, CONDITION_IDLE, NOT},
-	{"nothing moves", 8, {90, 90, 90, 90, 90, 90, 90, 90}, 10, {0}, 0, CONDITION_IDLE, NOT},
-	{"moves", 3, {90, 80, 85}, U, {0}, 0, CONDITION_CALM, NOT},
-	{"moved a moment ago", 6, {90, 80, 80, 80, 80, 80}, U, {0}, 0, CONDITION_CALM, NOT},
-	{"moved long ago", 8, {90, 80, 80, 80, 80, 80, 80, 80}, U, {0}, 0, CONDITION_IDLE, NOT},
-	{"low", 2, {90, 9}, U, {0}, 0, CONDITION_TIGHT, NOT},
-	{"low, but that is all it has", 2, {4, 5}, 0, {0}, 0, CONDITION_CALM, NOT},
-	{"little of what it has", 2, {9, 5}, 46, {0}, 0, CONDITION_TIGHT, NOT},
-	{"was empty", 5, {90, 0, 90, 91, 92}, U, {0}, 0, CONDITION_TIGHT, NOT},
-	{"was empty long ago", 7, {90, 0, 90, 91, 92, 93, 94}, U, {0}, 0, CONDITION_CALM, NOT},
-	{"never filled", 2, {0, 0}, 0, {0}, 0, CONDITION_IDLE, NOT},
-	{"level unknown", 2, {U, U}, U, {0}, 0, CONDITION_IDLE, NOT},
-	{"drains", 5, {90, 80, 70, 60, 50}, U, {0}, 0, CONDITION_TIGHT, 5},
-	{"drains slowly", 5, {90, 89, 88, 87, 86}, U, {0}, 0, CONDITION_CALM, 86},
-	{"drains in steps", 5, {90, 90, 70, 70, 50}, U, {0}, 0, CONDITION_TIGHT, 5},
-	{"swings", 5, {90, 70, 80, 60, 50}, U, {0}, 0, CONDITION_CALM, NOT},
-	{"no trend yet", 4, {90, 80, 70, 60}, U, {0}, 0, CONDITION_CALM, NOT},
-	{"stuck", 2, {90, 90}, 10, {0}, 3, CONDITION_LEAKING, NOT},
-	{"starves", 3, {90, 90, 90}, 10, {0, 0, 1}, 0, CONDITION_STARVING, NOT},
+	{"at first sight", 1, {90}, 10, CONDITION_IDLE, NOT, {0}, 0},
+	{"nothing moves", 8, {90, 90, 90, 90, 90, 90, 90, 90}, 10, CONDITION_IDLE, NOT, {0}, 0},
+	{"moves", 3, {90, 80, 85}, U, CONDITION_CALM, NOT, {0}, 0},
+	{"moved a moment ago", 6, {90, 80, 80, 80, 80, 80}, U, CONDITION_CALM, NOT, {0}, 0},
+	{"moved long ago", 8, {90, 80, 80, 80, 80, 80, 80, 80}, U, CONDITION_IDLE, NOT, {0}, 0},
+	{"low", 2, {90, 9}, U, CONDITION_TIGHT, NOT, {0}, 0},
+	{"low, but that is all it has", 2, {4, 5}, 0, CONDITION_CALM, NOT, {0}, 0},
+	{"little of what it has", 2, {9, 5}, 46, CONDITION_TIGHT, NOT, {0}, 0},
+	{"was empty", 5, {90, 0, 90, 91, 92}, U, CONDITION_TIGHT, NOT, {0}, 0},
+	{"was empty long ago", 7, {90, 0, 90, 91, 92, 93, 94}, U, CONDITION_CALM, NOT, {0}, 0},
+	{"never filled", 2, {0, 0}, 0, CONDITION_IDLE, NOT, {0}, 0},
+	{"level unknown", 2, {U, U}, U, CONDITION_IDLE, NOT, {0}, 0},
+	{"drains", 5, {90, 80, 70, 60, 50}, U, CONDITION_TIGHT, 5, {0}, 0},
+	{"drains slowly", 5, {90, 89, 88, 87, 86}, U, CONDITION_CALM, 86, {0}, 0},
+	{"drains in steps", 5, {90, 90, 70, 70, 50}, U, CONDITION_TIGHT, 5, {0}, 0},
+	{"swings", 5, {90, 70, 80, 60, 50}, U, CONDITION_CALM, NOT, {0}, 0},
+	{"no trend yet", 4, {90, 80, 70, 60}, U, CONDITION_CALM, NOT, {0}, 0},
+	{"stuck", 2, {90, 90}, 10, CONDITION_LEAKING, NOT, {0}, 3},
+	{"starves", 3, {90, 90, 90}, 10, CONDITION_STARVING, NOT, {0, 0, 1}, 0},
 	{"starved lately",
 	 6,
 	 {90, 91, 90, 91, 90, 91},
 	 U,
-	 {0, 2, 2, 2, 2, 2},
-	 0,
 	 CONDITION_STARVING,
-	 NOT},
+	 NOT,
+	 {0, 2, 2, 2, 2, 2},
+	 0},
 	{"starved long ago",
 	 7,
 	 {90, 91, 90, 91, 90, 91, 90},
 	 U,
-	 {0, 2, 2, 2, 2, 2, 2},
-	 0,
 	 CONDITION_CALM,
-	 NOT},
-	{"starving is worse than leaking", 2, {90, 90}, 10, {0, 1}, 3, CONDITION_STARVING, NOT},
+	 NOT,
+	 {0, 2, 2, 2, 2, 2, 2},
+	 0},
+	{"starving is worse than leaking", 2, {90, 90}, 10, CONDITION_STARVING, NOT, {0, 1}, 3},
 };
 
 static void check_case(const struct series *c)
