@@ -74,3 +74,42 @@ int kbtf_tracepoint_args(const struct btf *btf, const char *tracepoint)
 	type = type ? btf__type_by_id(btf, type->type) : NULL;
 	return type && btf_is_func_proto(type) ? (int)btf_vlen(type) : -ENOENT;
 }
+
+static bool has_member(const struct btf *btf, const struct btf_type *type, const char *member)
+{
+	const struct btf_member *members = btf_members(type);
+
+	for (unsigned int i = 0; i < btf_vlen(type); i++) {
+		const char *name = btf__name_by_offset(btf, members[i].name_off);
+		const struct btf_type *inner = btf__type_by_id(btf, members[i].type);
+
+		if (name && strcmp(name, member) == 0)
+			return true;
+		/* without a name it can only be a structure or a union, never one around itself */
+		if (members[i].name_off == 0 && inner && btf_is_composite(inner) &&
+		    has_member(btf, inner, member))
+			return true;
+	}
+	return false;
+}
+
+bool kbtf_has_member(const struct btf *btf, const char *structure, const char *member)
+{
+	int id = btf__find_by_name_kind(btf, structure, BTF_KIND_STRUCT);
+
+	return id > 0 && has_member(btf, btf__type_by_id(btf, (unsigned int)id), member);
+}
+
+int kbtf_function_returns(const struct btf *btf, const char *function)
+{
+	int id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
+	const struct btf_type *type;
+
+	if (id < 0)
+		return -ENOENT;
+	type = btf__type_by_id(btf, btf__type_by_id(btf, (unsigned int)id)->type);
+	type = btf__type_by_id(btf, type->type);
+	while (btf_is_mod(type) || btf_is_typedef(type))
+		type = btf__type_by_id(btf, type->type);
+	return btf_kind(type);
+}

@@ -6,6 +6,7 @@
 #ifndef BUFSCOPE_KBTF_H
 #define BUFSCOPE_KBTF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,5 +29,11 @@ size_t kbtf_find_constants(const struct btf *btf, struct kbtf_constant *constant
  * apart. -ENOENT: the kernel has no such tracepoint.
  */
 int kbtf_tracepoint_args(const struct btf *btf, const char *tracepoint);
+
+/* Whether a structure has this member, also inside anonymous members. */
+bool kbtf_has_member(const struct btf *btf, const char *structure, const char *member);
+
+/* BTF_KIND_* of what a function returns, 0 for nothing. -ENOENT: BTF has no such function. */
+int kbtf_function_returns(const struct btf *btf, const char *function);
 
 #endif

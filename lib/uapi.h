@@ -43,6 +43,7 @@
 #define IORING_SETUP_SQ_REWIND          (1U << 20) /* since 7.0 */
 
 #define BS_OP_READ_MULTISHOT 49 /* IORING_OP_READ_MULTISHOT, since 6.7 */
+#define BS_OP_READV_FIXED    60 /* IORING_OP_READV_FIXED, since 6.15 */
 
 /* Argument of IORING_REGISTER_PBUF_RING; min_left since 2026 (stable backports: probe it). */
 struct bs_buf_reg {

@@ -22,6 +22,7 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t tmpfs run /run
+mount -t securityfs security /sys/kernel/security
 mount -t bpf bpf /sys/fs/bpf
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t tracefs tracefs /sys/kernel/tracing
