@@ -412,7 +412,7 @@ static int arm_all(struct load_ring *r)
 	return fence(r);
 }
 
-int load_ring_rest(struct load_ring *r)
+int load_ring_rest(struct load_ring *r, bool stays)
 {
 	if (drain(r) < 0)
 		return -EIO;
@@ -421,7 +421,7 @@ int load_ring_rest(struct load_ring *r)
 		if (cancel(r, i) < 0 || load_group_return(&r->groups[i], true, r->fault) < 0)
 			return -EIO;
 	}
-	return r->opts->wait ? arm_all(r) : 0;
+	return stays ? arm_all(r) : 0;
 }
 
 int load_ring_check(struct load_ring *r)

@@ -47,11 +47,11 @@ uint64_t load_ring_next_ns(const struct load_ring *r);
 
 /*
  * Comes to rest: receives what is on its way, cancels what is armed and sees it end, returns what
- * is not held. If the ring is to be looked at afterwards (opts->wait), one request is armed again
- * in every group that can have one: it waits for data and has no buffer. From now on the counters
+ * is not held. If the ring stays, to be looked at, one request is armed again in every group that
+ * can have one: it waits for data and has no buffer. From now on the counters
  * are final. 0 or a fault.
  */
-int load_ring_rest(struct load_ring *r);
+int load_ring_rest(struct load_ring *r, bool stays);
 
 /* At rest: load_group_check() for all groups. 0 or the first fault. */
 int load_ring_check(struct load_ring *r);

@@ -199,7 +199,8 @@ static int work(struct worker *w)
 			nap(w, elapsed);
 	}
 	for (uint32_t i = 0; i < w->nr_rings; i++) {
-		if (load_ring_rest(&w->rings[i]) < 0)
+		/* After a signal nobody waits. */
+		if (load_ring_rest(&w->rings[i], opts->wait && get_phase(w->run) == PHASE_WORK) < 0)
 			return -EIO;
 	}
 	return 0;

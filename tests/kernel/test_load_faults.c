@@ -57,7 +57,7 @@ static void work(struct bench *b)
 	}
 	while (!load_ring_is_done(&b->ring))
 		assert_true(load_ring_round(&b->ring, 0) >= 0);
-	assert_int_equal(load_ring_rest(&b->ring), 0);
+	assert_int_equal(load_ring_rest(&b->ring, false), 0);
 }
 
 static void test_agreement(void **state)
