@@ -48,8 +48,8 @@ uint64_t load_ring_next_ns(const struct load_ring *r);
 /*
  * Comes to rest: receives what is on its way, cancels what is armed and sees it end, returns what
  * is not held. If the ring stays, to be looked at, one request is armed again in every group that
- * can have one: it waits for data and has no buffer. From now on the counters
- * are final. 0 or a fault.
+ * can have one: it waits for data and has no buffer. From now on the counters are final. 0 or a
+ * fault.
  */
 int load_ring_rest(struct load_ring *r, bool stays);
 
