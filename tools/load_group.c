@@ -255,11 +255,27 @@ static uint32_t leak(struct load_group *g, struct bs_buf *bufs, uint32_t nr)
 	return kept;
 }
 
+/*
+ * Some kernels (6.16 to 6.18 as first released) forget IORING_CQE_F_BUF_MORE where a request uses
+ * its buffer up when it selects it, as on files: nobody can tell what they took. The first
+ * completion of a group shows it.
+ */
+static bool forgets_more(const struct load_group *g, const struct io_uring_cqe *cqe)
+{
+	return g->opts->kind == BS_POOL_INC && g->counts.selected == 1 && cqe->res > 0 &&
+	       (uint32_t)cqe->res < g->opts->buf_bytes && !(cqe->flags & IORING_CQE_F_BUF_MORE);
+}
+
 static int take(struct load_group *g, const struct io_uring_cqe *cqe, struct load_fault *fault)
 {
 	struct bs_buf *bufs = load_keep_reserve(&g->keep, g->max_bufs);
 	int nr;
 
+	if (forgets_more(g, cqe))
+		return load_fault(
+			fault, EXIT_UNSUPPORTED, NULL,
+			"this kernel does not tell when %s has used up an incremental buffer",
+			g->opts->op->name);
 	if (!bufs)
 		return load_fault(fault, EXIT_FAILED, NULL, "out of memory");
 	nr = bs_pool_take(g->pool, cqe, bufs, g->max_bufs);
