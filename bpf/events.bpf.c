@@ -73,8 +73,9 @@ struct {
 
 /*
  * Four slots that lie together, from the request's own on. Requests are neighbours in a slab of
- * 256-byte objects, and their slots are neighbours here: tables like this lie in small pages,
- * and scattered slots would cost a TLB miss each.
+ * objects of about 200 bytes, and their slots are neighbours here: tables like this lie in small
+ * pages, and scattered slots would cost a TLB miss each. A slot for each 128 bytes leaves room
+ * for slabs that fall on the same place.
  */
 static __always_inline struct req_slot *req_at(__u32 own, __u32 way)
 {
@@ -85,7 +86,7 @@ static __always_inline struct req_slot *req_at(__u32 own, __u32 way)
 
 static __always_inline __u32 req_bucket(const void *req)
 {
-	return low_half(req) >> 8;
+	return low_half(req) >> 7;
 }
 
 static __always_inline struct req_slot *find_req(const void *req)

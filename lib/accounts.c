@@ -23,7 +23,7 @@
 
 #define MAX_ACCOUNTS (1U << 13)
 #define MAX_BIDS     (1U << 20)
-#define MAX_REQS     (1U << 15)
+#define MAX_REQS     (1U << 17) /* slots: a quarter of them are used well */
 #define MAX_TREE     (1U << 14)
 
 struct accounts {

@@ -3,7 +3,7 @@
 # Are the counters exact? Each scenario runs under full accounting that was attached before its
 # work, and under a light one; every counter must equal what the workload counted itself, and
 # nothing may be lost. Prints one line per scenario: truth and report.
-# shellcheck source=tests/tap.sh
+# shellcheck source=tests/tap.sh disable=SC2317
 . "$(dirname "$0")/../tap.sh"
 : "${SCALE:=1}" # multiplies the counts
 
