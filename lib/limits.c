@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: MIT
-/*
- * How is a question put to the kernel without risk to the asker? A child asks and leaves its
- * answer in shared memory; the parent waits, for so long, and reports what became of it.
- */
+/* Which questions are there, and what is the answer to one? */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "limits_child.h"
 #include "limits_kernel.h"
 #include "limits_table.h"
 
@@ -26,19 +15,16 @@ static const unsigned int patience_ms[] = {
 	[LIMITS_FULL] = 90000,
 };
 
-struct mailbox {
-	struct limits_answer answer;
-	int err;
-	int delivered; /* written last, by the child */
-};
-
 const struct limits_section *const *limits_sections(void)
 {
 	static const struct limits_section *const sections[] = {
-		&limits_setup_section,  &limits_ring_section,    &limits_legacy_section,
-		&limits_fixed_section,  &limits_request_section, &limits_multishot_section,
-		&limits_bundle_section, &limits_inc_section,     &limits_account_section,
-		&limits_cost_section,   &limits_memory_section,  NULL,
+		&limits_setup_section,    &limits_ring_section,
+		&limits_legacy_section,   &limits_fixed_section,
+		&limits_request_section,  &limits_memlock_section,
+		&limits_capacity_section, &limits_multishot_section,
+		&limits_bundle_section,   &limits_inc_section,
+		&limits_account_section,  &limits_cost_section,
+		&limits_memory_section,   NULL,
 	};
 
 	return sections;
@@ -62,127 +48,69 @@ uint64_t limits_budget(void)
 	return budget < most ? budget : most;
 }
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+struct errand {
+	const struct limits_probe *probe;
+	struct limits_env env;
+	struct limits_answer answer;
+};
 
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0) {
-		/* Only less polite, not wrong. */
-	}
-	close(fd);
+static int run_errand(void *box)
+{
+	struct errand *e = box;
+
+	return e->probe->ask(&e->env, &e->answer);
 }
 
-/* Dies with the parent, yields to others, is the first to go when memory runs out. */
-static void be_expendable(pid_t parent)
+static void describe_fate(const struct limits_child *child, struct limits_answer *answer)
 {
-	const struct rlimit no_core = {0};
-	sigset_t none;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
-	setrlimit(RLIMIT_CORE, &no_core);
-	setpriority(PRIO_PROCESS, 0, 10);
-	write_file("/proc/self/oom_score_adj", "1000");
-}
-
-static void run_child(const struct limits_probe *probe, const struct limits_env *env,
-		      struct mailbox *box)
-{
-	box->err = probe->ask(env, &box->answer);
-	__atomic_store_n(&box->delivered, 1, __ATOMIC_RELEASE);
-	_exit(0);
-}
-
-/* True if the child ended by itself. */
-static bool wait_child(pid_t pid, unsigned int patience, int *status)
-{
-	int pidfd = pidfd_open(pid, 0);
-	struct pollfd fd = {.fd = pidfd, .events = POLLIN};
-	uint64_t deadline = limits_now_ns() + patience * 1000000ULL;
-	bool in_time = true;
-	int ready;
-
-	do {
-		uint64_t now = limits_now_ns();
-
-		ready = pidfd < 0 ? 1
-				  : poll(&fd, 1,
-					 now < deadline ? (int)((deadline - now) / 1000000) : 0);
-	} while (ready < 0 && errno == EINTR);
-	if (ready == 0) {
-		kill(pid, SIGKILL);
-		in_time = false;
-	}
-	if (pidfd >= 0)
-		close(pidfd);
-	*status = 0;
-	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-		;
-	return in_time;
-}
-
-static void read_mail(const struct mailbox *box, int status, struct limits_answer *answer)
-{
-	if (__atomic_load_n(&box->delivered, __ATOMIC_ACQUIRE)) {
-		*answer = box->answer;
-		if (box->err) {
+	switch (child->fate) {
+	case FATE_DONE:
+		if (child->result) {
 			answer->how = LIMITS_FAILED;
-			answer->errno_past = -box->err;
+			answer->errno_past = -child->result;
 		}
-		return;
-	}
-	answer->how = LIMITS_DIED;
-	if (WIFSIGNALED(status))
+		break;
+	case FATE_KILLED:
+		answer->how = LIMITS_DIED;
 		snprintf(answer->note, sizeof(answer->note),
-			 "the probe was killed by signal %d (%s)", WTERMSIG(status),
-			 strsignal(WTERMSIG(status)));
-	else
+			 "the probe was killed by signal %d (%s)", child->result,
+			 strsignal(child->result));
+		break;
+	case FATE_LEFT:
+		answer->how = LIMITS_DIED;
 		snprintf(answer->note, sizeof(answer->note), "the probe exited with status %d",
-			 WEXITSTATUS(status));
+			 child->result);
+		break;
+	case FATE_LATE:
+		answer->how = LIMITS_LATE;
+		break;
+	}
 }
 
 static int ask_once(const struct limits_probe *probe, const struct limits_opts *opts,
 		    struct limits_answer *answer)
 {
-	struct limits_env env = {
-		.level = opts->level,
-		.max_bytes = opts->max_bytes ? opts->max_bytes : limits_budget(),
-		.arg = probe->arg,
+	struct errand e = {
+		.probe = probe,
+		.env =
+			{
+				.level = opts->level,
+				.max_bytes = opts->max_bytes ? opts->max_bytes : limits_budget(),
+				.arg = probe->arg,
+			},
 	};
-	struct mailbox *box =
-		mmap(NULL, sizeof(*box), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t parent = getpid(), pid;
-	int status;
+	struct limits_child child = {
+		.run = run_errand,
+		.box = &e,
+		.box_bytes = sizeof(e),
+		.patience_ms = opts->patience_ms ? opts->patience_ms : patience_ms[opts->level],
+	};
+	int err = limits_child_run(&child);
 
-	memset(answer, 0, sizeof(*answer));
-	if (box == MAP_FAILED)
-		return -errno;
-	pid = fork();
-	if (pid == 0) {
-		be_expendable(parent);
-		run_child(probe, &env, box);
-	}
-	if (pid < 0) {
-		int err = -errno;
-
-		munmap(box, sizeof(*box));
-		return err;
-	}
-	if (wait_child(pid, opts->patience_ms ? opts->patience_ms : patience_ms[opts->level],
-		       &status))
-		read_mail(box, status, answer);
-	else
-		answer->how = LIMITS_LATE;
-	munmap(box, sizeof(*box));
-	return 0;
+	*answer = e.answer;
+	if (!err)
+		describe_fate(&child, answer);
+	return err;
 }
 
 /*

@@ -59,7 +59,7 @@ enum limits_verdict {
 };
 
 #define LIMITS_MAX_POINTS  24
-#define LIMITS_MAX_COLUMNS 3
+#define LIMITS_MAX_COLUMNS 4
 
 /* One point of a curve: what a number of entries, bytes, ... comes to. */
 struct limits_point {

@@ -17,6 +17,13 @@ int limits_register(int fd, unsigned int opcode, const void *arg, unsigned int n
 	return ret < 0 ? -errno : (int)ret;
 }
 
+int limits_setup(unsigned int entries, struct io_uring_params *params)
+{
+	long fd = syscall(__NR_io_uring_setup, entries, params);
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
 int limits_ring_open(struct io_uring *ring)
 {
 	return io_uring_queue_init(1, ring, 0);
@@ -30,16 +37,21 @@ void *limits_map(size_t bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-void *limits_map_filled(size_t bytes, bool huge)
+void limits_fill(void *memory, size_t bytes, bool huge)
 {
-	void *memory = limits_map(bytes);
 	size_t page = limits_page_size();
 
-	if (!memory)
-		return NULL;
 	madvise(memory, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	for (size_t i = 0; i < bytes; i += page)
 		((volatile char *)memory)[i] = 1;
+}
+
+void *limits_map_filled(size_t bytes, bool huge)
+{
+	void *memory = limits_map(bytes);
+
+	if (memory)
+		limits_fill(memory, bytes, huge);
 	return memory;
 }
 

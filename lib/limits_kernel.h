@@ -15,6 +15,9 @@
 
 int limits_register(int fd, unsigned int opcode, const void *arg, unsigned int nr_args);
 
+/* io_uring_setup(): a file descriptor or -errno. */
+int limits_setup(unsigned int entries, struct io_uring_params *params);
+
 /* A ring as small as can be; where rings are charged to RLIMIT_MEMLOCK that leaves most room. */
 int limits_ring_open(struct io_uring *ring);
 
@@ -23,6 +26,9 @@ void *limits_map(size_t bytes);
 
 /* The same, populated, in pages of the base size or, if huge, in transparent huge pages. */
 void *limits_map_filled(size_t bytes, bool huge);
+
+/* Populates what is mapped. */
+void limits_fill(void *memory, size_t bytes, bool huge);
 
 /* Registers one buffer group and takes it away again. */
 int limits_try_group(int fd, const struct bs_buf_reg *reg);

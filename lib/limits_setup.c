@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "limits_kernel.h"
@@ -16,21 +15,14 @@
 
 #define CLOSED_FD 1000000
 
-static int setup(unsigned int entries, struct io_uring_params *params)
-{
-	long fd = syscall(__NR_io_uring_setup, entries, params);
-
-	return fd < 0 ? -errno : (int)fd;
-}
-
 static int try_setup(unsigned int entries, struct io_uring_params params)
 {
-	int fd = setup(entries, &params);
+	int fd = limits_setup(entries, &params);
 
 	/* The rings tried before this one may still be charged. */
 	if (fd == -ENOMEM) {
 		limits_settle();
-		fd = setup(entries, &params);
+		fd = limits_setup(entries, &params);
 	}
 	if (fd < 0)
 		return fd;
@@ -86,7 +78,7 @@ static int ask_rings(const struct limits_env *env, struct limits_answer *answer)
 	for (answer->value = 0; answer->value < last; answer->value++) {
 		struct io_uring_params params = {0};
 
-		fd = setup(1, &params);
+		fd = limits_setup(1, &params);
 		if (fd < 0)
 			break;
 		last_fd = fd;
@@ -135,7 +127,7 @@ static int ask_flags(const struct limits_env *env, struct limits_answer *answer)
 static int ask_features(const struct limits_env *env, struct limits_answer *answer)
 {
 	struct io_uring_params params = {0};
-	int fd = setup(1, &params);
+	int fd = limits_setup(1, &params);
 
 	(void)env;
 	if (fd < 0)

@@ -10,6 +10,8 @@ extern const struct limits_section limits_ring_section;
 extern const struct limits_section limits_legacy_section;
 extern const struct limits_section limits_fixed_section;
 extern const struct limits_section limits_request_section;
+extern const struct limits_section limits_memlock_section;
+extern const struct limits_section limits_capacity_section;
 extern const struct limits_section limits_multishot_section;
 extern const struct limits_section limits_bundle_section;
 extern const struct limits_section limits_inc_section;

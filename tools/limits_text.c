@@ -88,17 +88,34 @@ static void print_judgement(FILE *out, const struct limits_row *row, bool verbos
 		print_wrapped(out, 4, a->note);
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len > end_len && strcmp(text + len - end_len, end) == 0;
+}
+
 /* Columns say their unit by how they end. */
 static void format_cell(const char *column, uint64_t value, char *out, size_t size)
 {
-	size_t len = strlen(column);
-
-	if (len > 3 && strcmp(column + len - 3, "_ns") == 0)
+	if (ends_with(column, "_ns"))
 		text_span(out, size, value);
-	else if (len > 6 && strcmp(column + len - 6, "_bytes") == 0)
+	else if (ends_with(column, "_bytes"))
 		text_bytes(out, size, value);
 	else
 		snprintf(out, size, "%" PRIu64, value);
+}
+
+static void print_column(FILE *out, const char *column)
+{
+	size_t len = strlen(column) - (ends_with(column, "_ns") ? 3 : 0) -
+		     (ends_with(column, "_bytes") ? 6 : 0);
+	char title[32];
+
+	snprintf(title, sizeof(title), "%.*s", (int)len, column);
+	for (char *p = strchr(title, '_'); p; p = strchr(p, '_'))
+		*p = ' ';
+	fprintf(out, " %14s", title);
 }
 
 static void print_curve(FILE *out, const struct limits_row *row, bool verbose)
@@ -116,7 +133,7 @@ static void print_curve(FILE *out, const struct limits_row *row, bool verbose)
 	}
 	fprintf(out, "    %12s", or_dash(row->probe->unit));
 	for (size_t c = 0; c < LIMITS_MAX_COLUMNS && columns[c]; c++)
-		fprintf(out, " %14.*s", (int)strcspn(columns[c], "_"), columns[c]);
+		print_column(out, columns[c]);
 	fputc('\n', out);
 	for (size_t i = 0; i < a->nr_points; i++) {
 		fprintf(out, "    %12" PRIu64, a->points[i].at);
