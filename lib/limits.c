@@ -30,21 +30,28 @@ const struct limits_section *const *limits_sections(void)
 	return sections;
 }
 
-uint64_t limits_budget(void)
+uint64_t limits_available(void)
 {
-	const uint64_t most = 1ULL << 30;
-	unsigned long long available_kb;
-	uint64_t budget = most;
+	unsigned long long kb;
+	uint64_t bytes = UINT64_MAX;
 	char line[128];
 	FILE *f = fopen("/proc/meminfo", "re");
 
 	if (!f)
-		return most;
+		return bytes;
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "MemAvailable: %llu", &available_kb) == 1)
-			budget = available_kb * 1024 / 4;
+		if (sscanf(line, "MemAvailable: %llu", &kb) == 1)
+			bytes = kb * 1024;
 	}
 	fclose(f);
+	return bytes;
+}
+
+uint64_t limits_budget(void)
+{
+	const uint64_t most = 1ULL << 30;
+	uint64_t budget = limits_available() / 4;
+
 	return budget < most ? budget : most;
 }
 

@@ -119,6 +119,9 @@ const struct limits_section *const *limits_sections(void);
  */
 int limits_can_ask(void);
 
+/* Memory that the system could give, in bytes; UINT64_MAX if it does not say. */
+uint64_t limits_available(void);
+
 /* What one probe may occupy when nobody says: a quarter of the memory available, at most 1 GiB. */
 uint64_t limits_budget(void);
 

@@ -2,7 +2,6 @@
 /* How much fits under a memlock limit? Tried under several, as a user without privileges. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 
@@ -92,7 +91,7 @@ static int open_bench(struct bench *b)
 	size_t page = limits_page_size();
 
 	b->memory = limits_map_filled(MOST * page, false);
-	b->iov = calloc(MOST, sizeof(*b->iov));
+	b->iov = limits_map(MOST * sizeof(*b->iov));
 	if (!b->memory || !b->iov)
 		return -ENOMEM;
 	for (size_t i = 0; i < MOST; i++)
@@ -118,7 +117,6 @@ static int count_all(void *box)
 	p->y[1] = count(&b, try_groups, MOST);
 	p->y[2] = count(&b, try_buffers, MOST);
 	io_uring_queue_exit(&b.ring);
-	free(b.iov);
 	limits_settle();
 	p->y[3] = count_rings();
 	return 0;

@@ -12,8 +12,7 @@
 #include "limits_target.h"
 #include "limits_table.h"
 
-#define MAX_COUNT   (1U << 20)
-#define PATCH_BYTES (16U << 20)
+#define MAX_COUNT (1U << 20)
 
 struct bench {
 	struct io_uring ring;
@@ -91,28 +90,6 @@ static int try_bytes(void *ctx, uint64_t bytes)
 	return try_table(b, &iov, 1);
 }
 
-/*
- * A large address range over little memory: the same pages again and again. What the kernel
- * needs to pin it is real: page table, page array, about 32 bytes a page.
- */
-static int map_patchwork(char *at, uint64_t bytes)
-{
-	int fd = memfd_create("bufscope", MFD_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, PATCH_BYTES) < 0)
-		err = -errno;
-	for (uint64_t done = 0; done < bytes && !err; done += PATCH_BYTES) {
-		if (mmap(at + done, PATCH_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-			 0) == MAP_FAILED)
-			err = -errno;
-	}
-	close(fd);
-	return err;
-}
-
 static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 {
 	static const uint64_t most[] = {
@@ -120,7 +97,7 @@ static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 		[LIMITS_DEFAULT] = 4ULL << 30,
 		[LIMITS_FULL] = 32ULL << 30,
 	};
-	uint64_t affordable = env->max_bytes / 32 * limits_page_size() / PATCH_BYTES * PATCH_BYTES;
+	uint64_t affordable = env->max_bytes / LIMITS_PIN_BYTES * limits_page_size();
 	uint64_t last = affordable < most[env->level] ? affordable : most[env->level];
 	struct bench b;
 	struct limits_search search = {
@@ -130,10 +107,11 @@ static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 		.last = last,
 		.last_by = last == affordable ? LIMITS_BY_BUDGET : LIMITS_BY_PROBE,
 	};
-	int err = bench_open(&b, last);
+	int err = limits_ring_open(&b.ring);
 
-	if (!err)
-		err = map_patchwork(b.memory, last);
+	b.memory = limits_map_patchwork(last);
+	if (!err && !b.memory)
+		err = -errno;
 	if (!err)
 		limits_answer_edge(&search, answer);
 	return err;

@@ -55,6 +55,24 @@ void *limits_map_filled(size_t bytes, bool huge)
 	return memory;
 }
 
+void *limits_map_patchwork(uint64_t bytes)
+{
+	uint64_t end = (bytes + LIMITS_PATCH_BYTES - 1) / LIMITS_PATCH_BYTES * LIMITS_PATCH_BYTES;
+	int fd = memfd_create("bufscope", MFD_CLOEXEC);
+	char *memory = limits_map(end);
+
+	if (fd < 0 || !memory || ftruncate(fd, LIMITS_PATCH_BYTES) < 0)
+		memory = NULL;
+	for (uint64_t done = 0; memory && done < end; done += LIMITS_PATCH_BYTES) {
+		if (mmap(memory + done, LIMITS_PATCH_BYTES, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+			memory = NULL;
+	}
+	if (fd >= 0)
+		close(fd);
+	return memory;
+}
+
 int limits_unregister_group(int fd, unsigned int bgid)
 {
 	const struct bs_buf_reg reg = {.bgid = (uint16_t)bgid};

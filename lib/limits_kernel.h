@@ -27,6 +27,15 @@ void *limits_map(size_t bytes);
 /* The same, populated, in pages of the base size or, if huge, in transparent huge pages. */
 void *limits_map_filled(size_t bytes, bool huge);
 
+/*
+ * A large address range over little memory: the same LIMITS_PATCH_BYTES again and again. What
+ * the kernel needs to pin it is real: page tables, page arrays, at most LIMITS_PIN_BYTES a page.
+ */
+void *limits_map_patchwork(uint64_t bytes);
+
+#define LIMITS_PATCH_BYTES (16U << 20)
+#define LIMITS_PIN_BYTES   32
+
 /* Populates what is mapped. */
 void limits_fill(void *memory, size_t bytes, bool huge);
 

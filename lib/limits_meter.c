@@ -86,7 +86,7 @@ static int find_restoring(struct limits_meter *m, unsigned int nr, uint64_t *nee
 
 int limits_meter_read(struct limits_meter *m, uint64_t *bytes)
 {
-	uint64_t need;
+	uint64_t need = 0;
 	int err = find_restoring(m, 1, &need);
 
 	if (!err)
@@ -110,7 +110,7 @@ static int wait_until_steady(struct limits_meter *m)
 
 int limits_meter_open(struct limits_meter *m)
 {
-	uint64_t one, two;
+	uint64_t one = 0, two = 0;
 	int err;
 
 	m->pages = limits_map_filled(2 * limits_page_size(), false);

@@ -18,14 +18,17 @@ struct options {
 	bool verbose;
 	const char *file; /* NULL: standard output */
 	int explain;      /* errno to explain; 0: none */
+	bool has_plan;
+	struct limits_plan plan;
 };
 
-enum { OPT_QUICK = 256, OPT_FULL, OPT_MAX_MEMORY, OPT_EXPLAIN };
+enum { OPT_QUICK = 256, OPT_FULL, OPT_MAX_MEMORY, OPT_EXPLAIN, OPT_PLAN };
 
 static void print_help(void)
 {
 	puts("usage: bufscope limits [options] [KEY...]\n"
 	     "       bufscope limits [options] --explain ERRNO CALL\n"
+	     "       bufscope limits [options] --plan PLAN\n"
 	     "\n"
 	     "Asks the running kernel what it lets you register, what lies past each limit and "
 	     "what\n"
@@ -39,6 +42,12 @@ static void print_help(void)
 	     "on\n"
 	     "                          CALL, each reproduced; CALL is pbuf-ring, buffers, "
 	     "select...\n"
+	     "      --plan PLAN         does rings=8,entries=4096,bufs=16384x64K fit this user, "
+	     "this\n"
+	     "                          limit and this memory? Also sq=, groups=, "
+	     "kind=ring|mmap|inc;\n"
+	     "                          all of it per ring. Forecast, then done; exit 1 if it does "
+	     "not\n"
 	     "      --quick             under 3 seconds\n"
 	     "      --full              up to 3 minutes; without either, up to 20 seconds\n"
 	     "      --max-memory SIZE   what one question may occupy or pin (suffix K, M, G);\n"
@@ -63,6 +72,16 @@ static int parse_errno(const char *text)
 			return err;
 	}
 	return 0;
+}
+
+static int parse_plan(char **argv, struct options *o)
+{
+	const char *bad = optarg;
+
+	o->has_plan = true;
+	if (limits_plan_parse(optarg, &o->plan, &bad) == 0)
+		return 0;
+	return 1 + cmd_usage(argv[0], "no part of a plan: '%.*s'", (int)strcspn(bad, ","), bad);
 }
 
 /* 0 to go on, else 1 + the exit code. */
@@ -92,6 +111,8 @@ static int parse_option(int c, char **argv, struct options *o)
 		if (o->explain)
 			return 0;
 		return 1 + cmd_usage(argv[0], "no errno is called '%s'", optarg);
+	case OPT_PLAN:
+		return parse_plan(argv, o);
 	case OPT_MAX_MEMORY:
 		if (text_parse_size(optarg, 1 << 20, UINT64_MAX / 2, &o->limits.max_bytes) == 0)
 			return 0;
@@ -159,6 +180,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option table[] = {
 		{"explain", required_argument, NULL, OPT_EXPLAIN},
+		{"plan", required_argument, NULL, OPT_PLAN},
 		{"quick", no_argument, NULL, OPT_QUICK},
 		{"full", no_argument, NULL, OPT_FULL},
 		{"max-memory", required_argument, NULL, OPT_MAX_MEMORY},
@@ -275,28 +297,66 @@ static void print_reasons(const struct limits_report *report, const struct optio
 	}
 }
 
-static int write_report(const struct options *o, const struct limits_report *report)
+/* Where the result goes; NULL if that cannot be written. */
+static FILE *open_output(const struct options *o)
 {
 	FILE *out = o->file ? fopen(o->file, "we") : stdout;
-	bool ok;
 
-	if (!out) {
+	if (!out)
 		cmd_error("cannot write '%s': %s", o->file, strerror(errno));
+	return out;
+}
+
+static int close_output(const struct options *o, FILE *out)
+{
+	bool ok = fflush(out) == 0;
+
+	if (!o->file || (fclose(out) == 0 && ok))
+		return EXIT_OK;
+	cmd_error("cannot write '%s': %s", o->file, strerror(errno));
+	return EXIT_FAILED;
+}
+
+static int write_report(const struct options *o, const struct limits_report *report)
+{
+	FILE *out = open_output(o);
+
+	if (!out)
 		return EXIT_FAILED;
-	}
 	if (o->json)
 		limits_report_json(report, out);
 	else if (o->explain)
 		print_reasons(report, o, out);
 	else
 		limits_report_text(report, o->verbose, out);
-	if (!o->file)
-		return EXIT_OK;
-	ok = fflush(out) == 0;
-	if (fclose(out) == 0 && ok)
-		return EXIT_OK;
-	cmd_error("cannot write '%s': %s", o->file, strerror(errno));
-	return EXIT_FAILED;
+	return close_output(o, out);
+}
+
+static int run_plan(const struct options *o)
+{
+	struct limits_preflight preflight;
+	int err = limits_can_ask(), code;
+	FILE *out;
+
+	if (err)
+		return explain_absence(err);
+	err = limits_preflight(&o->plan, &o->limits, &preflight);
+	if (err) {
+		cmd_error("cannot try the plan: %s",
+			  err == -ECHILD ? "the process that did was killed" : strerror(-err));
+		return EXIT_FAILED;
+	}
+	out = open_output(o);
+	if (!out)
+		return EXIT_FAILED;
+	if (o->json)
+		limits_preflight_json(&preflight, out);
+	else
+		limits_preflight_text(&preflight, out);
+	code = close_output(o, out);
+	if (code == EXIT_OK && (!preflight.forecast.fits || preflight.outcome.err))
+		code = EXIT_FAILED;
+	return code;
 }
 
 static int run(const struct options *o, struct limits_report *report)
@@ -331,7 +391,7 @@ int cmd_limits(int argc, char **argv, const struct globals *globals)
 
 	if (code)
 		return code - 1;
-	code = run(&o, &report);
+	code = o.has_plan ? run_plan(&o) : run(&o, &report);
 	limits_report_done(&report);
 	return code;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "../lib/limits.h"
+#include "../lib/limits_preflight.h"
 
 struct limits_row {
 	const struct limits_section *section;
@@ -64,6 +65,9 @@ size_t limits_report_diff(const struct limits_report *old, const struct limits_r
 void limits_report_plot(const struct limits_report *report, FILE *out);
 
 void limits_report_done(struct limits_report *report);
+
+void limits_preflight_text(const struct limits_preflight *preflight, FILE *out);
+void limits_preflight_json(const struct limits_preflight *preflight, FILE *out);
 
 static inline bool limits_is_curve(const struct limits_probe *probe)
 {

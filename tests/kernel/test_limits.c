@@ -504,6 +504,19 @@ static void test_blames_memlock(void **state)
 	}
 }
 
+/* What fits under 64 KiB, counted here, too. */
+static void test_capacity(void **state)
+{
+	struct limits_answer a = ask("memlock.capacity");
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_true(a.nr_points > 0);
+	assert_int_equal(a.points[0].at, 65536);
+	assert_int_equal(a.points[0].y[2], room_of_user(0x63000000U + (uid_t)getpid()));
+}
+
 static void refuse_io_uring(void)
 {
 	struct sock_filter code[] = {
@@ -558,7 +571,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_curves_ascend),
 		cmocka_unit_test(test_judges),         cmocka_unit_test(test_unlucky_probes),
 		cmocka_unit_test(test_leaves_nothing), cmocka_unit_test(test_blames_memlock),
-		cmocka_unit_test(test_disabled),
+		cmocka_unit_test(test_capacity),       cmocka_unit_test(test_disabled),
 	};
 
 	if (limits_can_ask()) {
