@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,8 +24,11 @@ struct options {
 	bool batch;
 	bool json;
 	bool verbose;
-	const char *file; /* NULL: standard output */
+	const char *file;   /* NULL: standard output */
+	const char *replay; /* NULL: the kernel */
 };
+
+enum { OPT_REPLAY = 600 };
 
 static void print_help(void)
 {
@@ -40,6 +42,8 @@ static void print_help(void)
 	     "  -b, --batch          text, one table a look\n"
 	     "  -j, --json           with -b: one JSON object a line, which is a recording, too\n"
 	     "  -o, --output FILE    with -b: write there instead of standard output\n"
+	     "      --replay FILE    show a recording instead of the kernel; with -b all of it at "
+	     "once\n"
 	     "  -v, --verbose        show what libbpf and the kernel say\n"
 	     "  -h, --help\n"
 	     "\n"
@@ -90,6 +94,9 @@ static int parse_option(struct options *o, int c, char **argv)
 	case 'o':
 		o->file = optarg;
 		return 0;
+	case OPT_REPLAY:
+		o->replay = optarg;
+		return 0;
 	case 'v':
 		o->verbose = true;
 		return 0;
@@ -113,6 +120,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"batch", no_argument, NULL, 'b'},
 		{"json", no_argument, NULL, 'j'},
 		{"output", required_argument, NULL, 'o'},
+		{"replay", required_argument, NULL, OPT_REPLAY},
 		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -140,7 +148,6 @@ static int parse_options(int argc, char **argv, struct options *o)
 struct batch {
 	const struct options *options;
 	struct watch watch;
-	struct utsname uts;
 	FILE *file;
 	int signals;       /* readable when somebody wants us to end */
 	uint64_t first_ns; /* stamp of the first sample */
@@ -149,7 +156,7 @@ struct batch {
 
 static void write_text(const struct batch *batch)
 {
-	const struct model *model = batch->watch.model;
+	const struct model *model = watch_model(&batch->watch);
 	time_t wall = (time_t)(model->wall_ns / 1000000000);
 	char summary[256], clock[16] = "";
 	struct tm tm;
@@ -165,13 +172,15 @@ static void write_text(const struct batch *batch)
 /* Whoever reads a pipe wants each frame when it is whole. 0 to go on, else 1 + the exit code. */
 static int write_frame(struct batch *batch)
 {
-	const struct out_head head = {.schema = "bufscope.top/1", .kernel = batch->uts.release};
+	const struct out_head head = {.schema = "bufscope.top/1", .kernel = batch->watch.kernel};
 	const struct options *o = batch->options;
-	const struct model *model = batch->watch.model;
 	int code = watch_look(&batch->watch);
+	const struct model *model = watch_model(&batch->watch);
 
 	if (code)
 		return 1 + code;
+	if (!batch->watch.is_fresh)
+		return watch_is_over(&batch->watch) ? 1 + EXIT_OK : 0;
 	if (o->json)
 		out_json(batch->file, model, &head);
 	else
@@ -180,9 +189,21 @@ static int write_frame(struct batch *batch)
 		batch->first_ns = model->at_ns;
 	if (fflush(batch->file))
 		return 1 + EXIT_FAILED;
-	if (batch->frames >= o->count || model->at_ns - batch->first_ns >= o->duration_ns)
+	if (batch->frames >= o->count || model->at_ns - batch->first_ns >= o->duration_ns ||
+	    watch_is_over(&batch->watch))
 		return 1 + EXIT_OK;
 	return 0;
+}
+
+/* A recording has no reason to wait. */
+static int write_recording(struct batch *batch)
+{
+	struct pollfd interrupt = {.fd = batch->signals, .events = POLLIN};
+	int stop = 0;
+
+	while (!stop && poll(&interrupt, 1, 0) == 0)
+		stop = write_frame(batch);
+	return stop ? stop - 1 : EXIT_OK;
 }
 
 static int run_frames(struct batch *batch)
@@ -191,7 +212,7 @@ static int run_frames(struct batch *batch)
 				 {.fd = batch->signals, .events = POLLIN}};
 	int stop = write_frame(batch);
 
-	if (!stop && watch_start(&batch->watch, batch->options->interval_ns)) {
+	if (!stop && watch_start(&batch->watch)) {
 		cmd_error("cannot start a timer: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
@@ -222,17 +243,22 @@ static int open_signals(void)
 
 static int run_batch(const struct options *o)
 {
+	const struct watch_opts opts = {
+		.target = &o->target,
+		.replay = o->replay,
+		.interval_ns = o->interval_ns,
+		.verbose = o->verbose,
+	};
 	struct batch batch = {.options = o};
-	int code = watch_open(&batch.watch, &o->target, o->verbose);
+	int code = watch_open(&batch.watch, &opts);
 
 	if (code)
 		return code;
-	uname(&batch.uts);
 	code = EXIT_FAILED;
 	batch.signals = open_signals();
 	batch.file = out_open(o->file);
 	if (batch.file && batch.signals >= 0)
-		code = run_frames(&batch);
+		code = o->replay ? write_recording(&batch) : run_frames(&batch);
 	if (batch.file && out_close(batch.file, o->file))
 		code = EXIT_FAILED;
 	if (batch.signals >= 0)
@@ -262,11 +288,12 @@ int cmd_top(int argc, char **argv, const struct globals *globals)
 		return EXIT_USAGE;
 	}
 	return tui_run(&(struct tui_opts){
-		.target = &o.target,
-		.interval_ns = o.interval_ns,
+		.watch = {.target = &o.target,
+			  .replay = o.replay,
+			  .interval_ns = o.interval_ns,
+			  .verbose = o.verbose},
 		.count = o.count,
 		.duration_ns = o.duration_ns,
 		.has_color = globals->color,
-		.verbose = o.verbose,
 	});
 }

@@ -20,7 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../lib/tape.h"
 #include "tui_draw.h"
 #include "tui_state.h"
 #include "tui_view.h"
@@ -198,8 +197,6 @@ static uint32_t read_key(void)
 struct tui {
 	const struct tui_opts *opts;
 	struct watch watch;
-	struct tape tape;
-	struct model *moment; /* shown while paused; NULL: the watch's own model */
 	struct tui_state state;
 	struct utsname uts;
 	uint64_t first_ns; /* stamp of the first look */
@@ -229,63 +226,66 @@ static void end_without_memory(struct tui *tui)
 	end(tui, EXIT_FAILED);
 }
 
-static const struct model *shown(const struct tui *tui)
-{
-	return tui->moment ? tui->moment : tui->watch.model;
-}
-
 static void follow(struct tui *tui)
 {
-	if (tui_state_follow(&tui->state, shown(tui)))
+	if (tui_state_follow(&tui->state, watch_model(&tui->watch)))
 		end_without_memory(tui);
 }
 
-/* While the screen stands still the tape does, too: what can be stepped through must stay. */
 static void look(struct tui *tui)
 {
 	const struct tui_opts *opts = tui->opts;
-	const struct model *model = tui->watch.model;
+	const struct model *model;
 	int code = watch_look(&tui->watch);
 
 	if (code) {
 		end(tui, code);
 		return;
 	}
+	model = tui->watch.model;
 	if (tui->looks++ == 0)
 		tui->first_ns = model->at_ns;
-	if (!tui->state.is_paused) {
-		if (tape_add(&tui->tape, model))
-			end_without_memory(tui);
+	if (!tui->state.is_paused)
 		follow(tui);
-	}
+	if (tui->watch.replay)
+		watch_start(&tui->watch);
 	if (tui->looks >= opts->count || model->at_ns - tui->first_ns >= opts->duration_ns)
 		end(tui, EXIT_OK);
 }
 
+/* The state counts looks back from the last moment there is. */
 static void change_moment(struct tui *tui)
 {
-	model_free(tui->moment);
-	tui->moment = NULL;
-	if (tui->state.is_paused) {
-		tui->state.most_back = tui->tape.nr - 1;
-		tui->moment = tape_model(&tui->tape, tui->state.back);
-		if (!tui->moment)
-			end_without_memory(tui);
+	struct tui_state *state = &tui->state;
+	size_t nr = watch_nr_moments(&tui->watch);
+	int err = 0;
+
+	if (!state->is_paused) {
+		watch_go_on(&tui->watch);
+	} else if (!tui->watch.is_held) {
+		err = watch_hold(&tui->watch);
+		state->most_back = nr - 1;
+		state->back = tui->watch.replay ? nr - 1 - tui->watch.at : 0;
+	} else {
+		err = watch_show(&tui->watch, nr - 1 - state->back);
 	}
-	follow(tui);
+	if (err)
+		end_without_memory(tui);
+	else
+		follow(tui);
 }
 
 static void draw(struct tui *tui)
 {
 	struct tui_frame frame = {
 		.state = &tui->state,
-		.model = shown(tui),
-		.host = tui->uts.nodename,
-		.kernel = tui->uts.release,
+		.model = watch_model(&tui->watch),
+		.host = tui->watch.replay ? "recording" : tui->uts.nodename,
+		.kernel = tui->watch.kernel,
 	};
 
 	getmaxyx(stdscr, frame.rows, frame.cols);
-	frame.age_ns = now_ns() - frame.model->at_ns;
+	frame.age_ns = tui->watch.replay ? 0 : now_ns() - frame.model->at_ns;
 	tui->state.help.nr = view_help_lines(frame.cols);
 	tui_state_fit(&tui->state, view_list_height(&tui->state, frame.rows, frame.cols));
 	view_draw(&frame);
@@ -301,7 +301,8 @@ static void obey(struct tui *tui, enum tui_effect effect)
 		clearok(curscr, TRUE);
 		break;
 	case EFFECT_INTERVAL:
-		watch_start(&tui->watch, tui->state.interval_ns);
+		tui->watch.interval_ns = tui->state.interval_ns;
+		watch_start(&tui->watch);
 		break;
 	case EFFECT_MOMENT:
 		change_moment(tui);
@@ -361,7 +362,7 @@ static void loop(struct tui *tui)
 				 {.fd = tui->signals, .events = POLLIN}};
 
 	look(tui);
-	watch_start(&tui->watch, tui->state.interval_ns);
+	watch_start(&tui->watch);
 	while (!tui->is_over) {
 		draw(tui);
 		if (poll(waits, 3, REFRESH_MS) < 0) {
@@ -383,12 +384,12 @@ static void loop(struct tui *tui)
 int tui_run(const struct tui_opts *opts)
 {
 	struct tui tui = {.opts = opts, .signals = -1, .code = EXIT_FAILED};
-	int code = watch_open(&tui.watch, opts->target, opts->verbose);
+	int code = watch_open(&tui.watch, &opts->watch);
 
 	if (code)
 		return code;
 	uname(&tui.uts);
-	tui.state.interval_ns = opts->interval_ns;
+	tui.state.interval_ns = opts->watch.interval_ns;
 	tui.signals = open_signals();
 	code = tui.signals < 0 ? EXIT_FAILED : terminal_begin(opts->has_color);
 	if (!code) {
@@ -398,9 +399,7 @@ int tui_run(const struct tui_opts *opts)
 	}
 	if (tui.signals >= 0)
 		close(tui.signals);
-	model_free(tui.moment);
 	tui_state_done(&tui.state);
-	tape_done(&tui.tape);
 	watch_close(&tui.watch);
 	return code;
 }

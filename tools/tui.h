@@ -6,15 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "target.h"
+#include "watch.h"
 
 struct tui_opts {
-	const struct target *target;
-	uint64_t interval_ns;
+	struct watch_opts watch;
 	uint64_t count;       /* looks to take; UINT64_MAX: no end */
 	uint64_t duration_ns; /* UINT64_MAX: no end */
 	bool has_color;
-	bool verbose;
 };
 
 /* Runs until the user leaves; returns an exit code. Standard input and output are a terminal. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks again and again: a sample at every tick of a timer, taken into a model. */
+/*
+ * Where models come from: the kernel, looked at again and again, or a recording. Keeps the time
+ * between two looks, and shows moments that are past.
+ */
 #ifndef BUFSCOPE_WATCH_H
 #define BUFSCOPE_WATCH_H
 
@@ -7,27 +10,67 @@
 #include <stdint.h>
 
 #include "../lib/model.h"
+#include "../lib/replay.h"
+#include "../lib/tape.h"
 #include "target.h"
 
 #define WATCH_MIN_NS UINT64_C(10000000)       /* 0.01 s */
 #define WATCH_MAX_NS UINT64_C(86400000000000) /* a day */
 
-struct watch {
-	struct observe *observe;
-	struct sample sample; /* its arrays are reused */
-	struct model *model;
-	int timer; /* becomes readable when a sample is due */
+struct watch_opts {
+	const struct target *target;
+	const char *replay;   /* a recording instead of the kernel; NULL: none */
+	uint64_t interval_ns; /* between two looks at the kernel */
+	bool verbose;
 };
 
-/* Takes no sample yet. 0 or an exit code, after saying what failed; then there is nothing to close.
+struct watch {
+	const struct target *target;
+	struct observe *observe; /* NULL: a recording */
+	struct replay *replay;   /* NULL: the kernel */
+	char kernel[REPLAY_KERNEL_LEN];
+	struct sample sample; /* its arrays are reused */
+	struct model *model;  /* the kernel: of now; a recording: of the moment shown */
+	struct tape tape;     /* the kernel's last looks */
+	struct model *moment; /* shown instead of the model while it is held; else NULL */
+	bool is_held;
+	size_t at;     /* a recording: frame shown; replay_nr(): none yet */
+	bool is_fresh; /* the last look changed the model: a damaged frame does not */
+	uint64_t interval_ns;
+	double speed; /* a recording: this many times as fast as it was */
+	int timer;    /* becomes readable when the next look is due */
+};
+
+/*
+ * Takes no look yet. 0 or an exit code, after saying what failed; then there is nothing to close.
  */
-int watch_open(struct watch *watch, const struct target *target, bool verbose);
+int watch_open(struct watch *watch, const struct watch_opts *opts);
 void watch_close(struct watch *watch);
 
-/* From now on every interval_ns; the first one after that time. 0 or -errno. */
-int watch_start(struct watch *watch, uint64_t interval_ns);
+/* Whether a recording is at its last frame. */
+bool watch_is_over(const struct watch *watch);
 
-/* Takes a sample, and acknowledges the timer. 0 or an exit code, after saying what failed. */
+/*
+ * Looks at the kernel, or goes on to the next frame, and acknowledges the timer. 0 or an exit
+ * code, after saying what failed.
+ */
 int watch_look(struct watch *watch);
+
+/* (Re)starts the timer by the present interval or speed. 0 or -errno. */
+int watch_start(struct watch *watch);
+
+/* Stands still. The kernel is looked at all the same, so that no counter wraps unseen. 0 or -ENOMEM
+ */
+int watch_hold(struct watch *watch);
+void watch_go_on(struct watch *watch);
+
+/* While it is held: how many moments can be shown, and which one is. */
+size_t watch_nr_moments(const struct watch *watch);
+
+/* Shows that moment, 0 is the oldest. 0 or -errno. */
+int watch_show(struct watch *watch, size_t moment);
+
+/* What is to be shown: valid until any other call. */
+const struct model *watch_model(const struct watch *watch);
 
 #endif

@@ -143,6 +143,8 @@ for depth in light full; do
 		'any(.[]; any(.rings[].groups[]; .taken_per_s > 0))' "$TMP/top"
 	check "top --$depth: every line is whole" jq -es 'all(.[]; .schema == "bufscope.top/1")' \
 		"$TMP/top"
+	check "top --$depth: a replay says the same again" sh -c "
+		'$BUFSCOPE' top -b -j --replay '$TMP/top' | cmp - '$TMP/top'"
 done
 
 # ---- mistakes, and no privilege
@@ -166,6 +168,7 @@ done
 check "top -i 0: exit 2" exits 2 "$BUFSCOPE" top -b -i 0
 check "top -n 0: exit 2" exits 2 "$BUFSCOPE" top -b -n 0
 check "top -j without -b: exit 2" exits 2 "$BUFSCOPE" top -j
+check "top --replay of what is none: exit 1" exits 1 "$BUFSCOPE" top -b --replay "$0"
 check "no room on the disk: exit 1" exits 1 "$BUFSCOPE" list -o /dev/full
 
 cp "$BUFSCOPE" "$TMP/bufscope" && chmod 755 "$TMP" "$TMP/bufscope"
