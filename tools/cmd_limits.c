@@ -18,11 +18,13 @@ struct options {
 	bool verbose;
 	const char *file; /* NULL: standard output */
 	int explain;      /* errno to explain; 0: none */
+	const char *from; /* read the answers there instead of asking */
+	const char *diff; /* compare with this saved run */
 	bool has_plan;
 	struct limits_plan plan;
 };
 
-enum { OPT_QUICK = 256, OPT_FULL, OPT_MAX_MEMORY, OPT_EXPLAIN, OPT_PLAN };
+enum { OPT_QUICK = 256, OPT_FULL, OPT_MAX_MEMORY, OPT_EXPLAIN, OPT_PLAN, OPT_FROM, OPT_DIFF };
 
 static void print_help(void)
 {
@@ -48,6 +50,8 @@ static void print_help(void)
 	     "kind=ring|mmap|inc;\n"
 	     "                          all of it per ring. Forecast, then done; exit 1 if it does "
 	     "not\n"
+	     "      --diff FILE         only what differs from a run saved with -j; exit 1 if any\n"
+	     "      --from FILE         take the answers of a saved run instead of asking\n"
 	     "      --quick             under 3 seconds\n"
 	     "      --full              up to 3 minutes; without either, up to 20 seconds\n"
 	     "      --max-memory SIZE   what one question may occupy or pin (suffix K, M, G);\n"
@@ -111,6 +115,12 @@ static int parse_option(int c, char **argv, struct options *o)
 		if (o->explain)
 			return 0;
 		return 1 + cmd_usage(argv[0], "no errno is called '%s'", optarg);
+	case OPT_FROM:
+		o->from = optarg;
+		return 0;
+	case OPT_DIFF:
+		o->diff = optarg;
+		return 0;
 	case OPT_PLAN:
 		return parse_plan(argv, o);
 	case OPT_MAX_MEMORY:
@@ -162,6 +172,8 @@ static void hint_calls(void)
 
 static int parse_operands(int argc, char **argv, struct options *o)
 {
+	if (o->from && (o->explain || o->has_plan))
+		return 1 + cmd_usage(argv[0], "--from does not go with what asks the kernel");
 	if (!o->explain) {
 		o->choice.prefixes = argv + optind;
 		o->choice.nr_prefixes = argc - optind;
@@ -181,6 +193,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 	static const struct option table[] = {
 		{"explain", required_argument, NULL, OPT_EXPLAIN},
 		{"plan", required_argument, NULL, OPT_PLAN},
+		{"diff", required_argument, NULL, OPT_DIFF},
+		{"from", required_argument, NULL, OPT_FROM},
 		{"quick", no_argument, NULL, OPT_QUICK},
 		{"full", no_argument, NULL, OPT_FULL},
 		{"max-memory", required_argument, NULL, OPT_MAX_MEMORY},
@@ -359,7 +373,20 @@ static int run_plan(const struct options *o)
 	return code;
 }
 
-static int run(const struct options *o, struct limits_report *report)
+static int read_saved(const char *path, struct limits_report *report)
+{
+	int err = limits_report_read(report, path);
+
+	if (!err)
+		return EXIT_OK;
+	if (err == -EBADMSG)
+		cmd_error("'%s' is no saved run of limits", path);
+	else
+		cmd_error("cannot read '%s': %s", path, strerror(-err));
+	return EXIT_FAILED;
+}
+
+static int ask_all(const struct options *o, struct limits_report *report)
 {
 	int err = limits_report_plan(report, &o->choice);
 
@@ -370,14 +397,45 @@ static int run(const struct options *o, struct limits_report *report)
 	if (err)
 		return explain_absence(err);
 	err = limits_report_ask(report, &o->limits, isatty(STDERR_FILENO) ? show_progress : NULL);
-	if (err) {
-		cmd_error("cannot start a probe: %s", strerror(-err));
-		return EXIT_FAILED;
+	if (!err)
+		return EXIT_OK;
+	cmd_error("cannot start a probe: %s", strerror(-err));
+	return EXIT_FAILED;
+}
+
+static int write_diff(const struct options *o, const struct limits_report *report)
+{
+	struct limits_report old = {0};
+	int code = read_saved(o->diff, &old);
+	FILE *out;
+
+	if (code)
+		return code;
+	out = open_output(o);
+	code = EXIT_FAILED;
+	if (out) {
+		size_t differences = limits_report_diff(&old, report, out);
+
+		code = close_output(o, out);
+		if (code == EXIT_OK && differences)
+			code = EXIT_FAILED;
 	}
+	limits_report_done(&old);
+	return code;
+}
+
+static int run(const struct options *o, struct limits_report *report)
+{
+	int code = o->from ? read_saved(o->from, report) : ask_all(o, report);
+
+	if (code)
+		return code;
+	if (o->diff)
+		return write_diff(o, report);
 	if (o->explain)
 		keep_errno(report, o->explain);
-	err = write_report(o, report);
-	return o->explain && report->nr == 0 && err == EXIT_OK ? EXIT_FAILED : err;
+	code = write_report(o, report);
+	return o->explain && report->nr == 0 && code == EXIT_OK ? EXIT_FAILED : code;
 }
 
 int cmd_limits(int argc, char **argv, const struct globals *globals)

@@ -170,12 +170,18 @@ void limits_report_json(const struct limits_report *report, FILE *out)
 
 /* ---- reading */
 
+/* A file may come from anywhere: text that would have to be escaped was never written by us. */
 static const char *get_text(struct json_object *j, const char *key)
 {
 	struct json_object *value = NULL;
+	char escaped[512];
+	const char *text;
 
 	json_object_object_get_ex(j, key, &value);
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+	if (!json_object_is_type(value, json_type_string))
+		return NULL;
+	text = json_object_get_string(value);
+	return strcmp(text_escape(escaped, sizeof(escaped), text), text) == 0 ? text : NULL;
 }
 
 static bool get_number(struct json_object *j, const char *key, uint64_t *out)

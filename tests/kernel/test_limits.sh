@@ -25,17 +25,33 @@ copy_for_all() {
 
 as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$TMP/bufscope" "$@"; }
 
-"$BUFSCOPE" limits --quick >"$TMP/table" 2>"$TMP/err"
-check "runs" test $? -eq 0
+SECONDS=0
+"$BUFSCOPE" limits --quick -j -o "$TMP/json" 2>"$TMP/err"
+check "writes to a file" test $? -eq 0
+check "quick is quick" test "$SECONDS" -le $((10 * ${SLOW:-1}))
 check "is silent on stderr that is no terminal" test ! -s "$TMP/err"
+cp "$TMP/json" "$TMP/saved"
+"$BUFSCOPE" limits --from "$TMP/saved" >"$TMP/table"
+check "shows a saved run" test $? -eq 0
 check "table names the subjects" grep -q '^buffer rings$' "$TMP/table"
 check "table has an answer" grep -qE 'largest ring +[0-9]+ entries +E[A-Z]+ ' "$TMP/table"
 check "no line is wider than 80 columns" awk 'length > 80 { print; bad = 1 } END { exit bad }' "$TMP/table"
-
-SECONDS=0
-"$BUFSCOPE" limits --quick -j -o "$TMP/json"
-check "writes to a file" test $? -eq 0
-check "quick is quick" test "$SECONDS" -le $((10 * ${SLOW:-1}))
+"$BUFSCOPE" limits --from "$TMP/saved" -j >"$TMP/again"
+check "reads all that it wrote" cmp "$TMP/saved" "$TMP/again"
+check "a run does not differ from itself" exits 0 "$BUFSCOPE" limits --from "$TMP/saved" --diff "$TMP/saved"
+jq '(.limits[] | select(.key == "pbuf_ring.max_entries")).value = 4711' "$TMP/saved" >"$TMP/changed"
+check "a changed answer differs" exits 1 "$BUFSCOPE" limits --from "$TMP/saved" --diff "$TMP/changed"
+check "and is the only one" grep -q '^1 answer differs$' "$TMP/out"
+check "and is shown" grep -q 'pbuf_ring.max_entries .*4711' "$TMP/out"
+jq '.limits += [.limits[0] | .key = "future.key"]' "$TMP/saved" >"$TMP/changed"
+check "an unknown key is kept" exits 1 "$BUFSCOPE" limits --from "$TMP/changed" --diff "$TMP/saved"
+check "and named" grep -q 'future.key' "$TMP/out"
+jq '.limits[0].key = "evil\u001b[31m"' "$TMP/saved" >"$TMP/changed"
+check "text for terminals is refused" exits 1 "$BUFSCOPE" limits --from "$TMP/changed"
+echo '{"schema": "bufscope.limits/1"' >"$TMP/changed"
+check "half a document is refused" exits 1 "$BUFSCOPE" limits --from "$TMP/changed"
+check "says so" says 'no saved run'
+check "a saved run answers no errno" exits 2 "$BUFSCOPE" limits --from "$TMP/saved" --explain EINVAL pbuf-ring
 check "schema" json_is '.schema == "bufscope.limits/1" and (.kernel | type) == "string"
 	and (.at_ns | type) == "number" and (.limits | type) == "array"'
 check "rows are complete" json_is 'all(.limits[]; (.key | test("^[a-z_]+\\.[a-z0-9_]+$"))
