@@ -44,12 +44,20 @@ struct {
 	__type(value, struct bid_state);
 } bids SEC(".maps");
 
-/* Accounts that were given up. */
+/*
+ * Positions of accounts that were given up: a queue with one writer, release_dead(), and as many
+ * readers as there are CPUs. An array, since kernels up to 6.1 refuse other kinds to programs
+ * that may sleep. It holds all accounts there can be, so no slot is written before it was read.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__uint(value_size, sizeof(__u32));
+	__type(key, __u32);
+	__type(value, __u32);
 } spares SEC(".maps");
+
+__u32 spares_put; /* both count on and on */
+__u32 spares_got;
 
 #define RELEASE_NS 10000000000ULL /* by then every observer has seen the end */
 
@@ -755,12 +763,42 @@ static __always_inline int is_wanted(__u32 bgid)
 	return bpf_map_lookup_elem(&tgids, &tgid) != NULL;
 }
 
+static __always_inline void put_spare(__u32 position)
+{
+	__u32 key = spares_put & (max_counts - 1);
+
+	bpf_map_update_elem(&spares, &key, &position, BPF_ANY);
+	__sync_fetch_and_add(&spares_put, 1);
+}
+
+/* 1 + position; 0: there is none, or others are taking what there is. */
+static __always_inline __u32 get_spare(void)
+{
+	for (__u32 i = 0; i < 4; i++) {
+		__u32 got = *(volatile __u32 *)&spares_got;
+		__u32 key = got & (max_counts - 1);
+		__u32 *spare, position;
+
+		if (got == *(volatile __u32 *)&spares_put)
+			return 0;
+		spare = bpf_map_lookup_elem(&spares, &key);
+		if (!spare)
+			return 0;
+		position = *spare;
+		/* whoever moves on owns what it read: until then the slot was not written again */
+		if (__sync_val_compare_and_swap(&spares_got, got, got + 1) == got)
+			return position + 1;
+	}
+	return 0;
+}
+
 static __always_inline __u32 new_count(void)
 {
+	__u32 spare = get_spare();
 	__u32 position;
 
-	if (!bpf_map_pop_elem(&spares, &position))
-		return position + 1;
+	if (spare)
+		return spare;
 	position = __sync_fetch_and_add(&nr_counts, 1);
 	if (position < max_counts)
 		return position + 1;
@@ -818,7 +856,7 @@ static __always_inline void release(__u32 position, __u64 now)
 	group->state = ACCOUNT_FREE;
 	slot->count = 0;
 	slot->ring_id = SLOT_LEFT;
-	bpf_map_push_elem(&spares, &position, BPF_ANY);
+	put_spare(position);
 }
 
 #endif
