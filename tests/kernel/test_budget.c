@@ -58,6 +58,11 @@ static void note_load(const union bpf_attr *attr, const char *log)
 
 typedef long syscall_fn(long nr, ...);
 
+union argument {
+	long number;
+	union bpf_attr *attr;
+};
+
 /* libbpf finds this one before libc's: each load is asked for its statistics. */
 long syscall(long nr, ...)
 {
@@ -73,7 +78,7 @@ long syscall(long nr, ...)
 	va_end(args);
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "syscall");
-	attr = (union bpf_attr *)arg[1];
+	attr = (union argument){.number = arg[1]}.attr;
 	if (nr != __NR_bpf || arg[0] != BPF_PROG_LOAD || attr->log_level)
 		return real(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 	attr->log_level = LOG_STATS;
