@@ -290,8 +290,10 @@ struct evidence {
 	__u32 flags;
 	__u32 found; /* 1 + position */
 	__u32 fits;
+	__u32 due; /* of these: groups that owe a completion */
 	__u32 groups;
 	__u32 sole;
+	__s64 most_due;
 };
 
 static __always_inline int slot_names(const struct account *group, __u16 position, __u32 bid)
@@ -324,9 +326,21 @@ static __always_inline int fits(const struct account *group, const struct eviden
 	return 0;
 }
 
+/* Buffers that head has passed and no completion has named yet. */
+static __always_inline __s64 unnamed(const struct account *group)
+{
+	struct io_buffer_list *bl = (void *)group->bl;
+	__u16 head = group->head;
+
+	bpf_core_read(&head, sizeof(head), &bl->head);
+	return (__s64)(group->taken + (__u16)(head - group->head)) -
+	       (__s64)(group->selected - group->partial);
+}
+
 static long evidence_step(__u32 i, struct evidence *evidence)
 {
 	struct account *group = count_at(i);
+	__s64 due;
 
 	if (!group)
 		return 1;
@@ -336,11 +350,18 @@ static long evidence_step(__u32 i, struct evidence *evidence)
 	evidence->sole = i + 1;
 	if (!fits(group, evidence))
 		return 0;
+	due = unnamed(group);
 	evidence->fits++;
-	if (!evidence->found)
+	evidence->due += due > 0;
+	if (!evidence->found || due > evidence->most_due) {
 		evidence->found = i + 1;
+		evidence->most_due = due;
+	}
 	return 0;
 }
+
+/* With a code: more than one group fits. Right for the totals, but nothing to remember. */
+#define CODE_GUESSED 0x40000000U
 
 /*
  * Which group of the ring did this completion draw from? 1 + position; 0: none fits;
@@ -352,8 +373,10 @@ __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 	struct account *group;
 
 	bpf_loop(nr_counts, evidence_step, &evidence, 0);
-	if (evidence.fits > 1)
+	if (evidence.fits > 1 && evidence.due != 1) {
 		lose(EVENT_GUESSED);
+		return evidence.found | CODE_GUESSED;
+	}
 	if (evidence.fits)
 		return evidence.found;
 	if (!evidence.groups && (nr_tgids || only_bgid >= 0 || !is_ready))
@@ -361,6 +384,11 @@ __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 	/* a sole legacy group leaves no trace to compare */
 	group = evidence.groups == 1 ? count_at(evidence.sole - 1) : NULL;
 	return group && group->kind == GROUP_LEGACY ? evidence.sole : 0;
+}
+
+static __always_inline __u32 without_doubt(__u32 code)
+{
+	return code == INDEX_IGNORED ? code : code & ~CODE_GUESSED;
 }
 
 static __always_inline void name_taker(struct account *group, const struct done *done, __s32 fd)
@@ -465,6 +493,7 @@ static __always_inline __u32 on_stream(__u64 *args, const struct done *done)
 	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
 	struct req_slot who = {.flags = SLOT_MULTISHOT, .fd = -1};
 	__u64 ring_id = 0;
+	int is_guess;
 	__u32 code;
 
 	if (slot && slot->count == INDEX_IGNORED)
@@ -482,9 +511,11 @@ static __always_inline __u32 on_stream(__u64 *args, const struct done *done)
 		lose(EVENT_UNATTRIBUTED);
 		return INDEX_IGNORED;
 	}
+	is_guess = without_doubt(code) != code;
+	code = without_doubt(code);
 	who.count = code;
 	who.user_data = done->user_data;
-	if (!slot && is_ready)
+	if (!slot && is_ready && !is_guess)
 		note_stream((void *)ring_id, &who);
 	if (code != INDEX_IGNORED)
 		count(code, done, &who);
@@ -518,7 +549,7 @@ static __always_inline __u32 code_of_stranger(__u64 ring_id, __u64 address, cons
 		 opcode == OP_SENDMSG)
 		bgid = BPF_CORE_READ(sr, buf_group);
 	else if (done->flags & CQE_BUFFER)
-		return find_by_evidence(ring_id, done->flags);
+		return without_doubt(find_by_evidence(ring_id, done->flags));
 	else
 		bgid = BPF_CORE_READ(req, buf_index);
 	code = find_count((void *)ring_id, bgid);
