@@ -24,6 +24,7 @@ const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 
 #define OP_SENDMSG 9
 #define OP_RECVMSG 10
+#define OP_READ    22
 #define OP_SEND    26
 #define OP_RECV    27
 #define OP_PROVIDE 31
@@ -226,6 +227,46 @@ static __always_inline void note_bundle(struct io_kiocb *req, __u32 code)
 		start_order(code - 1);
 }
 
+/* Not inline: seldom wanted, and what it needs of the stack is not needed otherwise. */
+static __noinline int tell_submit(__u32 position, const struct req_slot *slot)
+{
+	struct trace_done told = {
+		.group = count_at(position),
+		.user_data = slot->user_data,
+		.fd = slot->fd,
+		.what = slot->nbufs,
+		.is_multishot = slot->flags & SLOT_MULTISHOT,
+	};
+	struct trace_rec *rec;
+
+	if (!told.group)
+		return 0;
+	rec = begin_done(TRACE_SUBMIT, &told);
+	if (rec)
+		trace_end(rec);
+	return 0;
+}
+
+/* A request that receives without selecting: what became of a file that starved. */
+static __noinline int tell_plain(struct io_kiocb *req, __u64 flags)
+{
+	struct trace_rec *rec;
+	__u64 ring_id = 0;
+
+	if (!is_traced(TRACE_SUBMIT, 0) || !is_wanted(only_bgid))
+		return 0;
+	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), &req->ctx);
+	rec = trace_begin(TRACE_SUBMIT, ring_id, 0);
+	if (!rec)
+		return 0;
+	rec->fd = BPF_CORE_READ(req, cqe.fd);
+	rec->opcode = BPF_CORE_READ(req, opcode);
+	rec->flags = TRACE_PLAIN | (flags & 1 ? TRACE_FIXED_FILE : 0);
+	trace_thread(rec);
+	trace_end(rec);
+	return 0;
+}
+
 static __always_inline int note_submit(struct io_kiocb *req)
 {
 	__u64 flags = req->flags;
@@ -233,6 +274,9 @@ static __always_inline int note_submit(struct io_kiocb *req)
 	__u32 code;
 
 	if (!(flags & REQ_BUFFER_SELECT)) {
+		if (trace_kinds && (req->opcode == OP_RECV || req->opcode == OP_RECVMSG ||
+				    req->opcode == OP_READ))
+			tell_plain(req, flags);
 		if (req->opcode == OP_PROVIDE || req->opcode == OP_REMOVE)
 			note_legacy_op(req, req->opcode == OP_PROVIDE ? SLOT_PROVIDE : SLOT_REMOVE);
 		return 0;
@@ -260,6 +304,8 @@ static __always_inline int note_submit(struct io_kiocb *req)
 		note_stream(req->ctx, slot);
 	if (req->opcode == OP_RECV || req->opcode == OP_SEND)
 		note_bundle(req, code);
+	if (trace_kinds)
+		tell_submit(code - 1, slot);
 	return 0;
 }
 
@@ -620,12 +666,31 @@ static __always_inline void count_provided(struct account *group, const struct r
 		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
 }
 
+static __noinline int tell_refused(const struct account *group, const struct req_slot *slot,
+				   __s32 res)
+{
+	struct trace_done told = {
+		.group = group,
+		.user_data = slot->user_data,
+		.res = res,
+		.fd = -1,
+		.what = slot->flags & SLOT_PROVIDE ? OP_PROVIDE : OP_REMOVE,
+	};
+	struct trace_rec *rec = begin_done(TRACE_DONE, &told);
+
+	if (rec)
+		trace_end(rec);
+	return 0;
+}
+
 /* A PROVIDE or REMOVE that is done; the first PROVIDE makes the group. */
 static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 res)
 {
 	struct account *group = count_at(slot->count - 1);
 	__u64 ring_id;
 
+	if (group && res < 0 && trace_kinds)
+		tell_refused(group, slot, res);
 	if (!group || res < 0)
 		return;
 	ring_id = group->ring_id;
@@ -958,6 +1023,39 @@ int look_at_all(void *unused)
 {
 	bpf_loop(nr_counts, look_step, NULL, 0);
 	return 0;
+}
+
+struct slots_args {
+	__u64 ring_id;
+	__u32 bgid;
+	__u32 first;
+};
+
+__u64 slots_read[CHUNK_SLOTS * 2]; /* of struct io_uring_buf, whose type user space does not share */
+__u16 slots_head, slots_tail;
+
+/* Up to CHUNK_SLOTS slots of a ring from `first`, a multiple of it, on; and head and tail now. */
+SEC("syscall")
+int read_slots(struct slots_args *args)
+{
+	__u32 code = find_count((void *)args->ring_id, args->bgid);
+	struct account *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
+	__u32 first = args->first, nr;
+	__u16 head, tail;
+
+	if (!group || group->state != ACCOUNT_LIVE || group->kind == GROUP_LEGACY ||
+	    !is_current(group) || first >= group->entries || read_head_tail(group, &head, &tail))
+		return -1;
+	nr = group->entries - first;
+	barrier_var(nr);
+	if (nr > CHUNK_SLOTS)
+		nr = CHUNK_SLOTS;
+	if (bpf_probe_read_kernel(slots_read, nr * sizeof(struct io_uring_buf),
+				  (void *)(group->ring + first * sizeof(struct io_uring_buf))))
+		return -1;
+	slots_head = head;
+	slots_tail = tail;
+	return nr;
 }
 
 static long release_step(__u32 i, __u64 *now)

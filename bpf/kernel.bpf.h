@@ -181,8 +181,15 @@ struct percpu_ref {
 	unsigned long percpu_count_ptr;
 };
 
+struct user_struct {
+	struct {
+		__s64 counter;
+	} locked_vm; /* pages */
+};
+
 struct io_ring_ctx {
 	struct percpu_ref refs;
+	struct user_struct *user; /* NULL: its creator may lock what it likes */
 	unsigned int flags;
 	unsigned int sq_entries;
 	unsigned int cq_entries;

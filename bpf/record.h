@@ -48,6 +48,7 @@ struct ring_rec {
 	__u32 table_in_flight;  /* requests using a slot; REC_UNKNOWN_U32: could not tell */
 	__u32 nr_groups;        /* groups found on it, those filtered out included */
 	__u64 table_bytes;
+	__u64 locked_bytes; /* charged to the ring's user, by whatever; 0: this ring charges nobody */
 	char comm[REC_COMM_LEN];
 };
 
@@ -180,6 +181,8 @@ enum trace_kind {
 	TRACE_MSHOT_END,
 	TRACE_OVERFLOW, /* the completion found the CQ full */
 	TRACE_CREATE,   /* a ring, for the reader: never shown */
+	TRACE_SUBMIT,   /* a request that will select buffers; never shown */
+	TRACE_DONE,     /* its completion without a buffer, unless it starved; never shown */
 	TRACE_KINDS
 };
 
@@ -187,6 +190,8 @@ enum trace_flags {
 	TRACE_EXACT = 1,      /* fill, return: tgid, tid and at_ns are of the return itself */
 	TRACE_FIXED_FILE = 2, /* fd is an index of the ring's registered files */
 	TRACE_CONTINUED = 4,  /* bundle: more buffers of the completion of the record before */
+	TRACE_MULTISHOT = 8,
+	TRACE_PLAIN = 16, /* submit: a receiving request that brings its own buffer; no group */
 };
 
 struct trace_rec {
@@ -206,12 +211,13 @@ struct trace_rec {
 	__u8 opcode;     /* 0: not known */
 	__u8 cause;      /* starve: enum starve_cause */
 	__u8 group_kind; /* register: enum group_kind */
-	__u8 pad[5];
+	__u8 cqe_flags;  /* of a completion: the low eight bits, IORING_CQE_F_* */
+	__u8 pad[4];
 	char comm[REC_COMM_LEN]; /* create: of the process */
 };
 
 #ifndef __bpf__
-_Static_assert(sizeof(struct ring_rec) == 104, "ring_rec is part of the shared layout");
+_Static_assert(sizeof(struct ring_rec) == 112, "ring_rec is part of the shared layout");
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
 _Static_assert(sizeof(struct trace_rec) == 80, "trace_rec is part of the shared layout");

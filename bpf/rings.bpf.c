@@ -445,6 +445,8 @@ static __always_inline void read_ring_ctx(struct ring_rec *rec, struct io_ring_c
 {
 	struct io_rings *shared = BPF_CORE_READ(ring, rings);
 
+	if (bpf_core_field_exists(ring->user) && BPF_CORE_READ(ring, user))
+		rec->locked_bytes = BPF_CORE_READ(ring, user, locked_vm.counter);
 	rec->setup_flags = BPF_CORE_READ(ring, flags);
 	rec->sq_entries = BPF_CORE_READ(ring, sq_entries);
 	rec->cq_entries = BPF_CORE_READ(ring, cq_entries);

@@ -171,6 +171,8 @@ static __always_inline struct trace_rec *begin_done(enum trace_kind kind,
 	rec->fd = done->fd;
 	rec->opcode = done->what & WHAT_OPCODE;
 	rec->flags = done->what & WHAT_FIXED ? TRACE_FIXED_FILE : 0;
+	rec->flags |= done->is_multishot ? TRACE_MULTISHOT : 0;
+	rec->cqe_flags = done->flags;
 	rec->available = done->group->available;
 	if (done->flags & CQE_BUFFER) {
 		rec->bid = done->flags >> 16;
@@ -323,8 +325,8 @@ static __always_inline void trace_completion(struct trace_done *done)
 
 	if (done->flags & CQE_BUFFER)
 		trace_buffer(done);
-	else if (done->cause != STARVE_CAUSES)
-		rec = begin_done(TRACE_STARVE, done);
+	else
+		rec = begin_done(done->cause != STARVE_CAUSES ? TRACE_STARVE : TRACE_DONE, done);
 	if (rec) {
 		rec->cause = done->cause;
 		trace_end(rec);

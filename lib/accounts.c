@@ -300,17 +300,23 @@ static const struct account *find(const struct accounts *accounts, const struct 
 	return NULL;
 }
 
-static int run(const struct bpf_program *program, const void *args, size_t size)
+/* What the program returned, or -errno. */
+static int run_for(const struct bpf_program *program, const void *args, size_t size)
 {
 	struct bpf_test_run_opts opts;
-	int err;
 
 	memset(&opts, 0, sizeof(opts));
 	opts.sz = sizeof(opts);
 	opts.ctx_in = args;
 	opts.ctx_size_in = (uint32_t)size;
-	err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
-	return err < 0 ? -errno : 0;
+	if (bpf_prog_test_run_opts(bpf_program__fd(program), &opts) < 0)
+		return -errno;
+	return (int)opts.retval;
+}
+
+static void run(const struct bpf_program *program, const void *args, size_t size)
+{
+	run_for(program, args, size);
 }
 
 /* Groups that were there before the programs, or whose registration they missed. */
@@ -434,6 +440,50 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 	}
 	accounts_losses(accounts, sample->losses);
 	return 0;
+}
+
+/* ---- the memory of a ring */
+
+int accounts_slots(struct accounts *accounts, const struct group_rec *group,
+		   struct observe_slots *slots)
+{
+	const struct bpf_program *program = accounts->skel->progs.read_slots;
+	struct {
+		uint64_t ring_id;
+		uint32_t bgid;
+		uint32_t first;
+	} args = {.ring_id = group->ring_id, .bgid = group->bgid};
+	uint32_t nr = 0;
+
+	for (; args.first < group->entries; args.first += nr) {
+		int got = run_for(program, &args, sizeof(args));
+
+		if (got < 0)
+			return got;
+		nr = (uint32_t)got;
+		if (!nr || args.first + nr > slots->max)
+			return -EAGAIN;
+		memcpy(slots->at + args.first, accounts->skel->bss->slots_read,
+		       nr * sizeof(*slots->at));
+		if (!args.first)
+			slots->tail_before = accounts->skel->bss->slots_tail;
+		slots->head_after = accounts->skel->bss->slots_head;
+	}
+	slots->nr = args.first;
+	return 0;
+}
+
+size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max)
+{
+	int fd = bpf_map__fd(accounts->skel->maps.tgids);
+	uint32_t key, *last = NULL;
+	size_t nr = 0;
+
+	while (nr < max && bpf_map_get_next_key(fd, last, &key) == 0) {
+		tgids[nr++] = key;
+		last = &key;
+	}
+	return nr;
 }
 
 /* ---- single events */

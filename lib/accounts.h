@@ -29,6 +29,11 @@ int accounts_trace_fd(const struct accounts *accounts);
 int accounts_trace(struct accounts *accounts, observe_take_fn *take, void *context);
 uint64_t accounts_trace_lost(const struct accounts *accounts);
 
+/* See observe.h. */
+int accounts_slots(struct accounts *accounts, const struct group_rec *group,
+		   struct observe_slots *slots);
+size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max);
+
 /* What the programs lost, since they run. */
 void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX]);
 

@@ -431,6 +431,18 @@ static int fill(struct observe *o, struct sample *sample)
 	return sample_sort(sample);
 }
 
+/* The processes that those of the tree have started since. */
+static void follow_tree(struct observe *o)
+{
+	size_t nr = o->accounts ? accounts_tgids(o->accounts, o->tgids, OBSERVE_MAX_TGIDS) : 0;
+
+	/* none is left: go on with those before, for nothing would mean everything */
+	if (!nr)
+		return;
+	o->opts.nr_tgids = nr;
+	add_tgids(o);
+}
+
 int observe_sample(struct observe *o, struct sample *sample)
 {
 	static const enum sample_backend backends[] = {BACKEND_ITER, BACKEND_ITER_TICK,
@@ -440,6 +452,8 @@ int observe_sample(struct observe *o, struct sample *sample)
 	sample->at_ns = clock_ns(CLOCK_MONOTONIC);
 	sample->wall_ns = clock_ns(CLOCK_REALTIME);
 	sample->backend = backends[o->opts.depth];
+	if (o->opts.trace.is_tree)
+		follow_tree(o);
 	err = run_with_room(o);
 	err = err ? err : fill(o, sample);
 	if (!err && o->accounts)
@@ -447,6 +461,11 @@ int observe_sample(struct observe *o, struct sample *sample)
 	if (!err && o->skel->bss->pass % 64 == 0)
 		forget_dead_rings(o);
 	return err;
+}
+
+int observe_slots(struct observe *o, const struct group_rec *group, struct observe_slots *slots)
+{
+	return o->accounts ? accounts_slots(o->accounts, group, slots) : -EOPNOTSUPP;
 }
 
 /* ---- single events */

@@ -65,6 +65,22 @@ struct observe *observe_open(const struct observe_opts *opts, struct observe_err
  */
 int observe_sample(struct observe *o, struct sample *sample);
 
+/* ---- the memory of one ring */
+
+struct observe_slots {
+	struct ring_slot *at; /* of the caller, max of them */
+	uint32_t max;
+	uint32_t nr;
+	uint16_t head_after;  /* what lies from there ... */
+	uint16_t tail_before; /* ... to here was not written to while it was read */
+};
+
+/*
+ * The slots of a group of the last sample, as they are now; the program that owns them notices
+ * nothing. FULL only. 0 or -errno: the group may have gone.
+ */
+int observe_slots(struct observe *o, const struct group_rec *group, struct observe_slots *slots);
+
 /* ---- single events */
 
 /* For poll(): readable when there are records. -1: there is no trace. */

@@ -85,6 +85,14 @@ struct sample {
 	uint64_t losses[LOSS_MAX];   /* since the observation was opened */
 };
 
+/* One slot of a buffer ring's memory, as struct io_uring_buf. */
+struct ring_slot {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t bid;
+	uint16_t resv;
+};
+
 /* Names for JSON and title lines: "iter", "iter+tick", ... */
 const char *sample_backend_name(enum sample_backend backend);
 const char *sample_loss_name(enum sample_loss loss);

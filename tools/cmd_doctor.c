@@ -1,89 +1,214 @@
 // SPDX-License-Identifier: MIT
-/* bufscope doctor: what is wrong, with this kernel's and this user's abilities for now. */
+/* bufscope doctor: who starves, why, and what to change. */
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "../lib/caps.h"
+#include "../lib/text.h"
 #include "cmd.h"
+#include "doctor.h"
 #include "doctor_self.h"
 #include "out.h"
 
-#define SELF 512
+#define EXPLAIN    512
+#define FAIL_ON    517
+#define SELF       518
+#define DEFAULT_NS UINT64_C(10000000000)
 
 struct options {
-	bool self;
+	struct doctor_opts doctor;
+	enum severity fail_on;
 	bool json;
-	const char *file; /* NULL: standard output */
+	bool self;
+	const char *file;    /* NULL: standard output */
+	const char *explain; /* NULL, a code, or "list" */
 };
 
 static void print_help(void)
 {
-	puts("usage: bufscope doctor --self [options]\n"
+	puts("usage: bufscope doctor [options] [-- COMMAND [ARGUMENT...]]\n"
+	     "       bufscope doctor --explain CODE\n"
+	     "       bufscope doctor --self\n"
 	     "\n"
-	     "Tries what bufscope can do on this kernel and as this user, and tells what each\n"
-	     "missing ability costs. Nothing stays loaded or registered.\n"
+	     "Follows every event of buffer groups, reads the memory of their rings, and tells\n"
+	     "what is wrong, by which evidence, and what to change. A COMMAND is watched from its\n"
+	     "first ring to its end.\n"
 	     "\n"
-	     "      --self           the table of abilities\n"
+	     "  -p, --pid PID        only this process; may be given up to 64 times\n"
+	     "  -g, --bgid BGID      only groups with this id\n"
+	     "  -d, --duration SECONDS  how long (default 10; with a COMMAND until it ends)\n"
+	     "      --fail-on LEVEL  exit with 1 if a finding is info, warn (default) or crit\n"
+	     "      --self           the table of abilities instead: what bufscope can do on this\n"
+	     "                       kernel and as this user, and what each missing one costs\n"
+	     "      --explain CODE   the text of one code; 'list' names all\n"
 	     "  -j, --json           one JSON document\n"
 	     "  -o, --output FILE    write there instead of standard output\n"
+	     "  -v, --verbose        show what libbpf and the kernel say\n"
 	     "  -h, --help\n"
 	     "\n"
-	     "Exit status: 0 rings can be watched, 1 failed, 2 usage, 3 no ring can be watched.");
+	     "Exit status: 0 nothing found, 1 a finding, or failed, 2 usage, 3 not permitted or\n"
+	     "not supported; with --self: 0 rings can be watched, 3 none can.");
+}
+
+static int parse_level(struct options *o, const char *command)
+{
+	for (int i = SEVERITY_INFO; i <= SEVERITY_CRIT; i++) {
+		if (strcmp(optarg, severity_name((enum severity)i)) == 0) {
+			o->fail_on = (enum severity)i;
+			return 0;
+		}
+	}
+	return 1 + cmd_usage(command, "--fail-on takes info, warn or crit, not '%s'", optarg);
 }
 
 /* 0 to go on, else 1 + the exit code. */
+static int parse_option(int c, char **argv, struct options *o)
+{
+	switch (c) {
+	case 'p':
+	case 'g':
+		return target_option(&o->doctor.target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;
+	case 'd':
+		if (text_parse_seconds(optarg, 1, UINT64_C(86400000000000), &o->doctor.duration_ns))
+			return 1 + cmd_usage(argv[0], "-d takes up to 86400 seconds, not '%s'",
+					     optarg);
+		return 0;
+	case FAIL_ON:
+		return parse_level(o, argv[0]);
+	case SELF:
+		o->self = true;
+		return 0;
+	case EXPLAIN:
+		o->explain = optarg;
+		return 0;
+	case 'j':
+		o->json = true;
+		return 0;
+	case 'o':
+		o->file = optarg;
+		return 0;
+	case 'v':
+		o->doctor.verbose = true;
+		return 0;
+	case 'h':
+		print_help();
+		return 1 + EXIT_OK;
+	default:
+		return 1 + cmd_bad_option(argv);
+	}
+}
+
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option table[] = {
+		{"pid", required_argument, NULL, 'p'},
+		{"bgid", required_argument, NULL, 'g'},
+		{"duration", required_argument, NULL, 'd'},
+		{"fail-on", required_argument, NULL, FAIL_ON},
 		{"self", no_argument, NULL, SELF},
+		{"explain", required_argument, NULL, EXPLAIN},
 		{"json", no_argument, NULL, 'j'},
 		{"output", required_argument, NULL, 'o'},
+		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jo:h", table, NULL)) != -1) {
-		switch (c) {
-		case SELF:
-			o->self = true;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'o':
-			o->file = optarg;
-			break;
-		case 'h':
-			print_help();
-			return 1 + EXIT_OK;
-		default:
-			return 1 + cmd_bad_option(argv);
-		}
+	while ((c = getopt_long(argc, argv, "+p:g:d:jo:vh", table, NULL)) != -1) {
+		int stop = parse_option(c, argv, o);
+
+		if (stop)
+			return stop;
 	}
 	if (optind < argc)
-		return 1 + cmd_usage(argv[0], "%s takes no argument: '%s'", argv[0], argv[optind]);
-	if (!o->self)
-		return 1 + cmd_usage(argv[0], "doctor looks at nothing but itself yet: --self");
+		o->doctor.command = argv + optind;
+	if (o->self && o->doctor.command)
+		return 1 + cmd_usage(argv[0], "--self takes no command");
+	if (o->doctor.command && o->doctor.target.nr_tgids)
+		return 1 + cmd_usage(argv[0], "-p and a command exclude each other");
+	if (!o->doctor.duration_ns)
+		o->doctor.duration_ns = o->doctor.command ? UINT64_MAX : DEFAULT_NS;
 	return 0;
+}
+
+static int explain(const char *code)
+{
+	int complaint = complaint_find(code);
+
+	if (strcmp(code, "list") == 0) {
+		for (int i = 0; i < COMPLAINTS; i++)
+			printf("%-5s %-22s %s\n", severity_name(complaint_texts[i].severity),
+			       complaint_texts[i].code, complaint_texts[i].title);
+		return EXIT_OK;
+	}
+	if (complaint < 0)
+		return cmd_usage("doctor", "no code '%s'; --explain list names all", code);
+	doctor_explain(stdout, complaint);
+	return EXIT_OK;
+}
+
+static int examine_self(const struct options *o)
+{
+	FILE *file = out_open(o->file);
+	int code;
+
+	if (!file)
+		return EXIT_FAILED;
+	if (o->json)
+		doctor_self_json(file);
+	else
+		doctor_self_table(file);
+	code = out_close(file, o->file);
+	return code || caps_backend() >= 0 ? code : EXIT_UNSUPPORTED;
+}
+
+static int report(const struct options *o, const struct consultation *consultation)
+{
+	FILE *file = out_open(o->file);
+	int code;
+
+	if (!file)
+		return EXIT_FAILED;
+	if (o->json)
+		doctor_json(file, consultation);
+	else
+		doctor_text(file, consultation);
+	code = out_close(file, o->file);
+	for (size_t i = 0; !code && i < consultation->diagnosis.nr; i++) {
+		enum complaint complaint = consultation->diagnosis.findings[i].complaint;
+
+		if (complaint_texts[complaint].severity >= o->fail_on)
+			code = EXIT_FAILED;
+	}
+	return code;
 }
 
 int cmd_doctor(int argc, char **argv, const struct globals *globals)
 {
-	struct options o = {0};
+	struct options o = {
+		.doctor = {.target = TARGET_ALL, .verbose = globals->verbose},
+		.fail_on = SEVERITY_WARN,
+	};
+	struct consultation *consultation;
 	int code = parse_options(argc, argv, &o);
-	FILE *file;
 
-	(void)globals;
 	if (code)
 		return code - 1;
-	file = out_open(o.file);
-	if (!file)
+	if (o.explain)
+		return explain(o.explain);
+	if (o.self)
+		return examine_self(&o);
+	consultation = calloc(1, sizeof(*consultation));
+	if (!consultation) {
+		cmd_error("out of memory");
 		return EXIT_FAILED;
-	if (o.json)
-		doctor_self_json(file);
-	else
-		doctor_self_table(file);
-	code = out_close(file, o.file);
-	return code || caps_backend() >= 0 ? code : EXIT_UNSUPPORTED;
+	}
+	code = doctor_watch(&o.doctor, consultation);
+	code = code ? code : report(&o, consultation);
+	doctor_done(consultation);
+	free(consultation);
+	return code;
 }

@@ -1,0 +1,640 @@
+// SPDX-License-Identifier: MIT
+/* Who holds which buffer, and under what circumstances did buffers run out? */
+#include "casebook.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hist.h"
+
+#define CQE_BUFFER_FLAG 1
+#define CQE_MORE_FLAG   2
+#define CQE_SOCK_FLAG   4
+
+#define NO_STREAM 0xffffffffU
+#define NO_BUFS   (-105)
+
+#define OP_PROVIDE 31
+#define OP_REMOVE  32
+
+#define CLOSED_NS    250000000ULL  /* after its stream ended a buffer has had its time */
+#define FORGOTTEN_NS 1000000000ULL /* and at least so long when the stream lives */
+#define ROUNDS       4             /* the others went round so often meanwhile */
+
+/* ---- storage */
+
+/* Room for one more; false: out of memory. */
+static bool grow(struct casebook *book, void **array, size_t nr, size_t size)
+{
+	void *more;
+
+	if (nr & (nr - 1))
+		return true;
+	more = realloc(*array, (nr ? nr * 2 : 1) * size);
+	if (!more) {
+		book->out_of_memory = true;
+		return false;
+	}
+	*array = more;
+	return true;
+}
+
+void casebook_init(struct casebook *book, uint64_t at_ns)
+{
+	memset(book, 0, sizeof(*book));
+	book->started_ns = book->ended_ns = at_ns;
+}
+
+static void free_group(struct case_group *group)
+{
+	free(group->buffers);
+	free(group->streams);
+	free(group->episodes);
+	free(group->flows);
+	lint_done(&group->lint);
+	free(group);
+}
+
+void casebook_done(struct casebook *book)
+{
+	for (size_t i = 0; i < book->nr_groups; i++)
+		free_group(book->groups[i]);
+	free(book->groups);
+	free(book->rings);
+	memset(book, 0, sizeof(*book));
+}
+
+struct case_group *casebook_find(const struct casebook *book, uint64_t ring_id, uint32_t bgid)
+{
+	if (book->last && book->last->ring_id == ring_id && book->last->bgid == bgid)
+		return book->last;
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		if (book->groups[i]->ring_id == ring_id && book->groups[i]->bgid == bgid)
+			return book->groups[i];
+	}
+	return NULL;
+}
+
+const struct ring_rec *casebook_ring(const struct casebook *book, uint64_t ring_id)
+{
+	for (size_t i = 0; i < book->nr_rings; i++) {
+		if (book->rings[i].ring_id == ring_id)
+			return &book->rings[i];
+	}
+	return NULL;
+}
+
+static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uint32_t bgid)
+{
+	struct case_group *group = casebook_find(book, ring_id, bgid);
+
+	if (!group) {
+		if (!grow(book, (void **)&book->groups, book->nr_groups, sizeof(*book->groups)))
+			return NULL;
+		group = calloc(1, sizeof(*group));
+		if (!group) {
+			book->out_of_memory = true;
+			return NULL;
+		}
+		group->ring_id = ring_id;
+		group->bgid = bgid;
+		book->groups[book->nr_groups++] = group;
+	}
+	book->last = group;
+	return group;
+}
+
+/* NULL for a bid that no record should have. */
+static struct case_buffer *get_buffer(struct casebook *book, struct case_group *group, uint32_t bid)
+{
+	struct case_buffer *more;
+	uint32_t nr;
+
+	if (bid > 65535)
+		return NULL;
+	if (bid >= group->nr_buffers) {
+		nr = (bid + 256) & ~255U;
+		more = realloc(group->buffers, nr * sizeof(*more));
+		if (!more) {
+			book->out_of_memory = true;
+			return NULL;
+		}
+		memset(more + group->nr_buffers, 0, (nr - group->nr_buffers) * sizeof(*more));
+		group->buffers = more;
+		group->nr_buffers = nr;
+	}
+	return &group->buffers[bid];
+}
+
+static uint32_t get_stream(struct casebook *book, struct case_group *group,
+			   const struct trace_rec *rec)
+{
+	bool is_fixed = rec->flags & TRACE_FIXED_FILE;
+	struct case_stream *stream;
+
+	for (uint32_t i = group->nr_streams; i-- > 0;) {
+		stream = &group->streams[i];
+		if (rec->fd >= 0 ? stream->fd == rec->fd && stream->is_fixed == is_fixed
+				 : stream->user_data == rec->user_data)
+			return i;
+	}
+	if (group->nr_streams >= CASE_STREAMS ||
+	    !grow(book, (void **)&group->streams, group->nr_streams, sizeof(*stream)))
+		return NO_STREAM;
+	stream = &group->streams[group->nr_streams];
+	memset(stream, 0, sizeof(*stream));
+	stream->fd = rec->fd;
+	stream->is_fixed = is_fixed;
+	stream->user_data = rec->user_data;
+	return group->nr_streams++;
+}
+
+static void log_flow(struct casebook *book, struct case_group *group, enum case_flow_kind kind,
+		     const struct trace_rec *rec)
+{
+	struct case_flow *last = group->nr_flows ? &group->flows[group->nr_flows - 1] : NULL;
+	uint32_t nr = kind == FLOW_STARVE || !rec->nr ? 1 : rec->nr;
+
+	if (last && last->kind == kind && kind != FLOW_STARVE && rec->at_ns - last->at_ns < 1000 &&
+	    last->nr + nr < 1U << 29) {
+		last->nr += nr;
+		return;
+	}
+	if (group->nr_flows >= CASE_FLOWS ||
+	    !grow(book, (void **)&group->flows, group->nr_flows, sizeof(*last))) {
+		group->flows_full = true;
+		return;
+	}
+	group->flows[group->nr_flows++] =
+		(struct case_flow){.at_ns = rec->at_ns, .nr = nr & 0x3fffffff, .kind = kind};
+}
+
+/* ---- buffers come and go */
+
+static void leave(struct case_group *group, const struct case_buffer *buffer)
+{
+	group->held--;
+	if (buffer->stream < group->nr_streams && group->streams[buffer->stream].held)
+		group->streams[buffer->stream].held--;
+}
+
+struct taking {
+	uint32_t stream;
+	bool is_unnamed;
+	bool with_error;
+};
+
+static void take_one(struct casebook *book, struct case_group *group, uint32_t bid,
+		     const struct trace_rec *rec, const struct taking *taking)
+{
+	struct case_buffer *buffer = get_buffer(book, group, bid);
+
+	if (!buffer)
+		return;
+	if (buffer->place == BUFFER_UNKNOWN)
+		group->provided++;
+	if (buffer->place == BUFFER_HELD)
+		leave(group, buffer);
+	buffer->place = BUFFER_HELD;
+	buffer->since_ns = rec->at_ns;
+	buffer->returns_then = group->returned;
+	buffer->stream = taking->stream;
+	buffer->stream_ends =
+		taking->stream < group->nr_streams ? group->streams[taking->stream].ends : 0;
+	buffer->is_unnamed = taking->is_unnamed;
+	buffer->with_error = taking->with_error;
+	group->taken++;
+	group->held++;
+	if (group->held > group->peak_held)
+		group->peak_held = group->held;
+	if (taking->stream < group->nr_streams)
+		group->streams[taking->stream].held++;
+}
+
+static void return_one(struct casebook *book, struct case_group *group, uint32_t bid,
+		       const struct trace_rec *rec)
+{
+	struct case_buffer *buffer = get_buffer(book, group, bid);
+	uint64_t age;
+
+	if (!buffer)
+		return;
+	if (buffer->place == BUFFER_UNKNOWN) {
+		if (group->entries && group->provided >= group->entries &&
+		    group->kind != GROUP_LEGACY) {
+			group->alien_returns++;
+			group->alien_bid = bid;
+		}
+		group->provided++;
+		group->filled++;
+	} else if (buffer->place == BUFFER_IN && group->kind != GROUP_LEGACY) {
+		group->double_returns++;
+		group->double_bid = bid;
+	} else if (buffer->place == BUFFER_HELD) {
+		age = rec->at_ns > buffer->since_ns ? rec->at_ns - buffer->since_ns : 0;
+		group->hold[hist_bucket(age)]++;
+		if (age > group->hold_ns_max)
+			group->hold_ns_max = age;
+		leave(group, buffer);
+	}
+	buffer->place = BUFFER_IN;
+	buffer->since_ns = rec->at_ns;
+}
+
+static void on_return(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
+{
+	struct trace_rec back = *rec;
+	uint64_t filled = group->filled;
+
+	if (rec->bid != REC_UNKNOWN_U32) {
+		for (uint32_t i = 0; i < rec->nr; i++)
+			return_one(book, group, (rec->bid + i) & 0xffff, rec);
+	}
+	/* the fill is no return of what was taken */
+	back.nr -= (uint32_t)(group->filled - filled);
+	group->returned += rec->nr;
+	group->in_episode = false;
+	for (uint32_t i = 0; i < group->nr_streams; i++)
+		group->streams[i].spins = 0;
+	if (back.nr && rec->kind == TRACE_RETURN)
+		log_flow(book, group, FLOW_RETURN, &back);
+}
+
+/* ---- starving */
+
+static int by_age(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void describe(struct casebook *book, struct case_group *group, struct case_episode *episode)
+{
+	uint64_t *ages = calloc(group->held + 1UL, sizeof(*ages));
+	uint32_t nr = 0;
+
+	if (!ages) {
+		book->out_of_memory = true;
+		return;
+	}
+	for (uint32_t bid = 0; bid < group->nr_buffers && nr < group->held; bid++) {
+		if (group->buffers[bid].place == BUFFER_HELD)
+			ages[nr++] = episode->at_ns - group->buffers[bid].since_ns;
+	}
+	qsort(ages, nr, sizeof(*ages), by_age);
+	episode->age_ns = nr ? ages[nr / 2] : 0;
+	free(ages);
+	episode->provided = group->provided;
+	episode->held = group->held;
+	for (uint32_t i = 0; i < group->nr_streams; i++) {
+		episode->streams += group->streams[i].held > 0;
+		if (group->streams[i].held <= episode->top_held)
+			continue;
+		episode->top_held = group->streams[i].held;
+		episode->top = i;
+	}
+}
+
+static void on_empty(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
+{
+	struct case_episode *episode;
+
+	if (group->in_episode && group->nr_episodes) {
+		group->episodes[group->nr_episodes - 1].starves++;
+		return;
+	}
+	group->in_episode = true;
+	if (group->nr_episodes >= CASE_EPISODES ||
+	    !grow(book, (void **)&group->episodes, group->nr_episodes, sizeof(*episode))) {
+		group->lost_episodes++;
+		group->in_episode = false;
+		return;
+	}
+	episode = &group->episodes[group->nr_episodes++];
+	memset(episode, 0, sizeof(*episode));
+	episode->at_ns = rec->at_ns;
+	episode->starves = 1;
+	episode->at_issue = rec->cause == STARVE_EMPTY_AT_ISSUE;
+	describe(book, group, episode);
+}
+
+static void on_starve(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
+{
+	uint32_t at = get_stream(book, group, rec);
+	struct case_stream *stream = at == NO_STREAM ? NULL : &group->streams[at];
+
+	if (rec->cause < STARVE_CAUSES)
+		group->causes[rec->cause]++;
+	if (stream) {
+		stream->starved++;
+		stream->plain = 0;
+		if (rec->cause == STARVE_EMPTY_AT_ISSUE && ++stream->spins > stream->most_spins)
+			stream->most_spins = stream->spins;
+	}
+	if (rec->cause == STARVE_EMPTY_AT_ISSUE || rec->cause == STARVE_EMPTY_AT_DATA) {
+		on_empty(book, group, rec);
+		log_flow(book, group, FLOW_STARVE, rec);
+	}
+}
+
+/* ---- completions */
+
+static void note_end(struct case_group *group, uint32_t at, const struct trace_rec *rec)
+{
+	struct case_stream *stream = &group->streams[at];
+
+	if (rec->cqe_flags & CQE_MORE_FLAG)
+		return;
+	if (rec->kind == TRACE_DONE && rec->res != NO_BUFS) {
+		stream->ends++;
+		stream->ended_ns = 0;
+		return;
+	}
+	if (!(rec->flags & TRACE_MULTISHOT))
+		return;
+	stream->ended_ns = rec->at_ns;
+	stream->ended_res = rec->res;
+	stream->ended_with_buffer = rec->cqe_flags & CQE_BUFFER_FLAG && rec->available == 0;
+}
+
+static void on_select(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
+{
+	uint32_t at = get_stream(book, group, rec);
+	struct taking taking = {.stream = at, .with_error = rec->res < 0};
+	bool is_rest = rec->flags & TRACE_CONTINUED;
+	unsigned int log = 0;
+
+	if (at != NO_STREAM) {
+		group->streams[at].selected += !is_rest;
+		if (!is_rest)
+			note_end(group, at, rec);
+	}
+	if (!is_rest) {
+		while (log < 32 && rec->res > 0 && (uint32_t)rec->res >> log)
+			log++;
+		group->sizes[log]++;
+	}
+	if (rec->kind == TRACE_PARTIAL)
+		return;
+	group->bundles += rec->kind == TRACE_BUNDLE && !is_rest;
+	for (uint32_t i = 0; i < rec->nr && rec->bid != REC_UNKNOWN_U32; i++) {
+		taking.is_unnamed = i > 0 || is_rest;
+		take_one(book, group, (rec->bid + i) & 0xffff, rec, &taking);
+	}
+	log_flow(book, group, FLOW_TAKE, rec);
+}
+
+static void on_done(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
+{
+	uint32_t at;
+
+	if (rec->opcode == OP_PROVIDE || rec->opcode == OP_REMOVE) {
+		if (group->kind != GROUP_LEGACY && group->entries) {
+			group->refused_legacy++;
+			group->refused_res = rec->res;
+		}
+		return;
+	}
+	group->efaults += rec->res == -EFAULT;
+	if (rec->res == 0 && rec->cqe_flags & CQE_SOCK_FLAG)
+		group->phantom_ends++;
+	at = get_stream(book, group, rec);
+	if (at != NO_STREAM)
+		note_end(group, at, rec);
+}
+
+static void on_submit(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
+{
+	uint32_t at = get_stream(book, group, rec);
+	struct case_stream *stream;
+
+	if (at == NO_STREAM)
+		return;
+	stream = &group->streams[at];
+	stream->user_data = rec->user_data;
+	stream->submitted++;
+	stream->plain = 0;
+	stream->submit_ns = rec->at_ns;
+	stream->ended_ns = 0;
+	stream->opcode = rec->opcode;
+}
+
+/* On the ring, by a file that received by selection before. */
+static void on_plain(struct casebook *book, const struct trace_rec *rec)
+{
+	bool is_fixed = rec->flags & TRACE_FIXED_FILE;
+
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		struct case_group *group = book->groups[i];
+
+		for (uint32_t j = 0; group->ring_id == rec->ring_id && j < group->nr_streams; j++) {
+			struct case_stream *stream = &group->streams[j];
+
+			if (stream->fd != rec->fd || stream->is_fixed != is_fixed)
+				continue;
+			stream->ended_ns = 0;
+			if (!stream->plain++)
+				stream->plain_ns = rec->at_ns;
+		}
+	}
+}
+
+/* ---- the group itself */
+
+/* A new life: what the old group's buffers were is of no interest any more. */
+static void begin(struct case_group *group)
+{
+	free(group->buffers);
+	group->buffers = NULL;
+	group->nr_buffers = 0;
+	group->provided = group->held = 0;
+	group->in_episode = false;
+	for (uint32_t i = 0; i < group->nr_streams; i++)
+		group->streams[i].held = 0;
+	lint_done(&group->lint);
+}
+
+static void on_register(struct casebook *book, struct case_group *group,
+			const struct trace_rec *rec)
+{
+	if (rec->res < 0) {
+		book->refused_registrations++;
+		book->refused_res = rec->res;
+		return;
+	}
+	begin(group);
+	group->kind = rec->group_kind;
+	group->entries = rec->nr;
+	group->ring_addr = rec->group_kind == GROUP_MMAP || rec->group_kind == GROUP_INC_MMAP
+				   ? 0
+				   : rec->user_data;
+}
+
+void casebook_take(struct casebook *book, const struct trace_rec *rec)
+{
+	struct case_group *group;
+
+	if (rec->kind == TRACE_CREATE || rec->kind == TRACE_MSHOT_END || rec->kind >= TRACE_KINDS)
+		return;
+	if (rec->flags & TRACE_PLAIN) {
+		on_plain(book, rec);
+		return;
+	}
+	group = get_group(book, rec->ring_id, rec->bgid);
+	if (!group)
+		return;
+	if (!group->first_ns)
+		group->first_ns = rec->at_ns;
+	if (rec->tgid && rec->kind != TRACE_RETURN && rec->kind != TRACE_FILL && !group->tgid)
+		group->tgid = rec->tgid;
+	switch ((enum trace_kind)rec->kind) {
+	case TRACE_REGISTER:
+		on_register(book, group, rec);
+		break;
+	case TRACE_UNREGISTER:
+		if (!rec->res)
+			begin(group);
+		break;
+	case TRACE_FILL:
+	case TRACE_RETURN:
+		on_return(book, group, rec);
+		break;
+	case TRACE_SELECT:
+	case TRACE_BUNDLE:
+	case TRACE_PARTIAL:
+		on_select(book, group, rec);
+		break;
+	case TRACE_STARVE:
+		on_starve(book, group, rec);
+		if (group->nr_streams)
+			note_end(group, get_stream(book, group, rec), rec);
+		break;
+	case TRACE_OVERFLOW:
+		group->overflows += rec->cqe_flags & CQE_BUFFER_FLAG;
+		break;
+	case TRACE_SUBMIT:
+		on_submit(book, group, rec);
+		break;
+	case TRACE_DONE:
+		on_done(book, group, rec);
+		break;
+	default:
+		break;
+	}
+}
+
+static void note_ring(struct casebook *book, const struct ring_rec *rec)
+{
+	for (size_t i = 0; i < book->nr_rings; i++) {
+		if (book->rings[i].ring_id == rec->ring_id) {
+			book->rings[i] = *rec;
+			return;
+		}
+	}
+	if (grow(book, (void **)&book->rings, book->nr_rings, sizeof(*rec)))
+		book->rings[book->nr_rings++] = *rec;
+}
+
+void casebook_sample(struct casebook *book, const struct sample *sample)
+{
+	book->ended_ns = sample->at_ns;
+	for (size_t i = 0; i < book->nr_groups; i++)
+		book->groups[i]->is_live = false;
+	for (size_t i = 0; i < sample->nr_rings; i++)
+		note_ring(book, &sample->rings[i]);
+	for (size_t i = 0; i < sample->nr_groups; i++) {
+		const struct group_rec *rec = &sample->groups[i];
+		struct case_group *group = get_group(book, rec->ring_id, rec->bgid);
+		const struct ring_rec *ring = casebook_ring(book, rec->ring_id);
+
+		if (!group)
+			return;
+		if (ring)
+			group->tgid = ring->tgid;
+		group->rec = *rec;
+		group->is_sampled = group->is_live = true;
+		group->kind = rec->kind;
+		group->entries = rec->entries;
+		group->seen_ns = sample->at_ns;
+	}
+}
+
+/* ---- judgement that needs the books alone */
+
+enum case_fate casebook_fate(const struct case_group *group, uint32_t bid)
+{
+	const struct case_buffer *buffer = &group->buffers[bid];
+	const struct case_stream *stream =
+		buffer->stream < group->nr_streams ? &group->streams[buffer->stream] : NULL;
+	uint64_t age, others;
+
+	if (buffer->place != BUFFER_HELD || group->seen_ns <= buffer->since_ns)
+		return FATE_FINE;
+	age = group->seen_ns - buffer->since_ns;
+	others = group->returned - buffer->returns_then;
+	if (age < CLOSED_NS || age < 4 * group->hold_ns_max)
+		return FATE_FINE;
+	if (buffer->with_error && age >= FORGOTTEN_NS)
+		return FATE_FAILED;
+	if (age < FORGOTTEN_NS)
+		return FATE_FINE;
+	if (group->returned <= group->filled)
+		return group->held == group->provided ? FATE_ALL : FATE_FINE;
+	if (stream && stream->ends > buffer->stream_ends && others)
+		return FATE_CLOSED;
+	if (others < (uint64_t)ROUNDS * (group->provided - group->held + 1))
+		return FATE_FINE;
+	return buffer->is_unnamed ? FATE_UNNAMED : FATE_FORGOTTEN;
+}
+
+/*
+ * What a starved request would have taken is taken by a phantom, kept for as long as half of all
+ * buffers are. What it would have gone on to take nobody knows: a lower bound.
+ */
+#define PHANTOMS 65536
+
+struct replay {
+	uint64_t *due; /* of phantoms, a queue: all are kept for the same time */
+	uint32_t first, nr;
+	uint64_t out;
+	uint64_t starves;
+};
+
+static void replay_flow(struct replay *replay, const struct case_flow *flow, uint32_t buffers,
+			uint64_t hold_ns)
+{
+	while (replay->nr && replay->due[replay->first % PHANTOMS] <= flow->at_ns) {
+		replay->first++;
+		replay->nr--;
+	}
+	if (flow->kind == FLOW_RETURN) {
+		replay->out -= replay->out < flow->nr ? replay->out : flow->nr;
+		return;
+	}
+	if (replay->out + replay->nr + flow->nr > buffers || replay->nr >= PHANTOMS) {
+		replay->starves += flow->kind == FLOW_STARVE ? 1 : flow->nr;
+		return;
+	}
+	if (flow->kind == FLOW_TAKE)
+		replay->out += flow->nr;
+	else
+		replay->due[(replay->first + replay->nr++) % PHANTOMS] = flow->at_ns + hold_ns;
+}
+
+uint64_t casebook_replay(const struct case_group *group, uint32_t buffers)
+{
+	uint64_t hold_ns = hist_quantile_ns(group->hold, 0.5);
+	struct replay replay = {0};
+
+	if (group->flows_full || hold_ns == UINT64_MAX || !group->nr_flows)
+		return UINT64_MAX;
+	replay.due = calloc(PHANTOMS, sizeof(*replay.due));
+	if (!replay.due)
+		return UINT64_MAX;
+	for (uint32_t i = 0; i < group->nr_flows; i++)
+		replay_flow(&replay, &group->flows[i], buffers, hold_ns);
+	free(replay.due);
+	return replay.starves;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the events of a trace tell about each group over time: who holds which buffer, which
+ * requests are armed, under what circumstances buffers ran out. Pure; lib/diagnose.h judges it.
+ */
+#ifndef BUFSCOPE_CASEBOOK_H
+#define BUFSCOPE_CASEBOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lint.h"
+#include "sample.h"
+
+/* What a casebook must be told; none of it is of interest to it when the trace lacks it. */
+#define CASEBOOK_KINDS                                                                             \
+	(1U << TRACE_REGISTER | 1U << TRACE_UNREGISTER | 1U << TRACE_FILL | 1U << TRACE_SELECT |   \
+	 1U << TRACE_BUNDLE | 1U << TRACE_PARTIAL | 1U << TRACE_RETURN | 1U << TRACE_STARVE |      \
+	 1U << TRACE_OVERFLOW | 1U << TRACE_SUBMIT | 1U << TRACE_DONE)
+
+#define CASE_EPISODES 512
+#define CASE_FLOWS    (1U << 18)
+#define CASE_STREAMS  4096
+
+enum case_place {
+	BUFFER_UNKNOWN, /* never seen in the group */
+	BUFFER_IN,
+	BUFFER_HELD,
+};
+
+struct case_buffer {
+	uint64_t since_ns;     /* of its place */
+	uint64_t returns_then; /* of the group, when it was taken */
+	uint32_t stream;       /* of its taker: index */
+	uint32_t stream_ends;  /* of that stream, when it was taken */
+	uint8_t place;         /* enum case_place */
+	bool is_unnamed;       /* came in a bundle, not as its first */
+	bool with_error;       /* came with a completion that failed */
+};
+
+/* Requests on one file, or, where the file is not known, with one user_data. */
+struct case_stream {
+	int32_t fd; /* -1: not known */
+	bool is_fixed;
+	uint64_t user_data; /* of the last request */
+	uint64_t submitted;
+	uint64_t selected;
+	uint64_t starved;
+	uint32_t ends;        /* of the file: end of file or an error */
+	uint32_t held;        /* buffers */
+	uint32_t spins;       /* starves at issue, without a return in between */
+	uint32_t most_spins;
+	uint64_t submit_ns;   /* of the last */
+	uint64_t ended_ns;    /* last completion of a multishot request, 0: it was armed again */
+	int32_t ended_res;
+	uint64_t plain; /* requests with a buffer of their own since it starved */
+	uint64_t plain_ns; /* the first of them */
+	bool ended_with_buffer; /* and the group was empty then */
+	uint8_t opcode;
+};
+
+/* Requests that starved with no buffer returned in between. */
+struct case_episode {
+	uint64_t at_ns; /* of the first */
+	uint64_t starves;
+	uint32_t provided; /* buffers that the group ever had */
+	uint32_t held;
+	uint32_t streams; /* that hold some */
+	uint32_t top_held; /* by one stream */
+	uint32_t top;      /* that stream */
+	uint64_t age_ns;   /* median of what is held */
+	bool at_issue;
+};
+
+/* For what-if: what happened to the level of a group. */
+enum case_flow_kind {
+	FLOW_TAKE,
+	FLOW_RETURN,
+	FLOW_STARVE,
+};
+
+struct case_flow {
+	uint64_t at_ns;
+	uint32_t nr : 30;
+	uint32_t kind : 2; /* enum case_flow_kind */
+};
+
+struct case_group {
+	uint64_t ring_id;
+	uint32_t bgid;
+	uint32_t tgid; /* who registered it or completes for it; 0: not known */
+	struct group_rec rec; /* as last sampled; entries 0: never */
+	bool is_sampled;
+	bool is_live;        /* in the last sample */
+	uint64_t ring_addr;  /* in the program, 0: not seen or in kernel memory */
+	uint32_t entries;
+	enum group_kind kind;
+	uint64_t first_ns; /* event */
+	uint64_t seen_ns;  /* last sample that showed it */
+
+	struct case_buffer *buffers; /* by bid */
+	uint32_t nr_buffers;         /* elements */
+	uint32_t provided;           /* of them that the group ever had */
+	uint32_t held, peak_held;
+	uint32_t last_named; /* for the parts of a bundle */
+
+	struct case_stream *streams;
+	uint32_t nr_streams;
+
+	uint64_t taken, returned, filled;
+	uint64_t causes[STARVE_CAUSES];
+	uint64_t double_returns;
+	uint32_t double_bid;
+	uint64_t alien_returns; /* of buffers that it never had, when it was whole */
+	uint32_t alien_bid;
+	uint64_t bundles;
+	uint64_t overflows; /* completions with a buffer that found the CQ full */
+	uint64_t refused_legacy; /* PROVIDE or REMOVE on a ring */
+	int32_t refused_res;
+	uint64_t efaults;
+	uint64_t phantom_ends; /* no bytes, no buffer, yet more in the socket */
+	uint64_t hold_ns_max;  /* of those that came back */
+	uint32_t hold[HOLD_BUCKETS];
+	uint32_t sizes[33]; /* completions by log2 of their bytes */
+
+	struct case_episode *episodes;
+	uint32_t nr_episodes;
+	uint64_t lost_episodes;
+	bool in_episode;
+
+	struct case_flow *flows;
+	uint32_t nr_flows;
+	bool flows_full;
+
+	struct lint lint;
+};
+
+struct casebook {
+	struct case_group **groups;
+	size_t nr_groups;
+	struct ring_rec *rings; /* of the last samples, by ring_id; gone ones stay */
+	size_t nr_rings;
+	uint64_t started_ns, ended_ns;
+	uint64_t refused_registrations;
+	int32_t refused_res;
+	struct case_group *last; /* look-up cache */
+	bool out_of_memory;
+	bool may_miss; /* records of the trace were lost: the books may be wrong */
+};
+
+void casebook_init(struct casebook *book, uint64_t at_ns);
+void casebook_done(struct casebook *book);
+
+/* One record, in the order of their making. */
+void casebook_take(struct casebook *book, const struct trace_rec *rec);
+
+/* Which groups there are. Buffers held from before are not told by events: they stay unknown. */
+void casebook_sample(struct casebook *book, const struct sample *sample);
+
+/* NULL: none. */
+struct case_group *casebook_find(const struct casebook *book, uint64_t ring_id, uint32_t bgid);
+const struct ring_rec *casebook_ring(const struct casebook *book, uint64_t ring_id);
+
+/* Whether a buffer that is held will not come back, and why one may think so. */
+enum case_fate {
+	FATE_FINE,
+	FATE_FORGOTTEN, /* the others went round many times */
+	FATE_CLOSED,    /* its stream has ended */
+	FATE_FAILED,    /* came with an error */
+	FATE_UNNAMED,   /* part of a bundle */
+	FATE_ALL,       /* none ever came back */
+};
+enum case_fate casebook_fate(const struct case_group *group, uint32_t bid);
+
+/* Starves if the group had had `buffers`; UINT64_MAX: cannot be told. */
+uint64_t casebook_replay(const struct case_group *group, uint32_t buffers);
+
+#endif

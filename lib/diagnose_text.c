@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/* Which complaints are there, and what does each mean? */
+#include <string.h>
+
+#include "diagnose.h"
+
+#define LIBURING "https://github.com/axboe/liburing/issues/"
+#define NETTY    "https://github.com/netty/netty/pull/"
+
+const struct complaint_text complaint_texts[COMPLAINTS] = {
+	[NO_GROUP] = {"no-group", SEVERITY_CRIT, "requests name a group that is not there",
+		      "The requests carry a buffer group id under which nothing was ever "
+		      "registered on their ring, so each ends with -ENOBUFS.",
+		      "starves of a (ring, bgid) for which the kernel has no group",
+		      "Register the group on this very ring before the first request, or correct "
+		      "buf_group; check the result of the registration.",
+		      NULL},
+	[NEVER_FILLED] = {"never-filled", SEVERITY_CRIT, "a group that was never given a buffer",
+			  "The group is registered, but no buffer was ever put into it.",
+			  "starves while head and tail both stand at nothing and no slot was "
+			  "written",
+			  "Add the buffers and move the tail (io_uring_buf_ring_add, then "
+			  "io_uring_buf_ring_advance) before the first request.",
+			  NULL},
+	[UNPUBLISHED] = {"unpublished", SEVERITY_CRIT, "buffers are written but not published",
+			 "The program wrote entries into the ring and did not move the tail over "
+			 "them, so the kernel does not see them.",
+			 "slots behind the tail hold sane entries while the tail stands still and "
+			 "the group is empty",
+			 "Call io_uring_buf_ring_advance() with the number of buffers added.",
+			 LIBURING "1039"},
+	[UNREGISTERED] = {"unregistered", SEVERITY_CRIT, "the group went away under its requests",
+			  "The group was unregistered while requests still used it; the kernel "
+			  "allows that, and they end with -ENOBUFS.",
+			  "starves of a group after its unregistration",
+			  "Cancel the requests and wait for their last completions before "
+			  "unregistering the group.",
+			  LIBURING "733"},
+	[POOL_TOO_SMALL] = {"pool-too-small", SEVERITY_WARN, "bursts are larger than the pool",
+			    "More data came in one burst than the group has buffers; they all "
+			    "were out for a moment only and came back.",
+			    "starves while all buffers were out, taken shortly before by "
+			    "several streams or in one burst, and returned later",
+			    "Give the group more buffers, or let each request take less at once.",
+			    LIBURING "758"},
+	[CONSUMER_SLOW] = {"consumer-slow", SEVERITY_WARN, "the program keeps buffers for long",
+			   "When requests starved, the program had held most of the buffers for "
+			   "long: it returns them more slowly than data comes.",
+			   "starves while the median buffer had been out for 10 ms or more",
+			   "Return buffers sooner (copy out, or process in smaller pieces), or give "
+			   "the group as many as arrive while one is held.",
+			   NETTY "14842"},
+	[ONE_STREAM] = {"one-stream", SEVERITY_WARN, "one stream takes the buffers of all",
+			"When requests starved, one file held nearly all buffers of a group that "
+			"several share.",
+			"starves while one of several files held three quarters of the buffers "
+			"or more",
+			"Give greedy streams a group of their own, stop arming them while they "
+			"hold many buffers, or enlarge the group.",
+			LIBURING "1043"},
+	[LAZY_FILL] = {"lazy-fill", SEVERITY_WARN, "the ring has far more slots than buffers",
+		       "The group ran dry although its ring has room: at most half of its slots "
+		       "were ever given a buffer.",
+		       "starves while the distinct buffers ever seen are at most half the entries",
+		       "Provide more buffers: the ring needs no larger registration.",
+		       NETTY "15474"},
+	[NOT_EMPTY] = {"not-empty", SEVERITY_INFO, "-ENOBUFS though the group has buffers",
+		       "Requests ended with -ENOBUFS, yet a moment later the group had buffers: "
+		       "they came just then, or the kernel would not use them.",
+		       "starves with buffers between head and tail",
+		       "Arm the request again; if it starves again, compare with 'bufscope "
+		       "limits', which tries the kernel's behaviour.",
+		       LIBURING "1275"},
+	[LEAK] = {"leak", SEVERITY_CRIT, "buffers that do not come back",
+		  "Some buffers have been out for long while the others of the group went round "
+		  "many times.",
+		  "buffers held for over a second and four rounds of the others",
+		  "Find the path that forgets them: the evidence names buffers and who took them.",
+		  "https://github.com/frevib/io_uring-echo-server/issues/11"},
+	[LEAK_ON_CLOSE] = {"leak-on-close", SEVERITY_CRIT, "buffers are lost when a stream ends",
+			   "Buffers were taken by files whose stream has ended since, and never "
+			   "came back.",
+			   "buffers held for over a second whose taker's file reached its end or "
+			   "failed, while others returned",
+			   "Return what a connection holds when it is closed.",
+			   "https://github.com/frevib/io_uring-echo-server/issues/11"},
+	[LEAK_ON_ERROR] = {"leak-on-error", SEVERITY_CRIT, "buffers are lost with failed requests",
+			   "Completions failed and carried a buffer all the same; the program did "
+			   "not return it.",
+			   "buffers held since a completion with a negative result and "
+			   "IORING_CQE_F_BUFFER",
+			   "Look at IORING_CQE_F_BUFFER in every completion, failed ones included.",
+			   LIBURING "359"},
+	[LEAK_BUNDLE] = {"leak-bundle", SEVERITY_CRIT, "bundles are returned in part",
+			 "Completions of bundles took several buffers; the program returned the "
+			 "named one and forgot the others.",
+			 "buffers held that came in a bundle behind the one that its completion "
+			 "named",
+			 "Return all buffers that the result spans, in ring order from the named "
+			 "one on, not one per completion.",
+			 "https://github.com/axboe/liburing/pull/1328"},
+	[NEVER_RETURNED] = {"never-returned", SEVERITY_CRIT, "no buffer was ever returned",
+			    "The group was used up once; nothing was put back since.",
+			    "all buffers held for over a second, no return after the fill, and "
+			    "starves",
+			    "Add buffers to the ring again when their data has been used.",
+			    NETTY "14890"},
+	[RETURNED_TWICE] = {"returned-twice", SEVERITY_CRIT, "a buffer is in the ring twice",
+			    "The program returned a buffer that it did not hold; the kernel will "
+			    "hand it to two requests, and one overwrites the other's data.",
+			    "a bid was added while the ring had it, or stands twice between head "
+			    "and tail",
+			    "Return a buffer once per completion that named it; a completion "
+			    "without IORING_CQE_F_BUFFER has no bid.",
+			    "https://github.com/frevib/io_uring-echo-server/issues/23"},
+	[FOREIGN_BID] = {"foreign-bid", SEVERITY_CRIT, "a bid that the group never had",
+			 "The program returned, under a bid that is none of this group's, memory "
+			 "that is another buffer's or nobody's.",
+			 "a new bid in a ring that was whole, whose memory overlaps a buffer of "
+			 "this or another group or is not mapped",
+			 "Check the bid against the group that the request was made with.",
+			 LIBURING "726"},
+	[LENGTH_SHRUNK] = {"length-shrunk", SEVERITY_WARN, "a buffer became shorter",
+			   "A buffer came back with the same address and less length: the result "
+			   "of a receive was taken for its size, or the kernel cut it.",
+			   "an entry shorter than the same bid at the same address had before",
+			   "Return buffers with their full length.",
+			   "https://github.com/axboe/liburing/blob/master/test/recv-bundle-buf-len.c"},
+	[ZERO_LENGTH] = {"zero-length", SEVERITY_CRIT, "entries without length look like EOF",
+			 "The ring has entries of length zero: the tail was moved over slots that "
+			 "were not written. A receive from one ends with 0, like an end of file, "
+			 "though data waits.",
+			 "entries of length zero between head and tail",
+			 "Write each entry before moving the tail over it, with the right count.",
+			 LIBURING "1313"},
+	[BAD_ADDRESS] = {"bad-address", SEVERITY_CRIT, "an entry points to no usable memory",
+			 "An entry's memory is not mapped for writing. Each request that gets it "
+			 "ends with -EFAULT, and it stays first in line.",
+			 "an entry between head and tail outside the process's writable mappings, "
+			 "at two looks",
+			 "Keep buffers mapped while they are in the ring, and check the address "
+			 "computed from the bid.",
+			 LIBURING "726"},
+	[SHARED_MEMORY] = {"shared-memory", SEVERITY_CRIT, "two buffers share memory",
+			   "Two entries with different bids overlap: the data of one request "
+			   "overwrites that of another.",
+			   "entries between head and tail whose memory overlaps",
+			   "Compute each buffer's address from its own bid and the right size.",
+			   "https://lore.kernel.org/io-uring/CAKq9yRg1NkEOei-G8JKMMo-cTCp128aPPONeL"
+			   "CGPFLqD5w+fkA@mail.gmail.com/"},
+	[OVERFILLED] = {"overfilled", SEVERITY_CRIT, "more buffers were added than the ring holds",
+			"The tail is further ahead of the head than the ring has slots: entries "
+			"that were not used yet are overwritten, others are handed out twice.",
+			"tail - head is greater than the number of entries",
+			"Never have more buffers in the ring than its entries.",
+			LIBURING "674"},
+	[OVER_RING] = {"over-ring", SEVERITY_CRIT, "a buffer lies over the ring itself",
+		       "An entry's memory overlaps the ring: a receive will overwrite the entries.",
+		       "an entry between head and tail that intersects the ring's memory",
+		       "Place ring and buffers apart; the ring takes 16 bytes per entry.",
+		       "https://github.com/axboe/liburing/blob/master/test/ringbuf-loop.c"},
+	[RING_UNMAPPED] = {"ring-unmapped", SEVERITY_CRIT, "the ring's memory was unmapped",
+			   "The memory that was registered as a ring is no longer mapped in the "
+			   "program: the kernel keeps the old pages, and whatever the program adds "
+			   "goes elsewhere.",
+			   "the registered address is not among the process's writable mappings, "
+			   "at two looks",
+			   "Unregister the group before freeing its ring.",
+			   LIBURING "733"},
+	[SHARED_RING] = {"shared-ring", SEVERITY_CRIT, "two groups have one ring in common",
+			 "Two groups are registered over the same memory: both heads run over the "
+			 "same entries, so each buffer is handed out twice.",
+			 "two living groups of a process with overlapping ring addresses",
+			 "Give each group a ring of its own.",
+			 LIBURING "1151"},
+	[NOT_REARMED] = {"not-rearmed", SEVERITY_WARN, "multishot requests that ended for good",
+			 "A multishot request ended because there was no buffer, and nothing "
+			 "receives from its file any more, although buffers are back.",
+			 "a last completion of a multishot request (no IORING_CQE_F_MORE) that was "
+			 "not an end of file, no request after it, and buffers available",
+			 "Arm the request again when a completion comes without "
+			 "IORING_CQE_F_MORE.",
+			 "https://github.com/PADL/IORingSwift/issues/10"},
+	[BUNDLE_EXHAUSTED] = {"bundle-exhausted", SEVERITY_WARN, "a bundle used up the group "
+								 "silently",
+			      "A bundle took the last buffer and ended its multishot request with "
+			      "data, not with -ENOBUFS; the program did not notice and receives no "
+			      "more.",
+			      "a last completion with data that left the group empty, and no "
+			      "request after it",
+			      "Test IORING_CQE_F_MORE in every completion, not the result alone, "
+			      "then refill and arm again.",
+			      LIBURING "1320"},
+	[REARM_SPIN] = {"rearm-spin", SEVERITY_WARN, "requests are armed again and again in vain",
+			"After -ENOBUFS the program arms the request again at once, though no "
+			"buffer has come back: it spins.",
+			"ten or more requests on one file in a row that starved when issued, "
+			"without a return in between",
+			"Arm again after buffers were returned, not before.",
+			"https://github.com/PADL/IORingSwift/pull/9"},
+	[FALLBACK_STAYS] = {"fallback-stays", SEVERITY_WARN, "the fallback was never left",
+			    "After a starve the program receives into buffers of its own, and went "
+			    "on with that though the group has buffers again.",
+			    "many requests without buffer selection on a file that starved, and "
+			    "buffers available",
+			    "Select buffers again once some were returned.",
+			    NETTY "14866"},
+	[LEGACY_ON_RING] = {"legacy-on-ring", SEVERITY_WARN, "PROVIDE or REMOVE on a buffer ring",
+			    "IORING_OP_PROVIDE_BUFFERS or IORING_OP_REMOVE_BUFFERS was used on a "
+			    "group that is a ring; the kernel refuses that.",
+			    "such requests failed on a group that is a ring",
+			    "Return buffers by writing into the ring; use another id for groups of "
+			    "the old kind.",
+			    LIBURING "1361"},
+	[REGISTRATION_REFUSED] = {"registration-refused", SEVERITY_INFO,
+				  "the kernel refused a registration",
+				  "IORING_REGISTER_PBUF_RING or its counterpart failed.",
+				  "register calls with an error as result",
+				  "Compare with 'bufscope limits': entries are a power of two up to "
+				  "32768, memory is aligned to a page, and each id is used once.",
+				  LIBURING "686"},
+	[CQ_OVERFLOW] = {"cq-overflow", SEVERITY_WARN, "completions with buffers overflowed",
+			 "The completion queue was full when completions with buffers came: their "
+			 "buffers stay out until the program looks, and multishot requests end.",
+			 "completions with IORING_CQE_F_BUFFER that found the queue full",
+			 "Make the completion queue (IORING_SETUP_CQSIZE) at least as large as all "
+			 "groups of the ring together, or reap more often.",
+			 "https://github.com/tokio-rs/io-uring/issues/302"},
+	[MEMLOCK_LOW] = {"memlock-low", SEVERITY_WARN, "locked memory is nearly used up",
+			 "The user has nearly as many locked pages as RLIMIT_MEMLOCK allows; the "
+			 "next registration will fail with ENOMEM. Rings and buffer rings count, "
+			 "over all processes of the user.",
+			 "locked pages of the user at nine tenths of the limit or more",
+			 "Raise the limit (ulimit -l, LimitMEMLOCK=), or register less.",
+			 LIBURING "157"},
+};
+
+int complaint_find(const char *code)
+{
+	for (int i = 0; i < COMPLAINTS; i++) {
+		if (strcmp(complaint_texts[i].code, code) == 0)
+			return i;
+	}
+	return -1;
+}
+
+const char *severity_name(enum severity severity)
+{
+	static const char *const names[] = {"info", "warn", "crit"};
+
+	return names[severity];
+}
+
+const char *confidence_name(enum confidence confidence)
+{
+	static const char *const names[] = {"possible", "likely", "certain"};
+
+	return names[confidence];
+}

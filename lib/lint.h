@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Is what a program wrote into a buffer ring sane? Judges copies of its slots, read one after
+ * another; pure.
+ */
+#ifndef BUFSCOPE_LINT_H
+#define BUFSCOPE_LINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sample.h"
+
+enum lint_kind {
+	LINT_ZERO_LENGTH,
+	LINT_BAD_ADDRESS,  /* not in memory that can be written */
+	LINT_DUPLICATE,    /* one bid twice */
+	LINT_SHARED,       /* two bids, one memory */
+	LINT_OVERFILLED,   /* more buffers than slots */
+	LINT_UNPUBLISHED,  /* written behind the tail */
+	LINT_SHRUNK,       /* shorter than before */
+	LINT_OVER_RING,    /* a buffer lies over the ring itself */
+	LINT_UNMAPPED,     /* the ring's memory is gone */
+	LINT_KINDS
+};
+
+/* Memory of a process that can be written, ascending. */
+struct lint_range {
+	uint64_t start, end;
+};
+
+struct lint_view {
+	const struct ring_slot *slots;
+	uint32_t entries;
+	uint16_t head, tail; /* slots between them are stable */
+	bool is_incremental;
+	uint64_t ring_addr; /* 0: not known */
+	const struct lint_range *ranges;
+	size_t nr_ranges; /* 0: not known */
+};
+
+struct lint_finding {
+	uint32_t count;  /* most at one look */
+	uint32_t looks;  /* in a row that found it */
+	uint32_t most;   /* of these */
+	uint32_t bid;    /* an example */
+	uint32_t other;  /* the bid it collides with, or the length it had */
+	uint64_t addr;
+	uint32_t len;
+};
+
+struct lint_memory {
+	uint64_t addr;
+	uint32_t len; /* 0: not seen */
+};
+
+struct lint {
+	struct lint_finding found[LINT_KINDS];
+	struct lint_memory *memory; /* by bid, as first seen */
+	uint32_t nr_memory;
+	uint64_t looks;
+	uint32_t buf_bytes; /* largest length seen */
+	uint32_t available; /* at the last look */
+	struct ring_slot behind; /* the slot at the tail, at the last look */
+	uint16_t tail;
+	bool has_behind;
+};
+
+void lint_done(struct lint *lint);
+
+/* 0 or -ENOMEM. */
+int lint_look(struct lint *lint, const struct lint_view *view);
+
+/* Seen often enough to be no accident of reading while the program writes. */
+bool lint_is_sure(const struct lint *lint, enum lint_kind kind);
+
+#endif

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT
+/* What happens to the groups while the doctor looks, and what lies in the memory of their rings? */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lib/text.h"
+#include "child.h"
+#include "doctor.h"
+
+#define LOOK_NS     100000000U
+#define LOOK_SLOTS  65536U /* read at one look, at most; then it is the next group's turn */
+#define MOST_SLOTS  32768U
+#define TRACE_BYTES (16U << 20)
+#define GATHER_US   2000
+#define MOST_RANGES 65536U
+
+struct maps {
+	uint32_t tgid;
+	struct lint_range *ranges;
+	size_t nr;
+};
+
+struct watching {
+	struct doctor_opts *opts;
+	struct consultation *out;
+	struct observe *observe;
+	struct sample sample;
+	struct child child;
+	int timer, signals;
+	struct ring_slot *slots;
+	struct maps maps; /* of the process looked at last */
+	size_t turn;      /* group whose memory is read next */
+	uint64_t start_ns;
+	bool is_over;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- memory of a process */
+
+static int add_range(struct maps *maps, uint64_t start, uint64_t end)
+{
+	struct lint_range *more;
+
+	if (maps->nr && maps->ranges[maps->nr - 1].end == start) {
+		maps->ranges[maps->nr - 1].end = end;
+		return 0;
+	}
+	if (maps->nr == MOST_RANGES)
+		return -E2BIG;
+	if (!(maps->nr & (maps->nr - 1))) {
+		more = realloc(maps->ranges, (maps->nr ? maps->nr * 2 : 1) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		maps->ranges = more;
+	}
+	maps->ranges[maps->nr++] = (struct lint_range){start, end};
+	return 0;
+}
+
+/* A process that has gone has no ranges. 0 or -errno. */
+static int read_maps(struct maps *maps, uint32_t tgid)
+{
+	char path[32], mode[5], *line = NULL;
+	size_t size = 0;
+	uint64_t start, end;
+	FILE *file;
+	int err = 0;
+
+	maps->tgid = tgid;
+	maps->nr = 0;
+	snprintf(path, sizeof(path), "/proc/%u/maps", tgid);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (!err && getline(&line, &size, file) > 0) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, mode) == 3 &&
+		    mode[1] == 'w')
+			err = add_range(maps, start, end);
+	}
+	free(line);
+	fclose(file);
+	if (err)
+		maps->nr = 0;
+	return err;
+}
+
+static void read_limit(struct watching *w, uint32_t tgid)
+{
+	struct consultation *out = w->out;
+	struct diagnose_limit *more;
+	char path[32], line[256], word[32];
+	FILE *file;
+
+	for (size_t i = 0; i < out->nr_limits; i++) {
+		if (out->limits[i].tgid == tgid)
+			return;
+	}
+	more = realloc(out->limits, (out->nr_limits + 1) * sizeof(*more));
+	if (!more)
+		return;
+	out->limits = more;
+	more[out->nr_limits] = (struct diagnose_limit){tgid, UINT64_MAX};
+	snprintf(path, sizeof(path), "/proc/%u/limits", tgid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Max locked memory %31s", word) == 1 &&
+		    text_parse_u64(word, 0, UINT64_MAX, &more[out->nr_limits].bytes))
+			more[out->nr_limits].bytes = UINT64_MAX;
+	}
+	if (file)
+		fclose(file);
+	out->nr_limits++;
+}
+
+/* ---- memory of a ring */
+
+static void look_at_memory(struct watching *w, struct case_group *group)
+{
+	struct observe_slots slots = {.at = w->slots, .max = MOST_SLOTS};
+	struct lint_view view = {0};
+
+	if (observe_slots(w->observe, &group->rec, &slots) || !slots.nr)
+		return;
+	if (w->maps.tgid != group->tgid && read_maps(&w->maps, group->tgid))
+		w->out->blind.maps_unread |= errno != ENOENT && errno != ESRCH;
+	view.slots = w->slots;
+	view.entries = slots.nr;
+	view.head = slots.head_after;
+	view.tail = slots.tail_before;
+	/* read one after the other, they may have crossed */
+	if ((int16_t)(view.tail - view.head) < 0)
+		view.head = view.tail;
+	view.is_incremental = group->kind == GROUP_INC || group->kind == GROUP_INC_MMAP;
+	view.ring_addr = group->ring_addr;
+	view.ranges = w->maps.ranges;
+	view.nr_ranges = w->maps.nr;
+	if (lint_look(&group->lint, &view))
+		w->out->blind.out_of_memory = true;
+}
+
+static void look_at_memories(struct watching *w)
+{
+	const struct casebook *book = &w->out->book;
+	uint32_t budget = LOOK_SLOTS;
+
+	w->maps.tgid = 0;
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		struct case_group *group = book->groups[w->turn++ % book->nr_groups];
+
+		if (!group->is_live || group->kind == GROUP_LEGACY)
+			continue;
+		if (group->entries > budget)
+			break;
+		budget -= group->entries;
+		look_at_memory(w, group);
+	}
+}
+
+/* ---- looks */
+
+static void take(void *context, const struct trace_rec *rec)
+{
+	casebook_take(context, rec);
+}
+
+static int take_events(struct watching *w)
+{
+	int more;
+
+	do {
+		more = observe_trace(w->observe, take, &w->out->book);
+	} while (more > 0);
+	if (more < 0)
+		cmd_error("cannot read the events: %s", strerror(-more));
+	return more < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static int look(struct watching *w)
+{
+	uint64_t ticks;
+	int code;
+
+	if (read(w->timer, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
+		return EXIT_FAILED;
+	code = target_sample(w->observe, &w->sample);
+	code = code ? code : take_events(w);
+	if (code)
+		return code;
+	casebook_sample(&w->out->book, &w->sample);
+	for (size_t i = 0; i < w->sample.nr_rings; i++) {
+		if (w->sample.rings[i].locked_bytes)
+			read_limit(w, w->sample.rings[i].tgid);
+	}
+	look_at_memories(w);
+	w->out->backend = w->sample.backend;
+	return EXIT_OK;
+}
+
+/* ---- begin, go on, end */
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int open_all(struct watching *w)
+{
+	struct target *target = &w->opts->target;
+	int code = EXIT_FAILED, err;
+
+	if (w->opts->command) {
+		err = child_fork(&w->child, w->opts->command);
+		if (err) {
+			cmd_error("cannot start a process: %s", strerror(-err));
+			return EXIT_FAILED;
+		}
+		target->tgids[target->nr_tgids++] = (uint32_t)w->child.pid;
+		target->trace.is_tree = true;
+	}
+	target->depth = OBSERVE_FULL;
+	target->depth_given = true;
+	target->trace.kinds = CASEBOOK_KINDS;
+	target->trace.bytes = TRACE_BYTES;
+	w->observe = target_open(target, w->opts->verbose, &code);
+	if (!w->observe)
+		return code;
+	w->slots = calloc(MOST_SLOTS, sizeof(*w->slots));
+	w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	w->signals = open_signals();
+	if (w->slots && w->timer >= 0 && w->signals >= 0)
+		return EXIT_OK;
+	cmd_error("cannot begin: %s", strerror(errno));
+	return EXIT_FAILED;
+}
+
+static int begin(struct watching *w)
+{
+	const struct itimerspec timer = {.it_interval = {.tv_nsec = LOOK_NS},
+					 .it_value = {.tv_nsec = LOOK_NS}};
+	int code, err;
+
+	w->start_ns = now_ns();
+	casebook_init(&w->out->book, w->start_ns);
+	code = look(w);
+	if (code)
+		return code;
+	for (size_t i = 0; i < w->out->book.nr_groups; i++)
+		w->out->blind.early_groups += w->out->book.groups[i]->is_live;
+	err = w->child.pid ? child_start(&w->child) : 0;
+	if (err) {
+		cmd_error("cannot run '%s': %s", w->opts->command[0], strerror(-err));
+		return EXIT_FAILED;
+	}
+	return timerfd_settime(w->timer, 0, &timer, NULL) ? EXIT_FAILED : EXIT_OK;
+}
+
+static bool targets_are_gone(const struct watching *w)
+{
+	for (size_t i = 0; i < w->opts->target.nr_tgids; i++) {
+		if (!kill((pid_t)w->opts->target.tgids[i], 0) || errno != ESRCH)
+			return false;
+	}
+	return w->opts->target.nr_tgids > 0;
+}
+
+static int follow(struct watching *w)
+{
+	struct pollfd waits[] = {
+		{.fd = observe_trace_fd(w->observe), .events = POLLIN},
+		{.fd = w->timer, .events = POLLIN},
+		{.fd = w->signals, .events = POLLIN},
+		{.fd = w->child.pidfd, .events = POLLIN},
+	};
+	int code = EXIT_OK;
+
+	while (!code && !w->is_over) {
+		if (poll(waits, 4, -1) < 0 && errno != EINTR)
+			return EXIT_FAILED;
+		if (waits[0].revents) {
+			usleep(GATHER_US);
+			code = take_events(w);
+		}
+		if (!code && waits[1].revents)
+			code = look(w);
+		w->is_over = waits[2].revents || waits[3].revents ||
+			     (!w->child.pid && targets_are_gone(w)) ||
+			     now_ns() - w->start_ns >= w->opts->duration_ns;
+	}
+	return code;
+}
+
+static void note_blind(struct watching *w)
+{
+	struct doctor_blind *blind = &w->out->blind;
+
+	blind->records_lost = observe_trace_lost(w->observe);
+	observe_losses(w->observe, blind->losses);
+	w->out->book.may_miss = blind->records_lost || blind->losses[LOSS_EVENTS];
+	blind->out_of_memory |= w->out->book.out_of_memory;
+	for (size_t i = 0; i < w->out->book.nr_groups; i++) {
+		const struct case_group *group = w->out->book.groups[i];
+
+		blind->legacy_groups += group->is_sampled && group->kind == GROUP_LEGACY;
+		blind->unread_groups +=
+			group->is_sampled && group->kind != GROUP_LEGACY && !group->lint.looks;
+	}
+}
+
+static void end_command(struct watching *w)
+{
+	struct pollfd ended = {.fd = w->child.pidfd, .events = POLLIN};
+	char how[64];
+
+	if (!w->child.pid)
+		return;
+	if (poll(&ended, 1, 0) == 0 && child_stop(&w->child)) {
+		fprintf(stderr, "'%s' goes on as process %d\n", w->opts->command[0],
+			(int)w->child.pid);
+		return;
+	}
+	fprintf(stderr, "'%s' %s\n", w->opts->command[0], child_wait(&w->child, how, sizeof(how)));
+}
+
+static int conclude(struct watching *w)
+{
+	const struct diagnose_case what = {.book = &w->out->book,
+					   .limits = w->out->limits,
+					   .nr_limits = w->out->nr_limits};
+
+	note_blind(w);
+	if (!diagnose(&what, &w->out->diagnosis))
+		return EXIT_OK;
+	cmd_error("out of memory");
+	return EXIT_FAILED;
+}
+
+static void close_all(struct watching *w)
+{
+	child_done(&w->child);
+	observe_close(w->observe);
+	sample_done(&w->sample);
+	free(w->slots);
+	free(w->maps.ranges);
+	if (w->timer >= 0)
+		close(w->timer);
+	if (w->signals >= 0)
+		close(w->signals);
+}
+
+int doctor_watch(struct doctor_opts *opts, struct consultation *consultation)
+{
+	struct watching w = {.opts = opts,
+			     .out = consultation,
+			     .child = CHILD_NONE,
+			     .timer = -1,
+			     .signals = -1};
+	int code;
+
+	memset(consultation, 0, sizeof(*consultation));
+	code = open_all(&w);
+	code = code ? code : begin(&w);
+	code = code ? code : follow(&w);
+	if (!code && !w.child.pid)
+		code = look(&w);
+	if (!code) {
+		end_command(&w);
+		code = take_events(&w);
+	}
+	code = code ? code : conclude(&w);
+	close_all(&w);
+	return code;
+}
+
+void doctor_done(struct consultation *consultation)
+{
+	diagnosis_done(&consultation->diagnosis);
+	casebook_done(&consultation->book);
+	free(consultation->limits);
+}
