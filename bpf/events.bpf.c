@@ -274,8 +274,8 @@ static __always_inline int note_submit(struct io_kiocb *req)
 	__u32 code;
 
 	if (!(flags & REQ_BUFFER_SELECT)) {
-		if (trace_kinds && (req->opcode == OP_RECV || req->opcode == OP_RECVMSG ||
-				    req->opcode == OP_READ))
+		if (trace_kinds &&
+		    (req->opcode == OP_RECV || req->opcode == OP_RECVMSG || req->opcode == OP_READ))
 			tell_plain(req, flags);
 		if (req->opcode == OP_PROVIDE || req->opcode == OP_REMOVE)
 			note_legacy_op(req, req->opcode == OP_PROVIDE ? SLOT_PROVIDE : SLOT_REMOVE);
@@ -1031,7 +1031,8 @@ struct slots_args {
 	__u32 first;
 };
 
-__u64 slots_read[CHUNK_SLOTS * 2]; /* of struct io_uring_buf, whose type user space does not share */
+__u64 slots_read[CHUNK_SLOTS *
+		 2]; /* of struct io_uring_buf, whose type user space does not share */
 __u16 slots_head, slots_tail;
 
 /* Up to CHUNK_SLOTS slots of a ring from `first`, a multiple of it, on; and head and tail now. */

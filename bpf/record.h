@@ -48,7 +48,8 @@ struct ring_rec {
 	__u32 table_in_flight;  /* requests using a slot; REC_UNKNOWN_U32: could not tell */
 	__u32 nr_groups;        /* groups found on it, those filtered out included */
 	__u64 table_bytes;
-	__u64 locked_bytes; /* charged to the ring's user, by whatever; 0: this ring charges nobody */
+	__u64 locked_bytes; /* charged to the ring's user, by whatever; 0: this ring charges nobody
+			     */
 	char comm[REC_COMM_LEN];
 };
 

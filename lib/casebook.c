@@ -242,6 +242,19 @@ static void return_one(struct casebook *book, struct case_group *group, uint32_t
 	buffer->since_ns = rec->at_ns;
 }
 
+/* Until now everything stayed out. */
+static void end_episode(struct case_group *group, uint64_t at_ns)
+{
+	struct case_episode *episode;
+
+	if (!group->in_episode)
+		return;
+	episode = &group->episodes[group->nr_episodes - 1];
+	if (at_ns > episode->at_ns)
+		episode->age_ns += at_ns - episode->at_ns;
+	group->in_episode = false;
+}
+
 static void on_return(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
 	struct trace_rec back = *rec;
@@ -254,7 +267,7 @@ static void on_return(struct casebook *book, struct case_group *group, const str
 	/* the fill is no return of what was taken */
 	back.nr -= (uint32_t)(group->filled - filled);
 	group->returned += rec->nr;
-	group->in_episode = false;
+	end_episode(group, rec->at_ns);
 	for (uint32_t i = 0; i < group->nr_streams; i++)
 		group->streams[i].spins = 0;
 	if (back.nr && rec->kind == TRACE_RETURN)
@@ -450,7 +463,7 @@ static void begin(struct case_group *group)
 	group->buffers = NULL;
 	group->nr_buffers = 0;
 	group->provided = group->held = 0;
-	group->in_episode = false;
+	end_episode(group, 0);
 	for (uint32_t i = 0; i < group->nr_streams; i++)
 		group->streams[i].held = 0;
 	lint_done(&group->lint);

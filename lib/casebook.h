@@ -47,15 +47,15 @@ struct case_stream {
 	uint64_t submitted;
 	uint64_t selected;
 	uint64_t starved;
-	uint32_t ends;        /* of the file: end of file or an error */
-	uint32_t held;        /* buffers */
-	uint32_t spins;       /* starves at issue, without a return in between */
+	uint32_t ends;  /* of the file: end of file or an error */
+	uint32_t held;  /* buffers */
+	uint32_t spins; /* starves at issue, without a return in between */
 	uint32_t most_spins;
-	uint64_t submit_ns;   /* of the last */
-	uint64_t ended_ns;    /* last completion of a multishot request, 0: it was armed again */
+	uint64_t submit_ns; /* of the last */
+	uint64_t ended_ns;  /* last completion of a multishot request, 0: it was armed again */
 	int32_t ended_res;
-	uint64_t plain; /* requests with a buffer of their own since it starved */
-	uint64_t plain_ns; /* the first of them */
+	uint64_t plain;         /* requests with a buffer of their own since it starved */
+	uint64_t plain_ns;      /* the first of them */
 	bool ended_with_buffer; /* and the group was empty then */
 	uint8_t opcode;
 };
@@ -66,10 +66,10 @@ struct case_episode {
 	uint64_t starves;
 	uint32_t provided; /* buffers that the group ever had */
 	uint32_t held;
-	uint32_t streams; /* that hold some */
+	uint32_t streams;  /* that hold some */
 	uint32_t top_held; /* by one stream */
 	uint32_t top;      /* that stream */
-	uint64_t age_ns;   /* median of what is held */
+	uint64_t age_ns;   /* median of what is held, when the first of it comes back */
 	bool at_issue;
 };
 
@@ -89,11 +89,11 @@ struct case_flow {
 struct case_group {
 	uint64_t ring_id;
 	uint32_t bgid;
-	uint32_t tgid; /* who registered it or completes for it; 0: not known */
+	uint32_t tgid;        /* who registered it or completes for it; 0: not known */
 	struct group_rec rec; /* as last sampled; entries 0: never */
 	bool is_sampled;
-	bool is_live;        /* in the last sample */
-	uint64_t ring_addr;  /* in the program, 0: not seen or in kernel memory */
+	bool is_live;       /* in the last sample */
+	uint64_t ring_addr; /* in the program, 0: not seen or in kernel memory */
 	uint32_t entries;
 	enum group_kind kind;
 	uint64_t first_ns; /* event */
@@ -115,7 +115,7 @@ struct case_group {
 	uint64_t alien_returns; /* of buffers that it never had, when it was whole */
 	uint32_t alien_bid;
 	uint64_t bundles;
-	uint64_t overflows; /* completions with a buffer that found the CQ full */
+	uint64_t overflows;      /* completions with a buffer that found the CQ full */
 	uint64_t refused_legacy; /* PROVIDE or REMOVE on a ring */
 	int32_t refused_res;
 	uint64_t efaults;

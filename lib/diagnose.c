@@ -92,7 +92,7 @@ static void judge_entries(struct bench *bench)
 		enum complaint complaint;
 	} pairs[] = {
 		{LINT_ZERO_LENGTH, ZERO_LENGTH}, {LINT_OVER_RING, OVER_RING},
-		{LINT_UNMAPPED, RING_UNMAPPED},	 {LINT_SHRUNK, LENGTH_SHRUNK},
+		{LINT_UNMAPPED, RING_UNMAPPED},  {LINT_SHRUNK, LENGTH_SHRUNK},
 		{LINT_UNPUBLISHED, UNPUBLISHED},
 	};
 	const struct case_group *group = bench->group;
@@ -111,14 +111,16 @@ static void judge_entries(struct bench *bench)
 			    group->entries, found->addr);
 			continue;
 		}
-		say(finding->evidence, "%u entr%s, such as bid %u: address 0x%" PRIx64
-		    ", length %u", found->count, found->count == 1 ? "y" : "ies", found->bid,
-		    found->addr, found->len);
+		say(finding->evidence,
+		    "%u entr%s, such as bid %u: address 0x%" PRIx64 ", length %u", found->count,
+		    found->count == 1 ? "y" : "ies", found->bid, found->addr, found->len);
 		if (pairs[i].kind == LINT_SHRUNK)
 			say(finding->evidence, ", before %u", found->other);
 		if (pairs[i].kind == LINT_ZERO_LENGTH && group->phantom_ends)
-			say(finding->evidence, "; %" PRIu64 " requests ended with 0 though data "
-			    "waited", group->phantom_ends);
+			say(finding->evidence,
+			    "; %" PRIu64 " requests ended with 0 though data "
+			    "waited",
+			    group->phantom_ends);
 	}
 }
 
@@ -137,14 +139,16 @@ static void judge_double(struct bench *bench)
 	const struct case_group *group = bench->group;
 	const struct lint_finding *found = &group->lint.found[LINT_DUPLICATE];
 	bool is_seen = is_sure(group, LINT_DUPLICATE);
-	struct finding *finding = add(bench, RETURNED_TWICE,
-				      is_seen ? CONFIDENCE_CERTAIN : CONFIDENCE_LIKELY);
+	struct finding *finding =
+		add(bench, RETURNED_TWICE, is_seen ? CONFIDENCE_CERTAIN : CONFIDENCE_LIKELY);
 
 	if (!finding)
 		return;
 	if (group->double_returns)
-		say(finding->evidence, "%" PRIu64 " returns of buffers that were in the ring, the "
-		    "last of bid %u", group->double_returns, group->double_bid);
+		say(finding->evidence,
+		    "%" PRIu64 " returns of buffers that were in the ring, the "
+		    "last of bid %u",
+		    group->double_returns, group->double_bid);
 	if (is_seen)
 		say(finding->evidence, "%sbid %u seen twice between head and tail",
 		    group->double_returns ? "; " : "", found->bid);
@@ -177,8 +181,9 @@ static bool is_foreign(const struct bench *bench, const struct case_group **owne
 	if (!group->alien_returns || bid >= lint->nr_memory || !lint->memory[bid].len)
 		return false;
 	*owner = owner_of(bench, lint->memory[bid].addr);
-	return *owner || (is_sure(group, LINT_SHARED) && (lint->found[LINT_SHARED].bid == bid ||
-							  lint->found[LINT_SHARED].other == bid)) ||
+	return *owner ||
+	       (is_sure(group, LINT_SHARED) &&
+		(lint->found[LINT_SHARED].bid == bid || lint->found[LINT_SHARED].other == bid)) ||
 	       (is_sure(group, LINT_BAD_ADDRESS) && lint->found[LINT_BAD_ADDRESS].bid == bid);
 }
 
@@ -228,9 +233,10 @@ static void judge_pairs(struct bench *bench)
 	if (is_sure(group, LINT_BAD_ADDRESS)) {
 		finding = add(bench, BAD_ADDRESS, CONFIDENCE_CERTAIN);
 		if (finding)
-			say(finding->evidence, "%u entries, such as bid %u: 0x%" PRIx64
-			    "; %" PRIu64 " requests ended with -EFAULT", bad->count, bad->bid,
-			    bad->addr, group->efaults);
+			say(finding->evidence,
+			    "%u entries, such as bid %u: 0x%" PRIx64 "; %" PRIu64
+			    " requests ended with -EFAULT",
+			    bad->count, bad->bid, bad->addr, group->efaults);
 	}
 }
 
@@ -319,7 +325,7 @@ static uint64_t count_empty_starves(const struct case_group *group)
 static void judge_losses(struct bench *bench)
 {
 	static const enum complaint complaints[] = {
-		[FATE_FORGOTTEN] = LEAK,     [FATE_CLOSED] = LEAK_ON_CLOSE,
+		[FATE_FORGOTTEN] = LEAK,       [FATE_CLOSED] = LEAK_ON_CLOSE,
 		[FATE_FAILED] = LEAK_ON_ERROR, [FATE_UNNAMED] = LEAK_BUNDLE,
 		[FATE_ALL] = NEVER_RETURNED,
 	};
@@ -353,14 +359,7 @@ static void judge_losses(struct bench *bench)
 
 /* ---- why there was none */
 
-enum reason {
-	REASON_LOST,
-	REASON_LAZY,
-	REASON_ONE,
-	REASON_SLOW,
-	REASON_SMALL,
-	REASONS
-};
+enum reason { REASON_LOST, REASON_LAZY, REASON_ONE, REASON_SLOW, REASON_SMALL, REASONS };
 
 static enum reason reason_of(const struct case_group *group, const struct case_episode *episode,
 			     const struct losses *losses)

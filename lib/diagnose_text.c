@@ -43,13 +43,14 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			    "several streams or in one burst, and returned later",
 			    "Give the group more buffers, or let each request take less at once.",
 			    LIBURING "758"},
-	[CONSUMER_SLOW] = {"consumer-slow", SEVERITY_WARN, "the program keeps buffers for long",
-			   "When requests starved, the program had held most of the buffers for "
-			   "long: it returns them more slowly than data comes.",
-			   "starves while the median buffer had been out for 10 ms or more",
-			   "Return buffers sooner (copy out, or process in smaller pieces), or give "
-			   "the group as many as arrive while one is held.",
-			   NETTY "14842"},
+	[CONSUMER_SLOW] =
+		{"consumer-slow", SEVERITY_WARN, "the program keeps buffers for long",
+		 "When requests starved, the program had held most of the buffers for "
+		 "long: it returns them more slowly than data comes.",
+		 "starves while the median buffer had been out for 10 ms or more",
+		 "Return buffers sooner (copy out, or process in smaller pieces), or give "
+		 "the group as many as arrive while one is held.",
+		 NETTY "14842"},
 	[ONE_STREAM] = {"one-stream", SEVERITY_WARN, "one stream takes the buffers of all",
 			"When requests starved, one file held nearly all buffers of a group that "
 			"several share.",
@@ -120,12 +121,13 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			 "this or another group or is not mapped",
 			 "Check the bid against the group that the request was made with.",
 			 LIBURING "726"},
-	[LENGTH_SHRUNK] = {"length-shrunk", SEVERITY_WARN, "a buffer became shorter",
-			   "A buffer came back with the same address and less length: the result "
-			   "of a receive was taken for its size, or the kernel cut it.",
-			   "an entry shorter than the same bid at the same address had before",
-			   "Return buffers with their full length.",
-			   "https://github.com/axboe/liburing/blob/master/test/recv-bundle-buf-len.c"},
+	[LENGTH_SHRUNK] =
+		{"length-shrunk", SEVERITY_WARN, "a buffer became shorter",
+		 "A buffer came back with the same address and less length: the result "
+		 "of a receive was taken for its size, or the kernel cut it.",
+		 "an entry shorter than the same bid at the same address had before",
+		 "Return buffers with their full length.",
+		 "https://github.com/axboe/liburing/blob/master/test/recv-bundle-buf-len.c"},
 	[ZERO_LENGTH] = {"zero-length", SEVERITY_CRIT, "entries without length look like EOF",
 			 "The ring has entries of length zero: the tail was moved over slots that "
 			 "were not written. A receive from one ends with 0, like an end of file, "
@@ -152,8 +154,7 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			"The tail is further ahead of the head than the ring has slots: entries "
 			"that were not used yet are overwritten, others are handed out twice.",
 			"tail - head is greater than the number of entries",
-			"Never have more buffers in the ring than its entries.",
-			LIBURING "674"},
+			"Never have more buffers in the ring than its entries.", LIBURING "674"},
 	[OVER_RING] = {"over-ring", SEVERITY_CRIT, "a buffer lies over the ring itself",
 		       "An entry's memory overlaps the ring: a receive will overwrite the entries.",
 		       "an entry between head and tail that intersects the ring's memory",
@@ -165,14 +166,12 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			   "goes elsewhere.",
 			   "the registered address is not among the process's writable mappings, "
 			   "at two looks",
-			   "Unregister the group before freeing its ring.",
-			   LIBURING "733"},
+			   "Unregister the group before freeing its ring.", LIBURING "733"},
 	[SHARED_RING] = {"shared-ring", SEVERITY_CRIT, "two groups have one ring in common",
 			 "Two groups are registered over the same memory: both heads run over the "
 			 "same entries, so each buffer is handed out twice.",
 			 "two living groups of a process with overlapping ring addresses",
-			 "Give each group a ring of its own.",
-			 LIBURING "1151"},
+			 "Give each group a ring of its own.", LIBURING "1151"},
 	[NOT_REARMED] = {"not-rearmed", SEVERITY_WARN, "multishot requests that ended for good",
 			 "A multishot request ended because there was no buffer, and nothing "
 			 "receives from its file any more, although buffers are back.",
@@ -181,8 +180,9 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			 "Arm the request again when a completion comes without "
 			 "IORING_CQE_F_MORE.",
 			 "https://github.com/PADL/IORingSwift/issues/10"},
-	[BUNDLE_EXHAUSTED] = {"bundle-exhausted", SEVERITY_WARN, "a bundle used up the group "
-								 "silently",
+	[BUNDLE_EXHAUSTED] = {"bundle-exhausted", SEVERITY_WARN,
+			      "a bundle used up the group "
+			      "silently",
 			      "A bundle took the last buffer and ended its multishot request with "
 			      "data, not with -ENOBUFS; the program did not notice and receives no "
 			      "more.",
@@ -203,8 +203,7 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			    "on with that though the group has buffers again.",
 			    "many requests without buffer selection on a file that starved, and "
 			    "buffers available",
-			    "Select buffers again once some were returned.",
-			    NETTY "14866"},
+			    "Select buffers again once some were returned.", NETTY "14866"},
 	[LEGACY_ON_RING] = {"legacy-on-ring", SEVERITY_WARN, "PROVIDE or REMOVE on a buffer ring",
 			    "IORING_OP_PROVIDE_BUFFERS or IORING_OP_REMOVE_BUFFERS was used on a "
 			    "group that is a ring; the kernel refuses that.",
@@ -212,13 +211,13 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			    "Return buffers by writing into the ring; use another id for groups of "
 			    "the old kind.",
 			    LIBURING "1361"},
-	[REGISTRATION_REFUSED] = {"registration-refused", SEVERITY_INFO,
-				  "the kernel refused a registration",
-				  "IORING_REGISTER_PBUF_RING or its counterpart failed.",
-				  "register calls with an error as result",
-				  "Compare with 'bufscope limits': entries are a power of two up to "
-				  "32768, memory is aligned to a page, and each id is used once.",
-				  LIBURING "686"},
+	[REGISTRATION_REFUSED] =
+		{"registration-refused", SEVERITY_INFO, "the kernel refused a registration",
+		 "IORING_REGISTER_PBUF_RING or its counterpart failed.",
+		 "register calls with an error as result",
+		 "Compare with 'bufscope limits': entries are a power of two up to "
+		 "32768, memory is aligned to a page, and each id is used once.",
+		 LIBURING "686"},
 	[CQ_OVERFLOW] = {"cq-overflow", SEVERITY_WARN, "completions with buffers overflowed",
 			 "The completion queue was full when completions with buffers came: their "
 			 "buffers stay out until the program looks, and multishot requests end.",

@@ -14,14 +14,14 @@
 
 enum lint_kind {
 	LINT_ZERO_LENGTH,
-	LINT_BAD_ADDRESS,  /* not in memory that can be written */
-	LINT_DUPLICATE,    /* one bid twice */
-	LINT_SHARED,       /* two bids, one memory */
-	LINT_OVERFILLED,   /* more buffers than slots */
-	LINT_UNPUBLISHED,  /* written behind the tail */
-	LINT_SHRUNK,       /* shorter than before */
-	LINT_OVER_RING,    /* a buffer lies over the ring itself */
-	LINT_UNMAPPED,     /* the ring's memory is gone */
+	LINT_BAD_ADDRESS, /* not in memory that can be written */
+	LINT_DUPLICATE,   /* one bid twice */
+	LINT_SHARED,      /* two bids, one memory */
+	LINT_OVERFILLED,  /* more buffers than slots */
+	LINT_UNPUBLISHED, /* written behind the tail */
+	LINT_SHRUNK,      /* shorter than before */
+	LINT_OVER_RING,   /* a buffer lies over the ring itself */
+	LINT_UNMAPPED,    /* the ring's memory is gone */
 	LINT_KINDS
 };
 
@@ -41,11 +41,11 @@ struct lint_view {
 };
 
 struct lint_finding {
-	uint32_t count;  /* most at one look */
-	uint32_t looks;  /* in a row that found it */
-	uint32_t most;   /* of these */
-	uint32_t bid;    /* an example */
-	uint32_t other;  /* the bid it collides with, or the length it had */
+	uint32_t count; /* most at one look */
+	uint32_t looks; /* in a row that found it */
+	uint32_t most;  /* of these */
+	uint32_t bid;   /* an example */
+	uint32_t other; /* the bid it collides with, or the length it had */
 	uint64_t addr;
 	uint32_t len;
 };
@@ -60,8 +60,8 @@ struct lint {
 	struct lint_memory *memory; /* by bid, as first seen */
 	uint32_t nr_memory;
 	uint64_t looks;
-	uint32_t buf_bytes; /* largest length seen */
-	uint32_t available; /* at the last look */
+	uint32_t buf_bytes;      /* largest length seen */
+	uint32_t available;      /* at the last look */
 	struct ring_slot behind; /* the slot at the tail, at the last look */
 	uint16_t tail;
 	bool has_behind;

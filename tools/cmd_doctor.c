@@ -72,8 +72,8 @@ static int parse_option(int c, char **argv, struct options *o)
 		return target_option(&o->doctor.target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;
 	case 'd':
 		if (text_parse_seconds(optarg, 1, UINT64_C(86400000000000), &o->doctor.duration_ns))
-			return 1 + cmd_usage(argv[0], "-d takes up to 86400 seconds, not '%s'",
-					     optarg);
+			return 1 +
+			       cmd_usage(argv[0], "-d takes up to 86400 seconds, not '%s'", optarg);
 		return 0;
 	case FAIL_ON:
 		return parse_level(o, argv[0]);

@@ -14,6 +14,7 @@
 #include "../lib/uapi.h"
 #include "cmd.h"
 #include "load.h"
+#include "load_scenario.h"
 
 #define NS_PER_S      1000000000ull
 #define MAX_BUFFERS   32768u
@@ -51,6 +52,7 @@ enum {
 	OPT_MEASURE_HOLD,
 	OPT_WAIT,
 	OPT_PAUSED,
+	OPT_SCENARIO,
 };
 
 /* As typed: 0 is "not given" where a default depends on other options. */
@@ -59,6 +61,7 @@ struct request {
 	uint16_t *bgids;   /* room for all 65536 */
 	uint32_t nr_bgids; /* given one by one; 0: the first load.nr_groups */
 	bool has_count;
+	const char *scenario;
 };
 
 static void print_help(void)
@@ -93,6 +96,9 @@ static void print_help(void)
 	     "      --measure-hold      tell for how long buffers were held\n"
 	     "      --paused            wait for SIGUSR1 before the work\n"
 	     "      --wait              keep everything as it is until SIGTERM or SIGINT\n"
+	     "      --scenario NAME     instead: a program in miniature that makes one mistake, "
+	     "for\n"
+	     "                          bufscope doctor; 'list' names them\n"
 	     "  -j, --json              one JSON document\n"
 	     "  -v, --verbose           report each second, too\n"
 	     "  -h, --help\n"
@@ -296,6 +302,9 @@ static int parse_option(int c, char **argv, struct request *q)
 		return parse_setup(&q->load.setup_flags);
 	case OPT_RATE:
 		return parse_rate(&q->load.rate);
+	case OPT_SCENARIO:
+		q->scenario = optarg;
+		return 0;
 	default:
 		return 1 + cmd_bad_option(argv);
 	}
@@ -326,6 +335,7 @@ static int parse_options(int argc, char **argv, struct request *q)
 		{"measure-hold", no_argument, NULL, OPT_MEASURE_HOLD},
 		{"paused", no_argument, NULL, OPT_PAUSED},
 		{"wait", no_argument, NULL, OPT_WAIT},
+		{"scenario", required_argument, NULL, OPT_SCENARIO},
 		{"json", no_argument, NULL, 'j'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
@@ -441,6 +451,8 @@ int cmd_load(int argc, char **argv, const struct globals *globals)
 	code = parse_options(argc, argv, &q);
 	if (code) {
 		code--;
+	} else if (q.scenario) {
+		code = load_scenario(q.scenario);
 	} else {
 		fill_in(&q);
 		code = check_sizes(&q.load);

@@ -47,7 +47,8 @@ static void put_where(FILE *file, const struct consultation *c, const struct fin
 	if (finding->tgid)
 		used += (size_t)snprintf(where, sizeof(where), "process %u", finding->tgid);
 	if (ring)
-		used += (size_t)snprintf(where + used, sizeof(where) - used, " (%.16s)", ring->comm);
+		used += (size_t)snprintf(where + used, sizeof(where) - used, " (%.16s)",
+					 ring->comm);
 	if (ring && ring->fd >= 0)
 		used += (size_t)snprintf(where + used, sizeof(where) - used, ", ring fd %d",
 					 ring->fd);
@@ -82,7 +83,8 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 
 	fputs("\nnot seen:", file);
 	if (blind->records_lost) {
-		fprintf(file, "\n  %" PRIu64 " events were lost for want of room: no finding is certain",
+		fprintf(file,
+			"\n  %" PRIu64 " events were lost for want of room: no finding is certain",
 			blind->records_lost);
 		any = true;
 	}
@@ -94,8 +96,10 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 		any = true;
 	}
 	if (blind->early_groups) {
-		fprintf(file, "\n  %u groups were there before: what they had lent then, and the "
-			"addresses of their rings", blind->early_groups);
+		fprintf(file,
+			"\n  %u groups were there before: what they had lent then, and the "
+			"addresses of their rings",
+			blind->early_groups);
 		any = true;
 	}
 	if (blind->unread_groups) {
@@ -109,7 +113,8 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 		any = true;
 	}
 	if (blind->maps_unread) {
-		fputs("\n  the mappings of some processes, so that addresses were not compared", file);
+		fputs("\n  the mappings of some processes, so that addresses were not compared",
+		      file);
 		any = true;
 	}
 	if (blind->out_of_memory) {

@@ -345,10 +345,10 @@ static void end_command(struct watching *w)
 
 static int conclude(struct watching *w)
 {
-	const struct diagnose_case what = {.book = &w->out->book,
-					   .limits = w->out->limits,
-					   .nr_limits = w->out->nr_limits};
+	const struct diagnose_case what = {
+		.book = &w->out->book, .limits = w->out->limits, .nr_limits = w->out->nr_limits};
 
+	w->out->book.ended_ns = now_ns();
 	note_blind(w);
 	if (!diagnose(&what, &w->out->diagnosis))
 		return EXIT_OK;
@@ -371,11 +371,8 @@ static void close_all(struct watching *w)
 
 int doctor_watch(struct doctor_opts *opts, struct consultation *consultation)
 {
-	struct watching w = {.opts = opts,
-			     .out = consultation,
-			     .child = CHILD_NONE,
-			     .timer = -1,
-			     .signals = -1};
+	struct watching w = {
+		.opts = opts, .out = consultation, .child = CHILD_NONE, .timer = -1, .signals = -1};
 	int code;
 
 	memset(consultation, 0, sizeof(*consultation));

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/* Scenarios with insane entries, or with rings whose memory is wrong. */
+#include "load_scenario.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+/* A receive at a time, data or not, for a while. */
+static void use(struct stage *stage, uint16_t bgid, unsigned int times)
+{
+	for (unsigned int i = 0; i < times; i++) {
+		stage_arm(stage, 0, bgid, 0);
+		stage_reap(stage, 20);
+		stage_sleep(30);
+	}
+}
+
+static void zero_length(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_STREAM);
+	stage_register(stage, &group, 0);
+	for (uint16_t bid = 0; bid < 4; bid++)
+		stage_put(&group, bid, bid);
+	stage_publish(&group, 16);
+	stage_sleep(300);
+	stage_send(stage, 0, 32);
+	use(stage, 0, 8);
+	stage_sleep(300);
+}
+
+static void bad_address(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+	struct io_uring_buf entry = {.addr = 0x1000, .len = STAGE_BYTES, .bid = 0};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_register(stage, &group, 0);
+	stage_put_at(&group, entry, 0);
+	for (uint16_t bid = 1; bid < 16; bid++)
+		stage_put(&group, bid, bid);
+	stage_publish(&group, 16);
+	stage_send(stage, 0, 1);
+	use(stage, 0, 8);
+	stage_sleep(400);
+}
+
+static void shared_memory(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_register(stage, &group, 0);
+	for (uint16_t bid = 0; bid < 16; bid++) {
+		/* half of the right size as stride */
+		struct io_uring_buf entry = {.len = STAGE_BYTES, .bid = bid};
+
+		entry.addr = (uintptr_t)group.buffers + bid * (STAGE_BYTES / 2u);
+		stage_put_at(&group, entry, bid);
+	}
+	stage_publish(&group, 16);
+	stage_sleep(700);
+}
+
+static void overfilled(struct stage *stage)
+{
+	struct stage_group group = {.entries = 4};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	group.buffers =
+		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stage_register(stage, &group, 0);
+	for (uint16_t bid = 0; bid < 6; bid++)
+		stage_return(&group, bid);
+	stage_sleep(400);
+	stage_arm(stage, 0, 0, STAGE_MULTISHOT);
+	stage_send(stage, 0, 1);
+	stage_reap(stage, 50);
+	stage_sleep(400);
+}
+
+static void over_ring(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+	struct io_uring_buf entry = {.len = STAGE_BYTES, .bid = 15};
+
+	stage_register(stage, &group, 0);
+	for (uint16_t bid = 0; bid < 15; bid++)
+		stage_put(&group, bid, bid);
+	entry.addr = (uintptr_t)group.ring + 128;
+	stage_put_at(&group, entry, 15);
+	stage_publish(&group, 16);
+	stage_sleep(700);
+}
+
+static void ring_unmapped(struct stage *stage)
+{
+	struct stage_group group = {.entries = 256};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 256);
+	use(stage, 0, 4);
+	munmap(group.ring, 256 * sizeof(struct io_uring_buf));
+	stage_sleep(800);
+}
+
+static void shared_ring(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16}, other = {.entries = 16, .bgid = 1};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	other.ring = group.ring;
+	other.buffers = group.buffers;
+	stage_register(stage, &other, 0);
+	stage_send(stage, 0, 4);
+	for (unsigned int i = 0; i < 4; i++) {
+		stage_arm(stage, 0, (uint16_t)(i % 2), 0);
+		stage_reap(stage, 50);
+	}
+	stage_sleep(700);
+}
+
+const struct scenario load_scenarios_entry[] = {
+	{"zero-length", "the tail is moved over 12 slots that were not written", "zero-length",
+	 NULL, zero_length},
+	{"bad-address", "an entry points to nowhere", "bad-address", NULL, bad_address},
+	{"shared-memory", "buffers overlap by half", "shared-memory", NULL, shared_memory},
+	{"overfilled", "six buffers go into four slots", "overfilled", NULL, overfilled},
+	{"over-ring", "a buffer lies over the ring", "over-ring", NULL, over_ring},
+	{"ring-unmapped", "the ring's memory is unmapped while registered", "ring-unmapped", NULL,
+	 ring_unmapped},
+	{"shared-ring", "two groups are registered over one ring", "shared-ring", NULL,
+	 shared_ring},
+	{0},
+};
