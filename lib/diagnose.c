@@ -222,7 +222,9 @@ static void judge_pairs(struct bench *bench)
 		judge_foreign(bench, owner);
 		return;
 	}
-	if (group->double_returns || is_sure(group, LINT_DUPLICATE))
+	/* slots that were not written all say bid 0 */
+	if (is_sure(group, LINT_DUPLICATE) ||
+	    (group->double_returns && !is_sure(group, LINT_ZERO_LENGTH)))
 		judge_double(bench);
 	if (is_sure(group, LINT_SHARED)) {
 		finding = add(bench, SHARED_MEMORY, CONFIDENCE_CERTAIN);
@@ -386,27 +388,32 @@ static uint32_t round_up(uint64_t nr)
 /* Other sizes, tried on what happened; and what they cost. */
 static void advise_size(struct finding *finding, const struct case_group *group)
 {
-	char bytes[16], rings[16];
-	uint32_t size = round_up(group->provided), first = size * 2;
+	uint32_t first = round_up(group->provided) * 2, size;
 	uint64_t starves = 0;
+	char bytes[16];
 
-	for (size *= 2; size <= MOST_POOL; size *= 2) {
+	for (size = first; size <= MOST_POOL; size *= 2) {
 		starves = casebook_replay(group, size);
 		if (starves == UINT64_MAX)
 			return;
-		if (size == first || !starves)
-			say(finding->advice, "%swith %u buffers %s%" PRIu64 " starves",
-			    size == first ? "What happened, replayed: " : ", ", size,
-			    starves ? "" : "(and no more data at once) ", starves);
+		if (size == first && starves)
+			say(finding->advice,
+			    "Replayed with %u buffers, %" PRIu64 " requests starve. ", size,
+			    starves);
 		if (!starves)
 			break;
 	}
-	if (starves || size > MOST_POOL)
+	if (starves || size > MOST_POOL) {
+		say(finding->advice, "No size up to %u would have sufficed.", MOST_POOL);
 		return;
-	say(finding->advice, ". %u buffers of %s take %s and a ring of %s.", size,
-	    text_bytes(rings, sizeof(rings), group->lint.buf_bytes),
-	    text_bytes(bytes, sizeof(bytes), (uint64_t)size * group->lint.buf_bytes),
-	    "16 bytes each");
+	}
+	say(finding->advice,
+	    "Replayed with %u buffers, none of the requests seen starves (what "
+	    "they would have received beyond one buffer is not known).",
+	    size);
+	if (group->lint.buf_bytes)
+		say(finding->advice, " Its buffers take %s.",
+		    text_bytes(bytes, sizeof(bytes), (uint64_t)size * group->lint.buf_bytes));
 }
 
 static void explain_starves(struct bench *bench, enum complaint complaint,
@@ -498,7 +505,9 @@ static void judge_causes(struct bench *bench)
 			continue;
 		if (is_sure(group, LINT_UNPUBLISHED) && pairs[i].cause == STARVE_NEVER_FILLED)
 			continue;
-		if (is_sure(group, LINT_OVERFILLED) && pairs[i].cause == STARVE_NOT_EMPTY)
+		/* the kernel does not take every entry for a buffer */
+		if (pairs[i].cause == STARVE_NOT_EMPTY &&
+		    (is_sure(group, LINT_OVERFILLED) || is_sure(group, LINT_ZERO_LENGTH)))
 			continue;
 		finding = add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);
 		if (finding)

@@ -394,7 +394,7 @@ static void forget_dead_rings(struct observe *o)
 	}
 }
 
-/* The kernel side tells the bytes of the slots; what they cost is whole pages. */
+/* The kernel side tells the bytes of slots, which cost whole pages, and pages that are locked. */
 static void round_memory(struct sample *sample)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -404,6 +404,8 @@ static void round_memory(struct sample *sample)
 
 		group->mem_bytes = (group->mem_bytes + page - 1) / page * page;
 	}
+	for (size_t i = 0; i < sample->nr_rings; i++)
+		sample->rings[i].locked_bytes *= page;
 }
 
 static int fill(struct observe *o, struct sample *sample)

@@ -61,9 +61,9 @@ static void cq_overflow(struct stage *stage)
 /* A user whose other memory nobody knows: what is locked is this ring and these groups. */
 static void memlock_low(struct stage *stage)
 {
-	const struct rlimit limit = {256 << 10, 256 << 10};
-	struct io_uring_buf_reg reg = {.ring_entries = 4096};
-	static char rings[4][4096 * 16] __attribute__((aligned(4096)));
+	const struct rlimit limit = {128 << 10, 128 << 10};
+	struct io_uring_buf_reg reg = {.ring_entries = 256};
+	static char rings[32][256 * 16] __attribute__((aligned(4096)));
 	struct io_uring own;
 	int err = 0;
 
@@ -71,7 +71,7 @@ static void memlock_low(struct stage *stage)
 		stage_fail(stage, "cannot become another user", errno);
 	if (io_uring_queue_init(8, &own, 0))
 		stage_fail(stage, "cannot open a ring", EPERM);
-	for (uint16_t i = 0; i < 4 && !err; i++) {
+	for (uint16_t i = 0; i < 32 && !err; i++) {
 		reg.ring_addr = (uintptr_t)rings[i];
 		reg.bgid = i;
 		err = io_uring_register_buf_ring(&own, &reg, 0);

@@ -301,7 +301,7 @@ static void bundle_exhausted(struct stage *stage)
 
 	stage_pairs(stage, 1, SOCK_STREAM);
 	stage_group(stage, &group, 8);
-	stage_send(stage, 0, 8 * STAGE_BYTES / STAGE_MESSAGE);
+	stage_send(stage, 0, 10 * STAGE_BYTES / STAGE_MESSAGE);
 	stage_arm(stage, 0, 0, STAGE_MULTISHOT | STAGE_BUNDLE);
 	while ((nr = stage_reap(stage, 100)) > 0) {
 		for (unsigned int i = 0; i < nr; i++) {

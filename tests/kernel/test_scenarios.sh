@@ -16,11 +16,10 @@ play() {
 }
 
 # Three at a time: they sleep more than they work.
-names=() running=0
-while read -r name _; do
-	[ -z "$ONLY" ] || [[ " $ONLY " == *" $name "* ]] || continue
-	names+=("$name")
-	play "$name" &
+running=0
+while read -r scenario _; do
+	[ -z "$ONLY" ] || [[ " $ONLY " == *" $scenario "* ]] || continue
+	play "$scenario" &
 	running=$((running + 1))
 	[ $((running % 3)) -ne 0 ] || wait
 done <"$TMP/list"
@@ -39,17 +38,17 @@ judge() {
 	[ "$found" = 1 ] && [ "$(cat "$TMP/$1.rc")" = 1 ]
 }
 
-report() { cat "$TMP/$name.said"; jq -c '.findings[] | [.code, .evidence]' "$TMP/$name.json"; }
+report() { cat "$TMP/$scenario.said"; jq -c '.findings[] | [.code, .evidence]' "$TMP/$scenario.json"; }
 
 echo "# scenario             expected               given"
-while read -r name expect also _; do
-	[ -z "$ONLY" ] || [[ " $ONLY " == *" $name "* ]] || continue
-	if grep -q 'ended with 3' "$TMP/$name.said"; then
-		skip "$name" "this kernel or user cannot"
+while read -r scenario expect also _; do
+	[ -z "$ONLY" ] || [[ " $ONLY " == *" $scenario "* ]] || continue
+	if grep -q 'ended with 3' "$TMP/$scenario.said"; then
+		skip "$scenario" "this kernel or user cannot"
 		continue
 	fi
-	printf '# %-20s %-22s %s\n' "$name" "$expect" "$(given "$name")"
-	check "$name is told as '$expect'" judge "$name" "$expect" "$also"
+	printf '# %-20s %-22s %s\n' "$scenario" "$expect" "$(given "$scenario")"
+	check "$scenario is told as '$expect'" judge "$scenario" "$expect" "$also"
 done <"$TMP/list"
 [ -z "${KEEP:-}" ] || cp "$TMP"/*.json "$TMP"/*.said "$KEEP"/
 finish
