@@ -123,6 +123,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		if (stop)
 			return stop;
 	}
+	if (optind < argc && strcmp(argv[optind - 1], "--") != 0)
+		return 1 + cmd_usage(argv[0], "a command stands after --: '%s'", argv[optind]);
 	if (optind < argc)
 		o->doctor.command = argv + optind;
 	if (o->self && o->doctor.command)

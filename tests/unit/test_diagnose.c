@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: MIT
+/* Findings from literal events and slots; the table of codes against the manual. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "diagnose.h"
+
+#define MS     1000000ULL
+#define RING   0x1000
+#define BUFFER 1 /* IORING_CQE_F_* */
+#define MORE   2
+
+static struct casebook book;
+static uint64_t now;
+
+static int begin(void **state)
+{
+	(void)state;
+	now = 1000 * MS;
+	casebook_init(&book, now);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	casebook_done(&book);
+	return 0;
+}
+
+static struct trace_rec rec_of(enum trace_kind kind)
+{
+	return (struct trace_rec){.at_ns = now,
+				  .ring_id = RING,
+				  .tgid = 7,
+				  .kind = kind,
+				  .bid = REC_UNKNOWN_U32,
+				  .fd = -1};
+}
+
+static void reg(uint32_t entries)
+{
+	struct trace_rec rec = rec_of(TRACE_REGISTER);
+
+	rec.nr = entries;
+	rec.user_data = 0x10000;
+	casebook_take(&book, &rec);
+}
+
+static void put(uint32_t bid, uint32_t nr)
+{
+	struct trace_rec rec = rec_of(TRACE_RETURN);
+
+	rec.bid = bid;
+	rec.nr = nr;
+	casebook_take(&book, &rec);
+}
+
+static void take(uint32_t bid, int fd)
+{
+	struct trace_rec rec = rec_of(TRACE_SELECT);
+
+	rec.bid = bid;
+	rec.nr = 1;
+	rec.fd = fd;
+	rec.res = 64;
+	rec.cqe_flags = BUFFER | MORE;
+	rec.flags = TRACE_MULTISHOT;
+	casebook_take(&book, &rec);
+}
+
+static void starve(enum starve_cause cause, int fd)
+{
+	struct trace_rec rec = rec_of(TRACE_STARVE);
+
+	rec.cause = cause;
+	rec.fd = fd;
+	rec.res = -105;
+	rec.flags = TRACE_MULTISHOT;
+	casebook_take(&book, &rec);
+}
+
+static void submit(int fd)
+{
+	struct trace_rec rec = rec_of(TRACE_SUBMIT);
+
+	rec.fd = fd;
+	rec.flags = TRACE_MULTISHOT;
+	casebook_take(&book, &rec);
+}
+
+static void seen(uint32_t entries)
+{
+	struct group_rec group = {.ring_id = RING, .entries = entries};
+	struct ring_rec ring = {.ring_id = RING, .tgid = 7, .fd = 3, .comm = "x"};
+	struct sample sample = {
+		.at_ns = now, .rings = &ring, .nr_rings = 1, .groups = &group, .nr_groups = 1};
+
+	casebook_sample(&book, &sample);
+}
+
+/* The codes found, separated by blanks. */
+static const char *codes(void)
+{
+	const struct diagnose_case what = {.book = &book};
+	static char text[512];
+	struct diagnosis diagnosis;
+
+	assert_int_equal(diagnose(&what, &diagnosis), 0);
+	text[0] = '\0';
+	for (size_t i = 0; i < diagnosis.nr; i++) {
+		if (i)
+			strcat(text, " ");
+		strcat(text, complaint_texts[diagnosis.findings[i].complaint].code);
+	}
+	diagnosis_done(&diagnosis);
+	return text;
+}
+
+static void sound(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	for (uint32_t i = 0; i < 1000; i++) {
+		now += MS;
+		take(i % 8, 5);
+		now += MS;
+		put(i % 8, 1);
+	}
+	seen(8);
+	assert_string_equal(codes(), "");
+}
+
+static void each_cause(void **state)
+{
+	(void)state;
+	starve(STARVE_NO_GROUP, 5);
+	assert_string_equal(codes(), "no-group");
+	starve(STARVE_NEVER_FILLED, 5);
+	assert_string_equal(codes(), "no-group never-filled");
+	starve(STARVE_UNREGISTERED, 5);
+	assert_string_equal(codes(), "no-group never-filled unregistered");
+}
+
+/* 8 buffers out at once, starved, back after `ms`. */
+static void rounds(uint32_t entries, int files, uint64_t ms)
+{
+	reg(entries);
+	put(0, 8);
+	for (int round = 0; round < 10; round++) {
+		for (int fd = 0; fd < files; fd++)
+			submit(10 + fd);
+		for (uint32_t bid = 0; bid < 8; bid++)
+			take(bid, 10 + (int)bid % files);
+		starve(STARVE_EMPTY_AT_DATA, 10);
+		now += ms * MS;
+		put(0, 8);
+		submit(10);
+	}
+	seen(entries);
+}
+
+static void too_small(void **state)
+{
+	(void)state;
+	rounds(8, 4, 1);
+	assert_string_equal(codes(), "pool-too-small");
+}
+
+static void slow(void **state)
+{
+	(void)state;
+	rounds(8, 4, 40);
+	assert_string_equal(codes(), "consumer-slow");
+}
+
+static void lazy(void **state)
+{
+	(void)state;
+	rounds(64, 4, 1);
+	assert_string_equal(codes(), "lazy-fill");
+}
+
+static void one_of_many(void **state)
+{
+	(void)state;
+	submit(20);
+	rounds(8, 1, 1);
+	assert_string_equal(codes(), "one-stream");
+}
+
+static void replayed(void **state)
+{
+	(void)state;
+	rounds(8, 4, 1);
+	assert_int_equal(casebook_replay(book.groups[0], 8), 10);
+	assert_int_equal(casebook_replay(book.groups[0], 16), 0);
+}
+
+static void forgotten(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	take(7, 5);
+	for (uint32_t i = 0; i < 700; i++) {
+		now += 2 * MS;
+		take(i % 7, 5);
+		put(i % 7, 1);
+	}
+	seen(8);
+	assert_string_equal(codes(), "leak");
+}
+
+static void ended_with_it(void **state)
+{
+	struct trace_rec rec;
+
+	(void)state;
+	reg(8);
+	put(0, 8);
+	take(7, 6);
+	rec = rec_of(TRACE_DONE);
+	rec.fd = 6;
+	casebook_take(&book, &rec);
+	take(0, 5);
+	put(0, 1);
+	now += 1500 * MS;
+	seen(8);
+	assert_string_equal(codes(), "leak-on-close");
+}
+
+/* A second is not long where the others take as much. */
+static void slow_is_no_leak(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	take(7, 5);
+	for (uint32_t i = 0; i < 50; i++) {
+		take(i % 7, 5);
+		now += 400 * MS;
+		put(i % 7, 1);
+		if (i % 3 == 0) {
+			put(7, 1);
+			take(7, 5);
+		}
+	}
+	seen(8);
+	assert_string_equal(codes(), "");
+}
+
+static void twice(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	put(3, 1);
+	seen(8);
+	assert_string_equal(codes(), "returned-twice");
+}
+
+static void not_armed_again(void **state)
+{
+	(void)state;
+	rounds(8, 4, 1);
+	starve(STARVE_EMPTY_AT_DATA, 10);
+	now += 500 * MS;
+	seen(8);
+	book.groups[0]->lint.available = 8;
+	assert_string_equal(codes(), "pool-too-small not-rearmed");
+	submit(10);
+	assert_string_equal(codes(), "pool-too-small");
+}
+
+static void lost_records(void **state)
+{
+	const struct diagnose_case what = {.book = &book};
+	struct diagnosis diagnosis;
+
+	(void)state;
+	starve(STARVE_NO_GROUP, 5);
+	book.may_miss = true;
+	assert_int_equal(diagnose(&what, &diagnosis), 0);
+	assert_int_equal(diagnosis.nr, 1);
+	assert_int_equal(diagnosis.findings[0].confidence, CONFIDENCE_POSSIBLE);
+	diagnosis_done(&diagnosis);
+}
+
+/* ---- slots */
+
+struct slots_case {
+	const char *name;
+	struct ring_slot slots[4];
+	uint16_t head, tail;
+	int kind; /* of enum lint_kind; -1: nothing */
+};
+
+#define SLOT(a, l, b)                                                                              \
+	{                                                                                          \
+		.addr = (a), .len = (l), .bid = (b)                                                \
+	}
+
+static void slots(void **state)
+{
+	static const struct lint_range ranges[] = {{0x1000, 0x9000}};
+	static const struct slots_case cases[] = {
+		{"sane", {SLOT(0x1000, 256, 0), SLOT(0x1100, 256, 1)}, 0, 2, -1},
+		{"zero", {SLOT(0x1000, 256, 0), SLOT(0, 0, 0)}, 0, 2, LINT_ZERO_LENGTH},
+		{"zero behind", {SLOT(0x1000, 256, 0), SLOT(0, 0, 0)}, 0, 1, -1},
+		{"nowhere", {SLOT(0x8f01, 256, 0)}, 0, 1, LINT_BAD_ADDRESS},
+		{"wraps", {SLOT(UINT64_MAX, 256, 0)}, 0, 1, LINT_BAD_ADDRESS},
+		{"twice", {SLOT(0x1000, 256, 3), SLOT(0x1100, 256, 3)}, 0, 2, LINT_DUPLICATE},
+		{"shared", {SLOT(0x1000, 256, 0), SLOT(0x1080, 256, 1)}, 0, 2, LINT_SHARED},
+		{"over", {SLOT(0x2010, 256, 0)}, 0, 1, LINT_OVER_RING},
+		{"full", {SLOT(0x1000, 256, 0)}, 0, 6, LINT_OVERFILLED},
+		{"unpublished", {SLOT(0x1000, 256, 0)}, 0, 0, LINT_UNPUBLISHED},
+		{"used up", {SLOT(0x1000, 256, 0)}, 4, 4, -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct lint_view view = {.slots = cases[i].slots,
+					       .entries = 4,
+					       .head = cases[i].head,
+					       .tail = cases[i].tail,
+					       .ring_addr = 0x2000,
+					       .ranges = ranges,
+					       .nr_ranges = 1};
+		struct lint lint = {0};
+
+		lint_look(&lint, &view);
+		lint_look(&lint, &view);
+		for (int kind = 0; kind < LINT_KINDS; kind++) {
+			if (lint_is_sure(&lint, kind) != (kind == cases[i].kind))
+				fail_msg("%s: kind %d", cases[i].name, kind);
+		}
+		lint_done(&lint);
+	}
+}
+
+static void shrunk(void **state)
+{
+	struct ring_slot slot[1] = {SLOT(0x1000, 256, 0)};
+	struct lint_view view = {.slots = slot, .entries = 1, .tail = 1};
+	struct lint lint = {0};
+
+	(void)state;
+	lint_look(&lint, &view);
+	slot[0].len = 64;
+	lint_look(&lint, &view);
+	assert_true(lint_is_sure(&lint, LINT_SHRUNK));
+	assert_int_equal(lint.found[LINT_SHRUNK].other, 256);
+	lint_done(&lint);
+}
+
+/* ---- the manual */
+
+static void plain(char *line)
+{
+	char *to = line;
+
+	for (const char *from = line; *from; from++) {
+		if (from[0] != '\\' || from[1] != '-')
+			*to++ = *from;
+	}
+	*to = '\0';
+	line[strcspn(line, "\n")] = '\0';
+}
+
+static void expect_line(FILE *page, const char *lead, const char *text)
+{
+	char line[1024], wanted[1024];
+
+	snprintf(wanted, sizeof(wanted), "%s%s", lead, text);
+	assert_non_null(fgets(line, sizeof(line), page));
+	plain(line);
+	assert_string_equal(line, wanted);
+}
+
+static void manual(void **state)
+{
+	FILE *page = fopen("tools/bufscope.8", "r");
+	char line[1024] = "", tag[128];
+
+	(void)state;
+	assert_non_null(page);
+	while (strcmp(line, ".SH FINDINGS\n") != 0)
+		assert_non_null(fgets(line, sizeof(line), page));
+	while (strcmp(line, ".TP\n") != 0)
+		assert_non_null(fgets(line, sizeof(line), page));
+	for (int i = 0; i < COMPLAINTS; i++) {
+		const struct complaint_text *text = &complaint_texts[i];
+
+		snprintf(tag, sizeof(tag), "%s \" (%s)\"", text->code,
+			 severity_name(text->severity));
+		expect_line(page, ".BR ", tag);
+		expect_line(page, "", text->title);
+		expect_line(page, "", ".br");
+		expect_line(page, "Cause: ", text->cause);
+		expect_line(page, "", ".br");
+		expect_line(page, "Evidence: ", text->evidence);
+		expect_line(page, "", ".br");
+		expect_line(page, "Cure: ", text->cure);
+		expect_line(page, "", i + 1 < COMPLAINTS ? ".TP" : ".SH EXIT STATUS");
+		assert_int_equal(complaint_find(text->code), i);
+	}
+	fclose(page);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(sound, begin, end),
+		cmocka_unit_test_setup_teardown(each_cause, begin, end),
+		cmocka_unit_test_setup_teardown(too_small, begin, end),
+		cmocka_unit_test_setup_teardown(slow, begin, end),
+		cmocka_unit_test_setup_teardown(lazy, begin, end),
+		cmocka_unit_test_setup_teardown(one_of_many, begin, end),
+		cmocka_unit_test_setup_teardown(replayed, begin, end),
+		cmocka_unit_test_setup_teardown(forgotten, begin, end),
+		cmocka_unit_test_setup_teardown(ended_with_it, begin, end),
+		cmocka_unit_test_setup_teardown(slow_is_no_leak, begin, end),
+		cmocka_unit_test_setup_teardown(twice, begin, end),
+		cmocka_unit_test_setup_teardown(not_armed_again, begin, end),
+		cmocka_unit_test_setup_teardown(lost_records, begin, end),
+		cmocka_unit_test(slots),
+		cmocka_unit_test(shrunk),
+		cmocka_unit_test(manual),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
