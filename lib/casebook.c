@@ -365,7 +365,8 @@ static void note_end(struct case_group *group, uint32_t at, const struct trace_r
 		stream->ended_ns = 0;
 		return;
 	}
-	if (!(rec->flags & TRACE_MULTISHOT))
+	/* a completion that overflowed does not tell its request: every one looks like multishot */
+	if (!(rec->flags & TRACE_MULTISHOT) || (stream->submitted && !stream->is_multishot))
 		return;
 	stream->ended_ns = rec->at_ns;
 	stream->ended_res = rec->res;
@@ -432,6 +433,7 @@ static void on_submit(struct casebook *book, struct case_group *group, const str
 	stream->submit_ns = rec->at_ns;
 	stream->ended_ns = 0;
 	stream->opcode = rec->opcode;
+	stream->is_multishot = rec->flags & TRACE_MULTISHOT;
 }
 
 /* On the ring, by a file that received by selection before. */

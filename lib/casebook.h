@@ -43,6 +43,7 @@ struct case_buffer {
 struct case_stream {
 	int32_t fd; /* -1: not known */
 	bool is_fixed;
+	bool is_multishot;  /* its last request, where that was seen */
 	uint64_t user_data; /* of the last request */
 	uint64_t submitted;
 	uint64_t selected;

@@ -248,11 +248,11 @@ static void judge_shared_ring(struct bench *bench)
 	const struct casebook *book = bench->what->book;
 	uint64_t end = group->ring_addr + group->entries * 16ULL;
 
-	for (size_t i = 0; group->ring_addr && group->is_live && i < book->nr_groups; i++) {
+	for (size_t i = 0; group->ring_addr && group->seen_ns && i < book->nr_groups; i++) {
 		const struct case_group *other = book->groups[i];
 		struct finding *finding;
 
-		if (other == group || !other->is_live || !other->ring_addr ||
+		if (other == group || other->seen_ns != group->seen_ns || !other->ring_addr ||
 		    other->tgid != group->tgid || other->ring_addr > group->ring_addr ||
 		    other->ring_addr + other->entries * 16ULL <= group->ring_addr ||
 		    end <= other->ring_addr ||
