@@ -90,7 +90,8 @@ static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uin
 	struct case_group *group = casebook_find(book, ring_id, bgid);
 
 	if (!group) {
-		if (!grow(book, (void **)&book->groups, book->nr_groups, sizeof(*book->groups)))
+		if (!grow(book, (void **)&book->groups, book->nr_groups,
+			  sizeof(struct case_group *)))
 			return NULL;
 		group = calloc(1, sizeof(*group));
 		if (!group) {
