@@ -18,7 +18,6 @@
 const volatile __u32 max_counts = 1;
 const volatile __u32 max_bids = 1;
 const volatile __u32 index_mask;
-const volatile __u32 reqs_mask;
 const volatile __u32 nr_tgids; /* 0: all processes */
 const volatile __s32 only_bgid = -1;
 const volatile __u32 pid_level;

@@ -64,7 +64,7 @@ union argument {
 };
 
 /* libbpf finds this one before libc's: each load is asked for its statistics. */
-long syscall(long nr, ...)
+long syscall(long __sysno, ...)
 {
 	static syscall_fn *real;
 	static char log[65536];
@@ -72,20 +72,20 @@ long syscall(long nr, ...)
 	long arg[6], result;
 	va_list args;
 
-	va_start(args, nr);
+	va_start(args, __sysno);
 	for (int i = 0; i < 6; i++)
 		arg[i] = va_arg(args, long);
 	va_end(args);
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "syscall");
 	attr = (union argument){.number = arg[1]}.attr;
-	if (nr != __NR_bpf || arg[0] != BPF_PROG_LOAD || attr->log_level)
-		return real(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+	if (__sysno != __NR_bpf || arg[0] != BPF_PROG_LOAD || attr->log_level)
+		return real(__sysno, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 	attr->log_level = LOG_STATS;
 	attr->log_buf = (uintptr_t)log;
 	attr->log_size = sizeof(log);
 	log[0] = '\0';
-	result = real(nr, arg[0], arg[1], arg[2]);
+	result = real(__sysno, arg[0], arg[1], arg[2]);
 	if (result >= 0)
 		note_load(attr, log);
 	return result;

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The requests that are under way: found by the request's address, and, since the completions of
+ * a multishot request do not carry it, by ring and user_data.
+ */
+#ifndef BUFSCOPE_REQUESTS_BPF_H
+#define BUFSCOPE_REQUESTS_BPF_H
+
+#include "counts.bpf.h"
+
+const volatile __u32 reqs_mask; /* knob: slots - 1, a power of two less one */
+
+#define SLOT_MULTISHOT 1
+#define SLOT_ARMED     2
+#define SLOT_AMBIGUOUS 4 /* stream: live requests of several groups share the user_data */
+#define SLOT_PROVIDE   8
+#define SLOT_REMOVE    16
+
+/* A request that selects buffers, from its submission to its last completion. */
+struct req_slot {
+	__u64 req;
+	__u64 user_data;
+	__u32 count; /* 1 + position of its group's account; 0: the request is done */
+	__s32 fd;    /* provide: first bid */
+	__u32 flags;
+	__u32 nbufs; /* provide: how many; else, when tracing, which operation it is */
+};
+
+/* The same for multishot requests, as their completions know them. */
+struct stream_slot {
+	__u64 ring_id;
+	__u64 user_data;
+	__u32 count;
+	__s32 fd;
+	__u32 flags;
+	__u32 what; /* when tracing: which operation it is */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct req_slot);
+} reqs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stream_slot);
+} streams SEC(".maps");
+
+#define BUCKET 4
+
+/*
+ * Four slots that lie together, from the request's own on. Requests are neighbours in a slab of
+ * objects of about 200 bytes, and their slots are neighbours here: tables like this lie in small
+ * pages, and scattered slots would cost a TLB miss each. A slot for each 128 bytes leaves room
+ * for slabs that fall on the same place.
+ */
+static __always_inline struct req_slot *req_at(__u32 own, __u32 way)
+{
+	__u32 key = ((own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1))) & reqs_mask;
+
+	return bpf_map_lookup_elem(&reqs, &key);
+}
+
+static __always_inline __u32 req_bucket(const void *req)
+{
+	return low_half(req) >> 7;
+}
+
+static __always_inline struct req_slot *find_req(const void *req)
+{
+	__u32 bucket = req_bucket(req);
+
+	for (__u32 way = 0; way < BUCKET; way++) {
+		struct req_slot *slot = req_at(bucket, way);
+
+		if (slot && slot->req == (__u64)req)
+			return slot->count ? slot : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * Its own slot, else a free one, else the first, whose request is forgotten. A done request
+ * leaves its address in its slot: the kernel uses the same few addresses again and again.
+ */
+static __always_inline struct req_slot *slot_for_req(const void *req)
+{
+	__u32 bucket = req_bucket(req);
+	struct req_slot *free = NULL;
+
+	for (__u32 way = 0; way < BUCKET; way++) {
+		struct req_slot *slot = req_at(bucket, way);
+
+		if (slot && slot->req == (__u64)req)
+			return slot;
+		if (slot && !slot->count && !free)
+			free = slot;
+	}
+	if (free)
+		return free;
+	lose(EVENT_REQS_EVICTED);
+	return req_at(bucket, 0);
+}
+
+static __always_inline struct stream_slot *stream_at(__u32 bucket, __u32 way)
+{
+	__u32 key = ((bucket * BUCKET) & reqs_mask) + way;
+
+	return bpf_map_lookup_elem(&streams, &key);
+}
+
+static __always_inline __u32 stream_bucket(const void *ring, __u64 user_data)
+{
+	__u64 mix = user_data * 0x9e3779b97f4a7c15ULL;
+
+	return (low_half(ring) >> 6) ^ (__u32)(mix >> 32);
+}
+
+static __always_inline struct stream_slot *find_stream(const void *ring, __u64 user_data)
+{
+	__u32 bucket = stream_bucket(ring, user_data);
+
+	for (__u32 way = 0; way < BUCKET; way++) {
+		struct stream_slot *slot = stream_at(bucket, way);
+
+		if (slot && slot->user_data == user_data && slot->ring_id == (__u64)ring)
+			return slot;
+	}
+	return NULL;
+}
+
+static __always_inline struct stream_slot *slot_for_stream(const void *ring, __u64 user_data)
+{
+	__u32 bucket = stream_bucket(ring, user_data);
+	struct stream_slot *slot = find_stream(ring, user_data);
+
+	for (__u32 way = 0; way < BUCKET && !slot; way++) {
+		struct stream_slot *candidate = stream_at(bucket, way);
+
+		if (candidate && !candidate->ring_id)
+			slot = candidate;
+	}
+	return slot ? slot : stream_at(bucket, user_data & (BUCKET - 1));
+}
+
+static __always_inline void note_stream(const void *ring, const struct req_slot *req)
+{
+	struct stream_slot *slot = slot_for_stream(ring, req->user_data);
+
+	if (!slot)
+		return;
+	if (slot->ring_id == (__u64)ring && slot->user_data == req->user_data &&
+	    slot->count != req->count)
+		slot->flags |= SLOT_AMBIGUOUS;
+	else
+		slot->flags = 0;
+	slot->ring_id = (__u64)ring;
+	slot->user_data = req->user_data;
+	slot->count = req->count;
+	slot->fd = req->fd;
+	slot->what = req->nbufs;
+}
+
+#endif
