@@ -7,6 +7,7 @@
 #define BUFSCOPE_ACCOUNTS_H
 
 #include "observe.h"
+#include "tail.h"
 
 struct accounts;
 
@@ -28,6 +29,15 @@ int accounts_join(struct accounts *accounts, struct sample *sample);
 int accounts_trace_fd(const struct accounts *accounts);
 int accounts_trace(struct accounts *accounts, observe_take_fn *take, void *context);
 uint64_t accounts_trace_lost(const struct accounts *accounts);
+
+/* Asks for the first page of a ring: a tail_ask_fn. */
+int accounts_find_page(void *accounts, struct ring_page *page);
+
+/*
+ * Sets or (NULL) ends the watch of a group's tail. Returns the program that is to be run at stores
+ * to it, a file.
+ */
+int accounts_watch(struct accounts *accounts, const struct observe_watch *watch);
 
 /* What the programs lost, since they run. */
 void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX]);

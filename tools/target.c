@@ -100,6 +100,7 @@ struct observe *target_open(const struct target *target, bool verbose, int *code
 		.is_optional = !target->depth_given,
 		.tick_ns = target->tick_ns,
 		.stuck_ns = target->stuck_ns,
+		.trace = target->trace,
 		.verbose = verbose,
 	};
 	struct observe_err err = {0};

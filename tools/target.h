@@ -15,6 +15,7 @@ struct target {
 	bool depth_given;  /* --light or --full, else the command chooses */
 	uint64_t tick_ns;  /* 0: no tick */
 	uint64_t stuck_ns; /* held for longer is stuck */
+	struct observe_trace trace;
 };
 
 #define TARGET_ALL                                                                                 \
