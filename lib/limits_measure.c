@@ -30,9 +30,13 @@ static int measure_point(const struct limits_trial *trial, enum limits_level lev
 	size_t nr = 0;
 
 	do {
-		uint64_t t0 = limits_now_ns(), t1;
-		int err = trial->put_up(trial->ctx, point->at);
+		uint64_t t0, t1;
+		int err;
 
+		if (trial->prepare)
+			trial->prepare(trial->ctx, point->at);
+		t0 = limits_now_ns();
+		err = trial->put_up(trial->ctx, point->at);
 		t1 = limits_now_ns();
 		if (!err)
 			err = trial->take_down(trial->ctx);
