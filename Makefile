@@ -117,8 +117,8 @@ $(O)/tests/%: tests/%.c $(O)/tool.a $(O)/libbufscope.a
 need = @tests/need $(1)
 NEED_BUILD := gcc make pkg-config clang bpftool libbpf-dev liburing-dev libncurses-dev libjson-c-dev \
 	libcap-dev libc6-dev
-NEED_TEST  := $(NEED_BUILD) g++ libcmocka-dev tmux jq util-linux man-db
-NEED_VM    := $(NEED_TEST) qemu-system-x86 cpio mawk procps \
+NEED_TEST  := $(NEED_BUILD) g++ libcmocka-dev tmux jq util-linux procps man-db
+NEED_VM    := $(NEED_TEST) qemu-system-x86 cpio mawk \
 	$(if $(wildcard /bin/busybox),,busybox-static)
 NEED_LINT  := $(NEED_TEST) clang-format clang-tidy cppcheck shellcheck
 
