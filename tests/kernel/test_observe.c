@@ -233,6 +233,44 @@ static void test_ring_without_fd(void **state)
 	observe_close(o);
 }
 
+/* A ring that never had a descriptor, only an index among the task's registered rings. */
+static void test_registered_fd_only(void **state)
+{
+	struct io_uring_params params = {.flags = IORING_SETUP_NO_MMAP |
+						  IORING_SETUP_REGISTERED_FD_ONLY};
+	struct bs_buf_reg reg = {.bgid = 4095, .ring_entries = 4};
+	struct sample sample = {0};
+	const struct group_rec *group;
+	struct observe *o;
+	int index;
+
+	(void)state;
+	/* where newer headers have user_addr, that of liburing 2.3 has resv2 */
+	memcpy((char *)&params.cq_off + sizeof(params.cq_off) - 8, &(void *){anonymous(4096)}, 8);
+	memcpy((char *)&params.sq_off + sizeof(params.sq_off) - 8, &(void *){anonymous(4096)}, 8);
+	reg.ring_addr = (uintptr_t)anonymous(4096);
+	index = (int)syscall(__NR_io_uring_setup, 4, &params);
+	if (index < 0)
+		skip(); /* EINVAL before 6.5 */
+	assert_int_equal(syscall(__NR_io_uring_register, index,
+				 IORING_REGISTER_PBUF_RING | IORING_REGISTER_USE_REGISTERED_RING,
+				 &reg, 1),
+			 0);
+	o = open_self(-1);
+	look(o, &sample);
+	group = find_group(&sample, 4095);
+	assert_int_equal(group->entries, 4);
+	for (size_t i = 0; i < sample.nr_rings; i++) {
+		if (sample.rings[i].ring_id != group->ring_id)
+			continue;
+		assert_int_equal(sample.rings[i].fd, -1);
+		assert_int_equal(sample.rings[i].seen, SEEN_REGISTERED | SEEN_TASK);
+		assert_true(sample.rings[i].setup_flags & IORING_SETUP_REGISTERED_FD_ONLY);
+	}
+	sample_done(&sample);
+	observe_close(o);
+}
+
 /* Neither descriptor nor registration: the mappings alone keep the ring. */
 static void test_ring_kept_by_mappings(void **state)
 {
@@ -341,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_filter_by_bgid),
 		cmocka_unit_test(test_all_bgids),
 		cmocka_unit_test(test_ring_without_fd),
+		cmocka_unit_test(test_registered_fd_only),
 		cmocka_unit_test(test_ring_kept_by_mappings),
 	};
 
