@@ -12,12 +12,12 @@
 
 #include "kernel.bpf.h"
 #include "compat.bpf.h"
+#include "index.bpf.h"
 #include "trace.bpf.h"
 
 /* ---- knobs; the sizes are powers of two */
 const volatile __u32 max_counts = 1;
 const volatile __u32 max_bids = 1;
-const volatile __u32 index_mask;
 const volatile __u32 nr_tgids; /* 0: all processes */
 const volatile __s32 only_bgid = -1;
 const volatile __u32 pid_level;
@@ -26,14 +26,6 @@ const volatile __u8 keeps_ledger;
 __u32 nr_counts; /* used elements of counts */
 __u32 nr_bids;   /* used elements of bids */
 __u64 losses[EVENT_LOSSES];
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct account);
-} counts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -60,22 +52,6 @@ __u32 spares_got;
 
 #define RELEASE_NS 10000000000ULL /* by then every observer has seen the end */
 
-#define INDEX_IGNORED 0xffffffffU
-
-/* Open addressing, (ring, bgid) -> 1 + position in counts; 0: not yet known. */
-struct index_slot {
-	__u64 ring_id;
-	__u32 bgid;
-	__u32 count;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct index_slot);
-} positions SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64);
@@ -101,11 +77,6 @@ struct {
 static __always_inline void lose(enum event_loss what)
 {
 	__sync_fetch_and_add(&losses[what], 1);
-}
-
-static __always_inline struct account *count_at(__u32 position)
-{
-	return bpf_map_lookup_elem(&counts, &position);
 }
 
 /* ---- one look at a group: totals and ledger */
@@ -679,43 +650,6 @@ __noinline int start_order(__u32 position)
 }
 
 /* ---- (ring, bgid) -> account */
-
-#define INDEX_PROBES 8
-
-/*
- * The low half of an address as a plain number. The verifier lets no arithmetic touch a pointer
- * that it tracks, but a 32-bit move makes a number of it; clang would leave the move out.
- */
-static __always_inline __u32 low_half(const void *pointer)
-{
-	__u32 low;
-
-	asm volatile("%0 = %1" : "=w"(low) : "w"((__u32)(__u64)pointer));
-	return low;
-}
-
-static __always_inline __u32 index_hash(__u32 ring_low, __u32 bgid)
-{
-	return ((ring_low >> 6) + bgid * 0x9e3779b1U) * 0x85ebca6bU >> 7;
-}
-
-/* 1 + position; 0: not known; INDEX_IGNORED: not wanted. ring may be a pointer the verifier tracks.
- */
-static __always_inline __u32 find_count(const void *ring, __u32 bgid)
-{
-	__u32 hash = index_hash(low_half(ring), bgid);
-
-	for (__u32 i = 0; i < INDEX_PROBES; i++) {
-		__u32 key = (hash + i) & index_mask;
-		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
-
-		if (!slot || !slot->ring_id)
-			return 0;
-		if (slot->ring_id == (__u64)ring && slot->bgid == bgid + 1)
-			return slot->count;
-	}
-	return 0;
-}
 
 #define SLOT_LEFT 1 /* as ring_id: was in use, what follows it may still be */
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Where the accounts lie and how one is found: (ring, bgid) -> position in counts. The event
+ * programs make the entries, see counts.bpf.h; whoever else shares the two maps only reads them.
+ */
+#ifndef BUFSCOPE_INDEX_BPF_H
+#define BUFSCOPE_INDEX_BPF_H
+
+#include "kernel.bpf.h"
+#include "record.h"
+
+const volatile __u32 index_mask; /* knob: slots - 1, a power of two less one */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct account);
+} counts SEC(".maps");
+
+#define INDEX_IGNORED 0xffffffffU
+
+/* Open addressing, (ring, bgid) -> 1 + position in counts; 0: not yet known. */
+struct index_slot {
+	__u64 ring_id;
+	__u32 bgid;
+	__u32 count;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct index_slot);
+} positions SEC(".maps");
+
+static __always_inline struct account *count_at(__u32 position)
+{
+	return bpf_map_lookup_elem(&counts, &position);
+}
+
+#define INDEX_PROBES 8
+
+/*
+ * The low half of an address as a plain number. The verifier lets no arithmetic touch a pointer
+ * that it tracks, but a 32-bit move makes a number of it; clang would leave the move out.
+ */
+static __always_inline __u32 low_half(const void *pointer)
+{
+	__u32 low;
+
+	asm volatile("%0 = %1" : "=w"(low) : "w"((__u32)(__u64)pointer));
+	return low;
+}
+
+static __always_inline __u32 index_hash(__u32 ring_low, __u32 bgid)
+{
+	return ((ring_low >> 6) + bgid * 0x9e3779b1U) * 0x85ebca6bU >> 7;
+}
+
+/* 1 + position; 0: not known; INDEX_IGNORED: not wanted. ring may be a pointer the verifier tracks.
+ */
+static __always_inline __u32 find_count(const void *ring, __u32 bgid)
+{
+	__u32 hash = index_hash(low_half(ring), bgid);
+
+	for (__u32 i = 0; i < INDEX_PROBES; i++) {
+		__u32 key = (hash + i) & index_mask;
+		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
+
+		if (!slot || !slot->ring_id)
+			return 0;
+		if (slot->ring_id == (__u64)ring && slot->bgid == bgid + 1)
+			return slot->count;
+	}
+	return 0;
+}
+
+#endif
