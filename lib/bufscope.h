@@ -35,11 +35,18 @@ struct bs_pool;
  * order. It does not where the kernel moves on by what was asked for instead of what came, which
  * it does for requests that run in a worker (IOSQE_ASYNC) and for regular files. Let these ask
  * for a whole buffer (length 0), and pass completions to bs_pool_take() in their order.
+ *
+ * BS_POOL_LEGACY: opening, giving and closing submit requests to the ring, together with all that
+ * is in its submission queue. They complete silently; should the kernel fail one, for want of
+ * memory, its completion has the pool's address as user_data. With a polling kernel thread
+ * (SQPOLL) a buffer given is in the group when that thread has come to it. What the queue has no
+ * room for is submitted with the next bs_pool_give(), and counts as returned only then.
  */
 enum bs_pool_kind {
 	BS_POOL_RING, /* buffer ring in user memory, since 5.19 */
 	BS_POOL_MMAP, /* buffer ring in kernel memory (IOU_PBUF_RING_MMAP), since 6.4 */
 	BS_POOL_INC,  /* user memory, buffers consumed piecewise (IOU_PBUF_RING_INC), since 6.12 */
+	BS_POOL_LEGACY, /* no ring, requests (PROVIDE_BUFFERS), since 5.7; here since 5.17 */
 };
 
 /*
@@ -54,8 +61,9 @@ struct bs_pool_opts {
 	enum bs_pool_kind kind;
 	uint32_t buffers;   /* how many buffers, 1 ... 32768 */
 	uint32_t buf_bytes; /* size of each, 1 ... 1 GiB; each begins at a multiple of 16 */
-	uint32_t entries;   /* slots of the ring: power of two >= buffers; 0: the next one */
-	uint16_t bgid;      /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
+	uint32_t entries;  /* slots of the ring: power of two >= buffers; 0: the next one; legacy: 0
+			    */
+	uint16_t bgid;     /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
 	uint16_t min_left; /* inc only: retire a buffer with fewer bytes left; 0: off; since 2026 */
 	uint32_t flags;    /* BS_POOL_SINGLE; not with inc */
 };
@@ -75,7 +83,7 @@ struct bs_buf {
 };
 
 struct bs_pool_stats {
-	uint32_t entries;  /* slots of the ring */
+	uint32_t entries;  /* slots of the ring; legacy: buffers */
 	uint32_t buffers;  /* buffers the pool owns */
 	uint32_t in_use;   /* lent to the program now, with inc at least a piece of each */
 	uint32_t peak;     /* most ever lent at once */

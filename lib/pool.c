@@ -3,7 +3,7 @@
  * Whose pool is it, which buffers are lent, and what happened to them so far?
  *
  * A call passes three gates: the pool is open, the caller owns it, each buffer is out exactly as
- * the caller says. Then the kind (pool_ring.c) acts; nothing is touched before.
+ * the caller says. Then the kind (pool_ring.c, pool_legacy.c) acts; nothing is touched before.
  */
 #include "pool.h"
 
@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "uapi.h"
 
@@ -223,6 +225,19 @@ static int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr
 	return 0;
 }
 
+/* ---- the kernel */
+
+int pool_register(const struct io_uring *ring, unsigned int op, void *arg)
+{
+	int fd = ring->ring_fd;
+
+	if (fd < 0) { /* the ring has no file descriptor, only an index with its thread */
+		fd = ring->enter_ring_fd;
+		op |= IORING_REGISTER_USE_REGISTERED_RING;
+	}
+	return syscall(__NR_io_uring_register, fd, op, arg, 1) < 0 ? -errno : 0;
+}
+
 /* ---- memory */
 
 void *pool_map(size_t bytes)
@@ -302,6 +317,8 @@ static const struct pool_ops *ops_of(enum bs_pool_kind kind)
 	case BS_POOL_MMAP:
 	case BS_POOL_INC:
 		return &pool_ring_ops;
+	case BS_POOL_LEGACY:
+		return &pool_legacy_ops;
 	}
 	return NULL;
 }

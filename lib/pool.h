@@ -31,7 +31,7 @@ struct pool_ops {
 	void (*close)(struct bs_pool *pool);
 };
 
-extern const struct pool_ops pool_ring_ops;
+extern const struct pool_ops pool_ring_ops, pool_legacy_ops;
 
 /*
  * Lendings of one bid. Its pieces carry ascending numbers, the last `live` of them belong to the
@@ -124,6 +124,9 @@ static inline void pool_settle(struct bs_pool *pool, uint32_t bid)
 {
 	pool->leases[bid].live = 0;
 }
+
+/* io_uring_register(2) with one argument. 0 or -errno. */
+int pool_register(const struct io_uring *ring, unsigned int op, void *arg);
 
 /* Anonymous memory, zeroed; NULL: none to be had. */
 void *pool_map(size_t bytes);

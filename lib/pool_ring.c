@@ -12,7 +12,6 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pool.h"
@@ -47,17 +46,6 @@ struct pool_ring {
 
 /* ---- registration */
 
-static int ring_register(const struct io_uring *ring, unsigned int op, void *arg)
-{
-	int fd = ring->ring_fd;
-
-	if (fd < 0) { /* the ring has no file descriptor, only an index with its thread */
-		fd = ring->enter_ring_fd;
-		op |= IORING_REGISTER_USE_REGISTERED_RING;
-	}
-	return syscall(__NR_io_uring_register, fd, op, arg, 1) < 0 ? -errno : 0;
-}
-
 static size_t entries_bytes(const struct pool_ring *r)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -70,7 +58,7 @@ static void unregister(struct pool_ring *r)
 {
 	struct bs_buf_reg reg = {.bgid = r->bgid};
 
-	ring_register(r->ring, IORING_UNREGISTER_PBUF_RING, &reg);
+	pool_register(r->ring, IORING_UNREGISTER_PBUF_RING, &reg);
 }
 
 static int map_kernel_entries(struct pool_ring *r)
@@ -101,7 +89,7 @@ static int register_group(struct pool_ring *r, uint16_t min_left)
 			return -ENOMEM;
 		reg.ring_addr = (uintptr_t)r->entries;
 	}
-	err = ring_register(r->ring, IORING_REGISTER_PBUF_RING, &reg);
+	err = pool_register(r->ring, IORING_REGISTER_PBUF_RING, &reg);
 	if (err || !r->mmap)
 		return err;
 	err = map_kernel_entries(r);

@@ -74,7 +74,7 @@ static void print_help(void)
 	     "      --op OP             recv, recv-multishot (default), recv-bundle,\n"
 	     "                          recv-multishot-bundle (unix sockets); read-multishot\n"
 	     "                          (pipes); read-file (an unnamed file); none\n"
-	     "      --kind KIND         ring (default), mmap, inc\n"
+	     "      --kind KIND         ring (default), mmap, inc, legacy\n"
 	     "      --entries N         buffers per group (256), at most 32768\n"
 	     "      --buf-bytes SIZE    of a buffer (1K); suffix K, M, G\n"
 	     "      --size SIZE         of a message (as a buffer; inc: an eighth of it;\n"
@@ -186,13 +186,13 @@ static int parse_amount(const struct amount *amount, struct load_opts *o)
 
 static int parse_kind(enum bs_pool_kind *out)
 {
-	for (int kind = BS_POOL_RING; kind <= BS_POOL_INC; kind++) {
+	for (int kind = BS_POOL_RING; kind <= BS_POOL_LEGACY; kind++) {
 		if (strcmp(optarg, load_kind_name(kind)) == 0) {
 			*out = kind;
 			return 0;
 		}
 	}
-	return 1 + cmd_usage("load", "--kind takes ring, mmap or inc, not '%s'", optarg);
+	return 1 + cmd_usage("load", "--kind takes ring, mmap, inc or legacy, not '%s'", optarg);
 }
 
 static int parse_op(const struct load_op **out)

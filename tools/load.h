@@ -87,7 +87,7 @@ struct load_opts {
 
 static inline const char *load_kind_name(enum bs_pool_kind kind)
 {
-	static const char *const names[] = {"ring", "mmap", "inc"};
+	static const char *const names[] = {"ring", "mmap", "inc", "legacy"};
 
 	return names[kind];
 }

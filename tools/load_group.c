@@ -27,14 +27,16 @@ static const char *memlock_hint(void)
 
 static int refused_pool(const struct load_group *g, int err, struct load_fault *fault)
 {
-	if (err == EINVAL && g->opts->kind != BS_POOL_RING)
-		return load_fault(fault, EXIT_UNSUPPORTED, NULL, "this kernel has no %s",
-				  g->opts->kind == BS_POOL_MMAP
-					  ? "buffer rings in kernel memory (Linux 6.4)"
-					  : "incremental buffer rings (Linux 6.12)");
+	static const char *const kinds[] = {
+		[BS_POOL_RING] = "buffer rings (Linux 5.19)",
+		[BS_POOL_MMAP] = "buffer rings in kernel memory (Linux 6.4)",
+		[BS_POOL_INC] = "incremental buffer rings (Linux 6.12)",
+		[BS_POOL_LEGACY] = "buffers without a ring (Linux 5.17)",
+	};
+
 	if (err == EINVAL)
-		return load_fault(fault, EXIT_UNSUPPORTED, NULL,
-				  "this kernel has no buffer rings (Linux 5.19)");
+		return load_fault(fault, EXIT_UNSUPPORTED, NULL, "this kernel has no %s",
+				  kinds[g->opts->kind]);
 	return load_fault(fault, EXIT_FAILED, err == ENOMEM ? memlock_hint() : NULL,
 			  "cannot open a pool for group %u: %s", g->bgid, strerror(err));
 }
@@ -391,6 +393,8 @@ static int check_head(struct load_group *g, int ring_fd, struct load_fault *faul
 {
 	struct bs_buf_status status = {.buf_group = g->bgid};
 
+	if (g->opts->kind == BS_POOL_LEGACY) /* has no head */
+		return 0;
 	if (syscall(__NR_io_uring_register, ring_fd, IORING_REGISTER_PBUF_STATUS, &status, 1) < 0)
 		return 0; /* kernels before 6.8 do not tell */
 	g->truth->check =

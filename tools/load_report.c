@@ -90,6 +90,15 @@ static uint64_t selected_total(const struct load_truth *truth)
 	return sum;
 }
 
+/* Buffers that are not in a ring have no head and no tail. */
+static bool is_known(const struct load_opts *opts, size_t column)
+{
+	size_t offset = columns[column].offset;
+
+	return opts->kind != BS_POOL_LEGACY || (offset != offsetof(struct figures, head) &&
+						offset != offsetof(struct figures, tail));
+}
+
 /* ---- text */
 
 /* Columns that can only be zero for what was asked are left out. */
@@ -103,7 +112,7 @@ static bool is_shown(const struct load_opts *opts, size_t column, bool final)
 	case offsetof(struct figures, armed):
 		return opts->wait || !final;
 	default:
-		return true;
+		return is_known(opts, column);
 	}
 }
 
@@ -239,8 +248,12 @@ static void print_group_json(FILE *out, const struct load_truth *truth, size_t g
 		truth->rings[ring].tgid, truth->rings[ring].fd, ring,
 		opts->bgids[group % opts->nr_groups], load_kind_name(opts->kind),
 		truth->rings[ring].slots, opts->buffers, opts->buf_bytes);
-	for (size_t c = 0; c < NR_COLUMNS; c++)
-		fprintf(out, ",\"%s\":%" PRIu64, columns[c].key, value(&figures, c));
+	for (size_t c = 0; c < NR_COLUMNS; c++) {
+		if (is_known(opts, c))
+			fprintf(out, ",\"%s\":%" PRIu64, columns[c].key, value(&figures, c));
+		else
+			fprintf(out, ",\"%s\":null", columns[c].key);
+	}
 	print_leaked(out, g);
 	print_hold(out, opts, g);
 	fprintf(out, ",\"exhausted\":%s,\"head_agrees\":%s}", g->is_exhausted ? "true" : "false",

@@ -95,7 +95,8 @@ static inline struct bs_pool_stats rig_check(struct rig *rig)
 	struct bs_pool_stats stats;
 
 	assert_int_equal(bs_pool_read_stats(rig->pool, &stats), 0);
-	assert_int_equal(rig_kernel_head(rig), stats.taken & 0xffff);
+	if (rig->opts.kind != BS_POOL_LEGACY) /* has no head */
+		assert_int_equal(rig_kernel_head(rig), stats.taken & 0xffff);
 	assert_int_equal(bs_pool_available(rig->pool), stats.returned - stats.taken);
 	assert_true(stats.peak >= stats.in_use);
 	if (rig->opts.kind != BS_POOL_INC)
@@ -145,7 +146,8 @@ static inline void rig_recv(struct rig *rig, unsigned int flags)
 		sqe->ioprio |= IORING_RECV_MULTISHOT;
 	if (flags & RIG_BUNDLE)
 		sqe->ioprio |= IORING_RECVSEND_BUNDLE;
-	assert_int_equal(io_uring_submit(&rig->ring), 1);
+	/* What a polling thread has not fetched yet counts again. */
+	assert_true(io_uring_submit(&rig->ring) >= 1);
 }
 
 static inline void rig_next(struct rig *rig, struct io_uring_cqe *cqe)

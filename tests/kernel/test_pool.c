@@ -47,6 +47,12 @@ static void one_shot_inc(void **state)
 	takes_one_shot(BS_POOL_INC);
 }
 
+static void one_shot_legacy(void **state)
+{
+	(void)state;
+	takes_one_shot(BS_POOL_LEGACY);
+}
+
 /* Drains the group, learns of it, gives all back and goes on. */
 static void takes_multishot(enum bs_pool_kind kind)
 {
@@ -101,6 +107,12 @@ static void multishot_inc(void **state)
 {
 	(void)state;
 	takes_multishot(BS_POOL_INC);
+}
+
+static void multishot_legacy(void **state)
+{
+	(void)state;
+	takes_multishot(BS_POOL_LEGACY);
 }
 
 static bool has_bundles(struct rig *rig)
@@ -278,7 +290,7 @@ static void cancel_pipe_read(struct rig *rig, int fd, struct io_uring_cqe *cqe)
 
 static void cancelled_operation(void **state)
 {
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC};
+	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
 	struct io_uring_cqe cqe;
 	struct bs_buf buf;
 	struct rig rig;
@@ -287,7 +299,7 @@ static void cancelled_operation(void **state)
 
 	(void)state;
 	assert_int_equal(pipe(fds), 0);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		rig_open(&rig, kinds[i], 4, 64);
 		cancel_pipe_read(&rig, fds[0], &cqe);
 		assert_true(cqe.res < 0);
@@ -305,7 +317,7 @@ static void cancelled_operation(void **state)
 
 static void pipe_read_multishot(void **state)
 {
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC};
+	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
 	struct io_uring_cqe cqe;
 	struct bs_buf buf;
 	struct rig rig;
@@ -313,7 +325,7 @@ static void pipe_read_multishot(void **state)
 	size_t k;
 
 	(void)state;
-	for (k = 0; k < 3; k++) {
+	for (k = 0; k < 4; k++) {
 		rig_open(&rig, kinds[k], 4, 64);
 		assert_int_equal(pipe(fds), 0);
 		close(rig.in);
@@ -339,14 +351,14 @@ static void pipe_read_multishot(void **state)
 
 static void file_read(void **state)
 {
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC};
+	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
 	struct io_uring_sqe *sqe;
 	struct bs_buf buf;
 	struct rig rig;
 	size_t k;
 
 	(void)state;
-	for (k = 0; k < 3; k++) {
+	for (k = 0; k < 4; k++) {
 		rig_open(&rig, kinds[k], 4, 64);
 		close(rig.in);
 		rig.in = open("/tmp", O_TMPFILE | O_RDWR, 0600);
@@ -609,9 +621,11 @@ int main(void)
 		cmocka_unit_test(one_shot_ring),
 		cmocka_unit_test(one_shot_mmap),
 		cmocka_unit_test(one_shot_inc),
+		cmocka_unit_test(one_shot_legacy),
 		cmocka_unit_test(multishot_ring),
 		cmocka_unit_test(multishot_mmap),
 		cmocka_unit_test(multishot_inc),
+		cmocka_unit_test(multishot_legacy),
 		cmocka_unit_test(bundle),
 		cmocka_unit_test(bundle_after_disorder),
 		cmocka_unit_test(bundle_needs_room),

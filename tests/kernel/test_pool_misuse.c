@@ -221,6 +221,34 @@ static void take_what_is_lent(void **state)
 	}
 }
 
+/* Without a ring there is no order: the bid alone tells, and no result means several buffers. */
+static void take_legacy(void **state)
+{
+	struct io_uring_cqe cqe;
+	struct bs_buf bufs[2];
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, BS_POOL_LEGACY, 4, 10);
+	rig_send(&rig, 10);
+	rig_recv(&rig, 0);
+	rig_next(&rig, &cqe);
+	assert_int_equal(bs_pool_take(rig.pool, &cqe, NULL, 1), -ENOSPC);
+	assert_int_equal(bs_pool_take(rig.pool, &cqe, bufs, 1), 1);
+	assert_int_equal(bs_pool_take(rig.pool, &cqe, &bufs[1], 1), -EPROTO);
+	cqe.flags = IORING_CQE_F_BUFFER | 4 << IORING_CQE_BUFFER_SHIFT;
+	assert_int_equal(bs_pool_take(rig.pool, &cqe, &bufs[1], 1), -ERANGE);
+	cqe.flags = IORING_CQE_F_BUFFER | (bufs[0].bid ^ 1) << IORING_CQE_BUFFER_SHIFT;
+	cqe.res = 100; /* a datagram cut short */
+	assert_int_equal(bs_pool_take(rig.pool, &cqe, &bufs[1], 1), 1);
+	assert_int_equal(bufs[1].len, 10);
+	assert_int_equal(refused(&rig), 2);
+	assert_int_equal(bs_pool_close(rig.pool), 2);
+	io_uring_queue_exit(&rig.ring);
+	close(rig.in);
+	close(rig.out);
+}
+
 /* Nothing follows the buffer published last, also when it is the same again. */
 static void take_more_than_there_is(void **state)
 {
@@ -486,14 +514,16 @@ static void open_fails_cleanly(void **state)
 	assert_non_null(pool);
 	before = mapped_bytes();
 	for (i = 0; i < 20; i++)
-		for (kind = BS_POOL_RING; kind <= BS_POOL_INC; kind++) {
+		for (kind = BS_POOL_RING; kind <= BS_POOL_LEGACY; kind++) {
 			opts.kind = (enum bs_pool_kind)kind;
+			opts.entries = kind == BS_POOL_LEGACY ? 0 : 32768;
 			opts.bgid = 5;
 			assert_int_equal(open_errno(&opts), EEXIST);
 			assert_null(bs_pool_open(&closed, &opts));
 			assert_true(errno == EBADF || errno == EINVAL);
 		}
 	opts.kind = BS_POOL_MMAP;
+	opts.entries = 32768;
 	opts.bgid = 2048;
 	for (i = 0; i < 20; i++) {
 		assert_int_equal(open_errno(&opts), ENOMEM);
@@ -587,6 +617,7 @@ int main(void)
 		cmocka_unit_test(pieces_are_all_or_none),
 		cmocka_unit_test(take_what_is_not_there),
 		cmocka_unit_test(take_what_is_lent),
+		cmocka_unit_test(take_legacy),
 		cmocka_unit_test(take_more_than_there_is),
 		cmocka_unit_test(foreign_thread),
 		cmocka_unit_test(owner_has_ended),

@@ -162,12 +162,12 @@ static void random_one_shot_bundle(void **state)
 /* The 16-bit counters wrap three times. */
 static void wrap(void **state)
 {
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC};
+	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
 	static struct stream s;
 	size_t k;
 
 	(void)state;
-	for (k = 0; k < 3; k++) {
+	for (k = 0; k < 4; k++) {
 		memset(&s, 0, sizeof(s));
 		s.flags = RIG_MULTISHOT;
 		rig_open(&s.rig, kinds[k], 300, 1);
@@ -205,14 +205,14 @@ static void lend_and_return_all(struct rig *rig, struct bs_buf *bufs)
 
 static void largest(void **state)
 {
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC};
+	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
 	static struct bs_buf bufs[32768];
 	struct rig rig;
 	int round;
 	size_t k;
 
 	(void)state;
-	for (k = 0; k < 3; k++) {
+	for (k = 0; k < 4; k++) {
 		struct bs_pool_opts opts = {.kind = kinds[k], .buffers = 32768, .buf_bytes = 1};
 		struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = 65536};
 
@@ -257,8 +257,9 @@ static void group_ids(void **state)
 	struct {
 		enum bs_pool_kind kind;
 		uint16_t bgid;
-	} cases[] = {{BS_POOL_RING, 0},    {BS_POOL_RING, 65535}, {BS_POOL_INC, 0},
-		     {BS_POOL_INC, 65535}, {BS_POOL_MMAP, 0},     {BS_POOL_MMAP, 2047}};
+	} cases[] = {{BS_POOL_RING, 0},    {BS_POOL_RING, 65535},  {BS_POOL_INC, 0},
+		     {BS_POOL_INC, 65535}, {BS_POOL_MMAP, 0},      {BS_POOL_MMAP, 2047},
+		     {BS_POOL_LEGACY, 0},  {BS_POOL_LEGACY, 65535}};
 	static struct stream s;
 	size_t i;
 
@@ -284,14 +285,14 @@ static void setup_flags(void **state)
 		IORING_SETUP_COOP_TASKRUN,  IORING_SETUP_SQPOLL,
 		IORING_SETUP_CQE32,
 	};
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC};
+	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
 	static struct stream s;
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < 3 * sizeof(setups) / sizeof(setups[0]); i++) {
-		struct bs_pool_opts opts = {.kind = kinds[i % 3], .buffers = 16, .buf_bytes = 50};
-		struct io_uring_params params = {.flags = setups[i / 3]};
+	for (i = 0; i < 4 * sizeof(setups) / sizeof(setups[0]); i++) {
+		struct bs_pool_opts opts = {.kind = kinds[i % 4], .buffers = 16, .buf_bytes = 50};
+		struct io_uring_params params = {.flags = setups[i / 4]};
 
 		memset(&s, 0, sizeof(s));
 		s.flags = RIG_MULTISHOT;

@@ -43,7 +43,8 @@ static void kinds(void **state)
 	EXPECT(PASSED, opts.kind = BS_POOL_RING);
 	EXPECT(PASSED, opts.kind = BS_POOL_MMAP);
 	EXPECT(PASSED, opts.kind = BS_POOL_INC);
-	EXPECT(EINVAL, opts.kind = (enum bs_pool_kind)3);
+	EXPECT(PASSED, opts.kind = BS_POOL_LEGACY);
+	EXPECT(EINVAL, opts.kind = (enum bs_pool_kind)4);
 	EXPECT(EINVAL, opts.kind = (enum bs_pool_kind) - 1);
 }
 
@@ -71,6 +72,7 @@ static void entries(void **state)
 	EXPECT(EINVAL, opts.entries = 5);
 	EXPECT(EINVAL, opts.entries = 65536);
 	EXPECT(EINVAL, opts.entries = 1u << 31);
+	EXPECT(EINVAL, opts.entries = 4; opts.kind = BS_POOL_LEGACY);
 }
 
 static void flags(void **state)
@@ -87,6 +89,7 @@ static void min_left(void **state)
 	(void)state;
 	EXPECT(EINVAL, opts.min_left = 1);
 	EXPECT(EINVAL, opts.min_left = 1; opts.kind = BS_POOL_MMAP);
+	EXPECT(EINVAL, opts.min_left = 1; opts.kind = BS_POOL_LEGACY);
 	EXPECT(PASSED, opts.min_left = 10; opts.kind = BS_POOL_INC);
 	EXPECT(EINVAL, opts.min_left = 11; opts.kind = BS_POOL_INC);
 }

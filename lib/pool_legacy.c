@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How do buffers reach the kernel without a ring, by requests (PROVIDE_BUFFERS)?
+ *
+ * Each return is a request on the program's own ring, submitted at once, so that the group has the
+ * buffers when bs_pool_give() is back, as with a buffer ring. Such requests complete silently; only
+ * a failed one posts a completion. What the ring has no room for waits here.
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "pool.h"
+#include "uapi.h"
+
+struct pool_legacy {
+	struct io_uring *ring;
+	uint16_t *waiting; /* bids given and not yet in a request, in their order */
+	uint32_t nr_waiting;
+	uint16_t bgid;
+};
+
+/* ---- requests */
+
+/* The submission queue is empty if the kernel takes it; what it does not take stays there. */
+static void submit(struct pool_legacy *l)
+{
+	if (io_uring_sq_ready(l->ring))
+		io_uring_submit(l->ring);
+}
+
+static struct io_uring_sqe *get_sqe(struct pool_legacy *l)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(l->ring);
+
+	if (sqe)
+		return sqe;
+	submit(l);
+	if (l->ring->flags & IORING_SETUP_SQPOLL)
+		io_uring_sqring_wait(l->ring);
+	return io_uring_get_sqe(l->ring);
+}
+
+static void finish_sqe(const struct bs_pool *pool, struct io_uring_sqe *sqe)
+{
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	io_uring_sqe_set_data64(sqe, (uintptr_t)pool);
+}
+
+/*
+ * Buffers of one request lie side by side in memory and in number. That they do in memory needs
+ * a size without padding.
+ */
+static uint32_t run_length(const struct bs_pool *pool, const uint16_t *bids, uint32_t nr)
+{
+	uint32_t run = 1;
+
+	while (pool->stride == pool->buf_bytes && run < nr && bids[run] == bids[0] + run)
+		run++;
+	return run;
+}
+
+/* Puts what waits into requests, as far as there is room for them. */
+static void provide_waiting(struct bs_pool *pool)
+{
+	struct pool_legacy *l = pool->impl;
+	uint32_t done = 0, nr, i;
+
+	while (done < l->nr_waiting) {
+		const uint16_t *bids = l->waiting + done;
+		struct io_uring_sqe *sqe = get_sqe(l);
+
+		if (!sqe)
+			break;
+		nr = run_length(pool, bids, l->nr_waiting - done);
+		io_uring_prep_provide_buffers(sqe, pool->data + (size_t)bids[0] * pool->stride,
+					      (int)pool->buf_bytes, (int)nr, l->bgid, bids[0]);
+		finish_sqe(pool, sqe);
+		done += nr;
+	}
+	l->nr_waiting -= done;
+	for (i = 0; i < l->nr_waiting; i++)
+		l->waiting[i] = l->waiting[i + done];
+	POOL_ADD(pool, returned, done);
+	submit(l);
+}
+
+static void legacy_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+{
+	struct pool_legacy *l = pool->impl;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		pool_settle(pool, bufs[i].bid);
+		l->waiting[l->nr_waiting++] = bufs[i].bid;
+	}
+	provide_waiting(pool);
+}
+
+/* ---- completions */
+
+static int legacy_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+		       unsigned int max)
+{
+	uint32_t bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+	uint32_t bytes = cqe->res > 0 ? (uint32_t)cqe->res : 0;
+
+	if (bid >= pool->buffers)
+		return -ERANGE;
+	if (pool_is_out(pool, bid))
+		return -EPROTO;
+	if (!max)
+		return -ENOSPC;
+	bufs->len = bytes < pool->buf_bytes ? bytes : pool->buf_bytes;
+	bufs->more = 0;
+	POOL_ADD(pool, taken, 1);
+	pool_count_lent(pool, pool_lend(pool, bid, 0, bufs));
+	return 1;
+}
+
+/* ---- opening and closing */
+
+/*
+ * Buffers that somebody else provided under this id would mix with the pool's. The kernel takes a
+ * ring only where there are none, and leaves an empty group behind when it goes.
+ */
+static int check_bgid_free(struct pool_legacy *l)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct bs_buf_reg reg = {.ring_entries = 1, .bgid = l->bgid};
+	void *mem = pool_map(page);
+	int err;
+
+	if (!mem)
+		return -ENOMEM;
+	reg.ring_addr = (uintptr_t)mem;
+	err = pool_register(l->ring, IORING_REGISTER_PBUF_RING, &reg);
+	if (!err)
+		pool_register(l->ring, IORING_UNREGISTER_PBUF_RING,
+			      &(struct bs_buf_reg){.bgid = l->bgid});
+	munmap(mem, page);
+	return err;
+}
+
+/* A polling kernel thread has worked off what it has fetched when it says so, in whole batches. */
+static void await_kernel(struct pool_legacy *l)
+{
+	while (l->ring->flags & IORING_SETUP_SQPOLL && io_uring_sq_ready(l->ring)) {
+		if (io_uring_submit(l->ring) < 0)
+			return;
+		sched_yield();
+	}
+}
+
+/* The result of a request that failed. Its completion goes if it is the next one. */
+static int find_failure(const struct bs_pool *pool, const struct pool_legacy *l)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, nr = 0;
+
+	io_uring_for_each_cqe (l->ring, head, cqe) {
+		int err = cqe->res;
+
+		if (cqe->user_data == (uintptr_t)pool && err < 0) {
+			if (!nr)
+				io_uring_cq_advance(l->ring, 1);
+			return err;
+		}
+		nr++;
+	}
+	return 0;
+}
+
+static void remove_all(struct bs_pool *pool)
+{
+	struct pool_legacy *l = pool->impl;
+	struct io_uring_sqe *sqe = get_sqe(l);
+
+	if (!sqe)
+		return;
+	io_uring_prep_remove_buffers(sqe, (int)pool->buffers, l->bgid);
+	finish_sqe(pool, sqe);
+	submit(l);
+	await_kernel(l);
+}
+
+static void legacy_free(struct bs_pool *pool)
+{
+	struct pool_legacy *l = pool->impl;
+
+	free(l->waiting);
+	free(l);
+	pool->impl = NULL;
+}
+
+static void legacy_close(struct bs_pool *pool)
+{
+	remove_all(pool);
+	legacy_free(pool);
+}
+
+/*
+ * All or nothing. Requests that the kernel has not fetched cannot be taken back; the removal that
+ * the caller sends after them undoes them.
+ */
+static int provide_first(struct bs_pool *pool)
+{
+	struct pool_legacy *l = pool->impl;
+	uint32_t bid;
+	int err;
+
+	err = io_uring_get_events(l->ring); /* a ring not enabled yet takes no requests */
+	if (err < 0)
+		return err;
+	for (bid = 0; bid < pool->buffers; bid++)
+		l->waiting[bid] = (uint16_t)bid;
+	l->nr_waiting = pool->buffers;
+	while (l->nr_waiting) {
+		uint32_t before = l->nr_waiting;
+
+		provide_waiting(pool);
+		if (l->nr_waiting == before)
+			return -EBUSY;
+	}
+	await_kernel(l);
+	err = find_failure(pool, l);
+	if (!err && io_uring_sq_ready(l->ring))
+		err = -EBUSY;
+	return err;
+}
+
+static int legacy_open(struct bs_pool *pool, struct io_uring *ring, const struct bs_pool_opts *opts)
+{
+	struct pool_legacy *l;
+	int err;
+
+	if (opts->entries || opts->min_left)
+		return -EINVAL;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	pool->impl = l;
+	l->ring = ring;
+	l->bgid = opts->bgid;
+	l->waiting = calloc(pool->buffers, sizeof(*l->waiting));
+	err = l->waiting ? check_bgid_free(l) : -ENOMEM;
+	if (!err) {
+		POOL_SET(pool, entries, pool->buffers);
+		err = provide_first(pool);
+		if (err)
+			remove_all(pool);
+	}
+	if (err)
+		legacy_free(pool);
+	return err;
+}
+
+const struct pool_ops pool_legacy_ops = {
+	.open = legacy_open,
+	.take = legacy_take,
+	.give = legacy_give,
+	.close = legacy_close,
+};
