@@ -127,6 +127,20 @@ static __always_inline int bl_read(__u64 bl, struct bl_view *view, struct bl_raw
 	return 0;
 }
 
+/* The kernel's own name of the first page of a buffer ring; 0 where it keeps none. */
+static __always_inline __u64 bl_first_page(__u64 bl)
+{
+	struct page **pages = NULL, *first = NULL;
+
+	if (bl_has(io_buffer_list, region))
+		pages = BPF_CORE_READ((struct io_buffer_list *)bl, region.pages);
+	else if (bl_has(io_buffer_list___pages, buf_pages))
+		pages = BPF_CORE_READ((struct io_buffer_list___pages *)bl, buf_pages);
+	if (pages)
+		bpf_probe_read_kernel(&first, sizeof(first), pages);
+	return (__u64)first;
+}
+
 /* Up to 6.8 a user ring is mapped for the kernel page by page: only the first is in reach. */
 static __always_inline __u32 ring_slots_in_reach(__u32 kind)
 {

@@ -10,6 +10,7 @@
 #include "compat.bpf.h"
 #include "counts.bpf.h"
 #include "requests.bpf.h"
+#include "follow.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -134,7 +135,8 @@ static __always_inline int note_submit(struct io_kiocb *req)
 		bpf_core_read(&ring_id, sizeof(ring_id), &req->ctx);
 		code = learn(ring_id, req->buf_index, 0);
 	}
-	if (code == INDEX_IGNORED)
+	/* some groups of a ring may be wanted: what draws from its others must be known as such */
+	if (code == INDEX_IGNORED && (only_bgid < 0 || !is_wanted(only_bgid)))
 		return 0;
 	slot = slot_for_req(req);
 	if (!slot)
@@ -301,11 +303,17 @@ static __always_inline void name_taker(struct account *group, const struct done 
 	state->since_ns = group->kind == GROUP_LEGACY ? bpf_ktime_get_ns() : group->looked_ns;
 }
 
+/* A list that was there before is not counted: how long it was, such a kernel does not tell. */
+static __always_inline int counts_legacy(const struct account *group)
+{
+	return !bl_has(io_buffer_list, nbufs) && group->available != REC_UNKNOWN_U32;
+}
+
 static __always_inline void take_legacy(struct account *group)
 {
 	group->taken++;
 	/* where the kernel keeps no count, this one is all there is */
-	if (!bl_has(io_buffer_list, nbufs) && group->available)
+	if (counts_legacy(group) && group->available)
 		group->available--;
 }
 
@@ -379,11 +387,14 @@ static __always_inline void count(__u32 code, const struct done *done, const str
 		tell(code - 1, done, who, cause);
 }
 
-/* A completion without its request: one of several of a multishot. Returns its group's code. */
-static __always_inline __u32 on_stream(__u64 *args, const struct done *done)
+/*
+ * A completion without its request: one of several of a multishot, or (slot_flags 0) of any
+ * request. Returns its group's code.
+ */
+static __always_inline __u32 on_stream(__u64 *args, const struct done *done, __u32 slot_flags)
 {
 	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
-	struct req_slot who = {.flags = SLOT_MULTISHOT, .fd = -1};
+	struct req_slot who = {.flags = slot ? SLOT_MULTISHOT : slot_flags, .fd = -1};
 	__u64 ring_id = 0;
 	int is_guess;
 	__u32 code;
@@ -407,7 +418,7 @@ static __always_inline __u32 on_stream(__u64 *args, const struct done *done)
 	code = without_doubt(code);
 	who.count = code;
 	who.user_data = done->user_data;
-	if (!slot && is_ready && !is_guess)
+	if (!slot && slot_flags && is_ready && !is_guess)
 		note_stream((void *)ring_id, &who);
 	if (code != INDEX_IGNORED)
 		count(code, done, &who);
@@ -485,31 +496,29 @@ static long provide_step(__u32 i, struct look *look)
 	return 0;
 }
 
+static __always_inline void count_provided(struct account *group, const struct req_slot *slot)
+{
+	struct look look = {.group = group, .first = slot->fd, .now = bpf_ktime_get_ns()};
+
+	group->returned += slot->nbufs;
+	if (counts_legacy(group))
+		group->available += slot->nbufs;
+	if (group->bids_nr)
+		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
+}
+
 /* A group's first buffers are its fill. */
 static __always_inline void tell_provided(const struct account *group, const struct req_slot *slot)
 {
 	struct trace_return told = {
 		.bid = slot->fd,
 		.nr = slot->nbufs,
-		.available = group->available + slot->nbufs,
-		.kind = group->returned || group->taken ? TRACE_RETURN : TRACE_FILL,
+		.available = group->available,
+		.kind = group->returned > slot->nbufs || group->taken ? TRACE_RETURN : TRACE_FILL,
 		.exact = 1,
 	};
 
 	trace_returned(group, &told);
-}
-
-static __always_inline void count_provided(struct account *group, const struct req_slot *slot)
-{
-	struct look look = {.group = group, .first = slot->fd, .now = bpf_ktime_get_ns()};
-
-	if (trace_kinds)
-		tell_provided(group, slot);
-	group->returned += slot->nbufs;
-	if (!bl_has(io_buffer_list, nbufs))
-		group->available += slot->nbufs;
-	if (group->bids_nr)
-		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
 }
 
 static __noinline int tell_refused(const struct account *group, const struct req_slot *slot,
@@ -540,15 +549,21 @@ static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 r
 	if (!group || res < 0)
 		return;
 	ring_id = group->ring_id;
-	if (group->state != ACCOUNT_LIVE)
+	if (group->state != ACCOUNT_LIVE) {
 		learn(ring_id, group->bgid, 1);
+		/* made by this operation: it was empty before */
+		if (!bl_has(io_buffer_list, nbufs))
+			group->available = 0;
+	}
 	if (group->kind != GROUP_LEGACY)
 		return;
 	if (slot->flags & SLOT_PROVIDE)
 		count_provided(group, slot);
-	else if (!bl_has(io_buffer_list, nbufs))
+	else if (counts_legacy(group))
 		group->available -= res < (__s32)group->available ? res : group->available;
 	look_at(slot->count - 1, AT_EVENT);
+	if (trace_kinds && slot->flags & SLOT_PROVIDE)
+		tell_provided(group, slot);
 }
 
 static __always_inline void on_request(__u64 *args, const struct done *done)
@@ -587,7 +602,7 @@ int on_complete(__u64 *args)
 	if (args[1])
 		on_request(args, &done);
 	else if (done.flags & CQE_BUFFER)
-		on_stream(args, &done);
+		on_stream(args, &done, SLOT_MULTISHOT);
 	return 0;
 }
 
@@ -615,7 +630,7 @@ int on_overflow(__u64 *args)
 
 	if (!(done.flags & CQE_BUFFER) && done.res != NO_BUFFERS)
 		return 0;
-	code = on_stream(args, &done);
+	code = on_stream(args, &done, 0);
 	if (trace_kinds && code != INDEX_IGNORED)
 		tell_overflow(code - 1, &done);
 	return 0;
@@ -742,37 +757,6 @@ int on_create(__u64 *args)
 	return 0;
 }
 
-/* ---- processes come and go: when a trace follows children */
-
-SEC("tp_btf/sched_process_fork")
-int on_fork(__u64 *args)
-{
-	struct task_struct *parent = (void *)args[0], *child = (void *)args[1];
-	__u32 from, to;
-	__u8 wanted = 1;
-
-	if (parent->tgid == child->tgid)
-		return 0;
-	from = pid_in(BPF_CORE_READ(parent, signal, pids[1]), pid_level);
-	to = pid_in(BPF_CORE_READ(child, signal, pids[1]), pid_level);
-	if (bpf_map_lookup_elem(&tgids, &from) && bpf_map_update_elem(&tgids, &to, &wanted, 0))
-		lose(EVENT_GROUPS_FULL);
-	return 0;
-}
-
-SEC("tp_btf/sched_process_exit")
-int on_exit(__u64 *args)
-{
-	struct task_struct *task = (void *)args[0];
-	__u32 tgid;
-
-	if (task->pid != task->tgid)
-		return 0;
-	tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
-	bpf_map_delete_elem(&tgids, &tgid);
-	return 0;
-}
-
 /* ---- the tick */
 
 #define IDLE_NS    100000000ULL
@@ -798,6 +782,8 @@ static long tick_step(__u32 i, struct tick *tick)
 		return 1;
 	if (group->state != ACCOUNT_LIVE)
 		return 0;
+	if (trace_kinds && is_watched(group))
+		return 0;
 	if (tick->now - group->moved_ns > IDLE_NS && ((i + tick->turn) & (IDLE_EVERY - 1)))
 		return 0;
 	if (group->kind != GROUP_LEGACY && !read_head_tail(group, &head, &tail) &&
@@ -815,27 +801,6 @@ int on_tick(void *unused)
 	struct tick tick = {.now = bpf_ktime_get_ns(), .turn = nr_ticks++};
 
 	bpf_loop(nr_counts, tick_step, &tick, 0);
-	return 0;
-}
-
-/* ---- a store to the tail of one ring: when a trace watches it */
-
-__u64 watched_ring;
-__u32 watched_bgid;
-
-static long store_step(__u32 i, __u32 *position)
-{
-	return !look_at(*position, AT_STORE);
-}
-
-/* If a look is under way on another processor, this one waits for its turn: it knows the thread. */
-SEC("perf_event")
-int on_store(void *unused)
-{
-	__u32 position = find_count((void *)watched_ring, watched_bgid) - 1;
-
-	if (position < nr_counts)
-		bpf_loop(4096, store_step, &position, 0);
 	return 0;
 }
 

@@ -58,6 +58,15 @@ struct io_uring_task {
 	struct xarray xa;
 };
 
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -65,6 +74,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	const struct cred *cred;
+	struct files_struct *files;
 	struct io_uring_task *io_uring;
 };
 
@@ -113,7 +123,12 @@ struct list_head {
 	struct list_head *next;
 };
 
+struct page {
+	unsigned long flags;
+};
+
 struct io_mapped_region {
+	struct page **pages;
 	unsigned int flags;
 };
 
@@ -141,8 +156,9 @@ struct io_buffer_list___ismapped {
 	__u8 is_mmap;
 };
 
-/* up to 6.3: a ring is a group with pages */
+/* up to 6.3: a ring is a group with pages; the pages themselves are there up to 6.12 */
 struct io_buffer_list___pages {
+	struct page **buf_pages;
 	__u16 buf_nr_pages;
 };
 

@@ -168,6 +168,15 @@ enum event_loss {
 	EVENT_LOSSES
 };
 
+/* A question of user space: which page does a buffer ring begin in? */
+struct ring_page {
+	__u64 ring_id; /* in; 0: of the ring that the caller has as fd */
+	__s32 fd;
+	__u32 bgid;
+	__u64 page;      /* out: the kernel's name of it; 0: not known */
+	__u64 page_size; /* out: between the names of neighbouring pages */
+};
+
 /* ---- a trace: one record per event */
 
 enum trace_kind {
@@ -221,6 +230,7 @@ struct trace_rec {
 _Static_assert(sizeof(struct ring_rec) == 112, "ring_rec is part of the shared layout");
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
+_Static_assert(sizeof(struct ring_page) == 32, "ring_page is part of the shared layout");
 _Static_assert(sizeof(struct trace_rec) == 80, "trace_rec is part of the shared layout");
 _Static_assert(sizeof(struct account) == 808, "account is part of the shared layout");
 #endif

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "events.skel.h"
@@ -25,6 +26,7 @@
 #define MAX_BIDS     (1U << 20)
 #define MAX_REQS     (1U << 17) /* slots: a quarter of them are used well */
 #define MAX_TREE     (1U << 14)
+#define TRACE_BATCH  (1U << 14)
 
 struct accounts {
 	const struct observe_opts *opts;
@@ -36,7 +38,9 @@ struct accounts {
 	struct ring_buffer *trace;
 	observe_take_fn *take; /* while accounts_trace() runs */
 	void *context;
-	uint32_t *slots; /* hash: 1 + position in at */
+	uint32_t taken;
+	time_t released_s; /* when accounts_trace() last gave up accounts of the dead */
+	uint32_t *slots;   /* hash: 1 + position in at */
 	size_t nr_slots;
 };
 
@@ -81,6 +85,7 @@ static void choose_programs(struct events_bpf *skel, const struct btf *btf,
 	bpf_program__set_autoload(skel->progs.on_fork, trace->is_tree);
 	bpf_program__set_autoload(skel->progs.on_exit, trace->is_tree);
 	bpf_program__set_autoload(skel->progs.on_store, trace->is_watched);
+	bpf_program__set_autoload(skel->progs.find_page, trace->is_watched);
 	/* these are attached by hand, the others are run on demand */
 	bpf_program__set_autoattach(skel->progs.on_tick, false);
 	bpf_program__set_autoattach(skel->progs.on_store, false);
@@ -180,13 +185,17 @@ static int start_tick(struct accounts *accounts)
 	return accounts->tick ? 0 : -errno;
 }
 
+/*
+ * libbpf goes on as long as the kernel makes records as fast as they are taken. An error stops it,
+ * behind the record that was just given.
+ */
 static int give_record(void *context, void *data, size_t size)
 {
 	struct accounts *accounts = context;
 
 	if (size >= sizeof(struct trace_rec))
 		accounts->take(accounts->context, data);
-	return 0; /* anything else would leave records behind */
+	return ++accounts->taken < TRACE_BATCH ? 0 : -EAGAIN;
 }
 
 static int open_trace(struct accounts *accounts)
@@ -416,6 +425,13 @@ void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
 			      recursion_misses(skel->progs.on_overflow);
 }
 
+/* From high water on the places of the dead are wanted. */
+static void release_dead(const struct accounts *accounts)
+{
+	if (accounts->skel->bss->nr_counts >= MAX_ACCOUNTS / 4 * 3)
+		run(accounts->skel->progs.release_dead, NULL, 0);
+}
+
 int accounts_join(struct accounts *accounts, struct sample *sample)
 {
 	size_t nr = sample->nr_groups ? sample->nr_groups : 1;
@@ -427,9 +443,7 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 	index_accounts(accounts);
 	meet(accounts, sample);
 	run(accounts->skel->progs.look_at_all, NULL, 0);
-	/* high water: from here on the places of the dead are wanted */
-	if (accounts->skel->bss->nr_counts >= MAX_ACCOUNTS / 4 * 3)
-		run(accounts->skel->progs.release_dead, NULL, 0);
+	release_dead(accounts);
 	index_accounts(accounts);
 	for (size_t i = 0; i < sample->nr_groups; i++) {
 		const struct account *account = find(accounts, &sample->groups[i]);
@@ -499,11 +513,35 @@ int accounts_trace(struct accounts *accounts, observe_take_fn *take, void *conte
 
 	accounts->take = take;
 	accounts->context = context;
+	accounts->taken = 0;
 	nr = ring_buffer__consume(accounts->trace);
+	if (nr == -EAGAIN)
+		return 1;
+	if (time(NULL) != accounts->released_s) {
+		accounts->released_s = time(NULL);
+		release_dead(accounts);
+	}
 	return nr < 0 ? nr : 0;
 }
 
 uint64_t accounts_trace_lost(const struct accounts *accounts)
 {
 	return ((const uint64_t *)accounts->skel->bss->losses)[EVENT_RING_FULL];
+}
+
+/* ---- stores to a tail */
+
+int accounts_find_page(void *context, struct ring_page *page)
+{
+	struct accounts *accounts = context;
+
+	/* a program of this type answers in its arguments */
+	return run_for(accounts->skel->progs.find_page, page, sizeof(*page));
+}
+
+int accounts_watch(struct accounts *accounts, const struct observe_watch *watch)
+{
+	accounts->skel->bss->watched_ring = watch ? watch->ring_id : 0;
+	accounts->skel->bss->watched_bgid = watch ? watch->bgid : 0;
+	return bpf_program__fd(accounts->skel->progs.on_store);
 }

@@ -7,6 +7,7 @@
 #define BUFSCOPE_ACCOUNTS_H
 
 #include "observe.h"
+#include "tail.h"
 
 struct accounts;
 
@@ -33,6 +34,14 @@ uint64_t accounts_trace_lost(const struct accounts *accounts);
 int accounts_slots(struct accounts *accounts, const struct group_rec *group,
 		   struct observe_slots *slots);
 size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max);
+/* Asks for the first page of a ring: a tail_ask_fn. */
+int accounts_find_page(void *accounts, struct ring_page *page);
+
+/*
+ * Sets or (NULL) ends the watch of a group's tail. Returns the program that is to be run at stores
+ * to it, a file.
+ */
+int accounts_watch(struct accounts *accounts, const struct observe_watch *watch);
 
 /* What the programs lost, since they run. */
 void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX]);

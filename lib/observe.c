@@ -45,6 +45,7 @@ struct observe {
 	struct output rings;
 	struct output groups;
 	struct accounts *accounts; /* NULL: snapshots alone */
+	struct tail_watch *watch;
 	uint64_t losses[LOSS_MAX];
 };
 
@@ -495,10 +496,35 @@ void observe_losses(const struct observe *o, uint64_t losses[LOSS_MAX])
 		accounts_losses(o->accounts, losses);
 }
 
+int observe_watch(struct observe *o, const struct observe_watch *watch)
+{
+	uint64_t address = watch ? watch->address : 0;
+	int err = 0;
+
+	if (!o->opts.trace.is_watched || !o->accounts)
+		return -EINVAL;
+	tail_release(o->watch);
+	o->watch = NULL;
+	accounts_watch(o->accounts, NULL);
+	if (!watch)
+		return 0;
+	if (!address)
+		err = tail_locate(watch, accounts_find_page, o->accounts, &address);
+	if (err)
+		return err;
+	o->watch = tail_watch(watch->tgid, address, accounts_watch(o->accounts, watch));
+	if (o->watch)
+		return (int)tail_watch_threads(o->watch);
+	err = -errno;
+	accounts_watch(o->accounts, NULL);
+	return err;
+}
+
 void observe_close(struct observe *o)
 {
 	if (!o)
 		return;
+	tail_release(o->watch);
 	accounts_close(o->accounts);
 	unload(o);
 	free(o);

@@ -86,9 +86,27 @@ int observe_slots(struct observe *o, const struct group_rec *group, struct obser
 /* For poll(): readable when there are records. -1: there is no trace. */
 int observe_trace_fd(const struct observe *o);
 
-/* Gives each record that is there to `take`, in order of their making. 0 or -errno. */
+/*
+ * Gives records that are there to `take`, in the order of their making. 1: there may be more, 0:
+ * that was all, or -errno.
+ */
 typedef void observe_take_fn(void *context, const struct trace_rec *rec);
 int observe_trace(struct observe *o, observe_take_fn *take, void *context);
+
+/* The buffer ring whose returns shall be told as they happen. */
+struct observe_watch {
+	uint64_t ring_id;
+	uint32_t bgid;
+	uint32_t tgid;    /* whose threads store to the tail */
+	uint64_t address; /* of the ring there; 0: it is looked for */
+};
+
+/*
+ * Sets hardware breakpoints, in place of earlier ones; NULL: only takes those away. The number of
+ * threads, or -errno: -ENOENT (not mapped there, or not yet), -ENOSPC (a thread has no breakpoint
+ * left), -EPERM, -ESRCH, -EINVAL (trace.is_watched was not set).
+ */
+int observe_watch(struct observe *o, const struct observe_watch *watch);
 
 /* Records lost because the buffer was full, since the beginning. */
 uint64_t observe_trace_lost(const struct observe *o);

@@ -43,7 +43,13 @@ void json_null(struct json *json, const char *key)
 	put(json, "null", 4);
 }
 
-void json_u64(struct json *json, const char *key, uint64_t value)
+void json_boolean(struct json *json, const char *key, bool value)
+{
+	begin_value(json, key);
+	put(json, value ? "true" : "false", value ? 4 : 5);
+}
+
+static void put_u64(struct json *json, uint64_t value)
 {
 	char digits[20];
 	size_t at = sizeof(digits);
@@ -52,8 +58,22 @@ void json_u64(struct json *json, const char *key, uint64_t value)
 		digits[--at] = (char)('0' + value % 10);
 		value /= 10;
 	} while (value);
-	begin_value(json, key);
 	put(json, digits + at, sizeof(digits) - at);
+}
+
+void json_u64(struct json *json, const char *key, uint64_t value)
+{
+	begin_value(json, key);
+	put_u64(json, value);
+}
+
+void json_thousandths(struct json *json, const char *key, uint64_t value)
+{
+	const char decimals[] = {'.', (char)('0' + value / 100 % 10), (char)('0' + value / 10 % 10),
+				 (char)('0' + value % 10)};
+
+	json_u64(json, key, value / 1000);
+	put(json, decimals, sizeof(decimals));
 }
 
 void json_double(struct json *json, const char *key, double value)

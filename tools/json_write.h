@@ -19,7 +19,9 @@ struct json {
 void json_open(struct json *json, const char *key, char bracket);
 void json_close(struct json *json, char bracket);
 void json_null(struct json *json, const char *key);
+void json_boolean(struct json *json, const char *key, bool value);
 void json_u64(struct json *json, const char *key, uint64_t value);
+void json_thousandths(struct json *json, const char *key, uint64_t value); /* 1234567: 1234.567 */
 void json_double(struct json *json, const char *key, double value);
 
 /*

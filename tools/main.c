@@ -20,6 +20,7 @@ static const struct {
 	 "what this kernel lets you register, what lies past it, what it costs"},
 	{"list", cmd_list, "every ring and buffer group on the system, once"},
 	{"top", cmd_top, "the same, live; batch and JSON modes"},
+	{"trace", cmd_trace, "each selection, return and starve, as it happens"},
 	{"doctor", cmd_doctor, "who starves, why, and what to change"},
 	{"load", cmd_load, "a workload that knows the exact truth about itself"},
 };

@@ -1,0 +1,281 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Is what `bufscope trace` tells the truth that the traced workload knows of itself? And does it end
+# when it should, filter what it should, and say what it lost?
+# shellcheck source=tests/tap.sh disable=SC2016 # what is quoted is for jq and sh
+. "$(dirname "$0")/../tap.sh"
+
+trace_pid='' load_pid=''
+cleanup() {
+	[ -z "$trace_pid" ] || kill "$trace_pid" 2>/dev/null
+	[ -z "$load_pid" ] || kill "$load_pid" 2>/dev/null
+	wait
+}
+
+# until_true SECONDS COMMAND...
+until_true() {
+	local tries=$(($1 * 10 * ${SLOW:-1}))
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+is_tracing() { grep -qs '^tracing' "$TMP/said" || ! kill -0 "$trace_pid" 2>/dev/null; }
+is_paused() { grep -qs SIGUSR1 "$TMP/load" || ! kill -0 "$load_pid" 2>/dev/null; }
+waits() { grep -qs SIGTERM "$TMP/load"; }
+
+report() {
+	cat "$TMP/said" "$TMP/load" 2>/dev/null
+	head -c 600 "$TMP/told" 2>/dev/null
+	head -c 600 "$TMP/known" 2>/dev/null
+	tail -n 3 "$TMP/events" 2>/dev/null | cut -c1-400
+}
+
+# ---- the truth
+
+# What the events add up to, by group. What is held is what was selected and has not come back.
+# Of what comes after the work is done, only returns are of it.
+sums='reduce inputs as $e ({};
+	if $e.event == "end" or ($e.at_ns > $over and $e.event != "return") then .
+	else
+		(.["\($e.fd) \($e.bgid)"] // {selected: 0, partial: 0, taken: 0, returned: 0, starved: 0,
+			ended: 0, bytes: 0, held: {}}) as $was |
+		.["\($e.fd) \($e.bgid)"] = ($was |
+			if $e.event == "select" or $e.event == "bundle" then
+				.taken += $e.buffers |
+				.held += ([range($e.bid; $e.bid + $e.buffers) |
+					{key: tostring, value: 1}] | from_entries) |
+				if $e.continued then . else .selected += 1 | .bytes += $e.bytes end
+			elif $e.event == "partial" then
+				.selected += 1 | .partial += 1 | .bytes += $e.bytes
+			elif $e.event == "return" or $e.event == "fill" then
+				.returned += $e.buffers |
+				.held |= reduce range($e.bid; $e.bid + $e.buffers) as $b
+					(.; del(.[$b | tostring]))
+			elif $e.event == "starve" then .starved += 1
+			elif $e.event == "mshot-end" then .ended += 1
+			else . end)
+	end) | map_values(.held |= ([keys[] | tonumber] | sort))'
+
+known='.groups | map({key: "\(.fd) \(.bgid)", value: {selected: .selected_total,
+	partial: .partial_total, taken: .taken_total, returned: .returned_total,
+	starved: .starved_total, ended: .mshot_ended_total, bytes: .bytes_total, held: .leaked}}) |
+	from_entries'
+
+equal() {
+	jq -S "$known" "$TMP/truth" >"$TMP/known" &&
+		jq -n -S --argjson over "$(jq .at_ns "$TMP/truth")" "$sums" "$TMP/events" >"$TMP/told" &&
+		[ -s "$TMP/known" ] && cmp -s "$TMP/known" "$TMP/told" && nothing_lost
+}
+
+last() { tail -n 1 "$TMP/events"; }
+nothing_lost() { last | jq -e '.event == "end" and .lost == 0 and ([.losses[]] | add) == 0'; }
+
+# run OPTION... -- ARGUMENT...: load, from its first instruction; it keeps its rings for a moment,
+# so that the last returns are found. 3: the kernel lacks something
+run() {
+	local options=() rc=0
+	while [ "$1" != -- ]; do options+=("$1") && shift; done
+	shift
+	rm -f "$TMP"/{events,truth,load,said,told,known}
+	"$BUFSCOPE" trace -j -o "$TMP/events" "${options[@]}" -- \
+		"$BUFSCOPE" load -j --wait "$@" >"$TMP/truth" 2>"$TMP/said" &
+	trace_pid=$!
+	until_true 100 waits_or_gone || rc=1
+	sleep 0.1
+	load_pid=$(sed -n 's/^pid //p' "$TMP/said")
+	[ -z "$load_pid" ] || kill "$load_pid" 2>/dev/null
+	wait "$trace_pid"
+	trace_pid='' load_pid=''
+	grep -q "' ended with 3" "$TMP/said" && return 3
+	return $rc
+}
+waits_or_gone() { grep -qs SIGTERM "$TMP/said" || ! kill -0 "$trace_pid" 2>/dev/null; }
+
+# exact NAME ARGUMENT...
+exact() {
+	local name=$1 rc
+	shift
+	run -- "$@"
+	rc=$?
+	if [ $rc -eq 3 ]; then
+		skip "$name" "$(sed -n 's/^bufscope: //p' "$TMP/said")"
+	else
+		check "$name" equal
+	fi
+}
+
+n() { echo $(($1 / ${SLOW:-1})); }
+
+exact "multishot recv with leaks" -n "$(n 6000)" --entries 64 --leak 5
+exact "bundles" --op recv-bundle -n "$(n 3000)" --entries 64 --size 3000 --leak 2 --batch 3
+exact "incremental" --kind inc -n "$(n 6000)" --entries 16 --leak 1
+exact "starving" --op recv -n "$(n 3000)" --entries 16 --starve --leak 1
+if [ "${SLOW:-1}" -eq 1 ]; then
+	exact "multishot bundles" --op recv-multishot-bundle -n 3000 --entries 32 --size 5000 --leak 2
+	exact "groups, rings, threads" -n 1000 --bgid 0,64,4095 --rings 2 --threads 2 --leak 3
+	exact "pipes, starving" --op read-multishot -n 3000 --entries 8 --starve
+	exact "files, mapped rings" --op read-file --kind mmap -n 3000 --entries 8 --leak 2
+	exact "SQPOLL" --setup sqpoll --op recv -n 1000 --leak 1
+	exact "deferred task work" --setup defer-taskrun,single-issuer -n 3000 --leak 1
+fi
+
+# ---- what is lost is counted
+
+selects() { jq -s '[.[] | select(.event == "select")] | length' "$TMP/events"; }
+accounted() {
+	local lost
+	lost=$(last | jq .lost)
+	echo "$(selects) selects, $lost lost"
+	[ "$lost" -gt 0 ] && [ $(($(selects) + lost)) -eq "$(jq .selected_total "$TMP/truth")" ] &&
+		grep -qE "events?, $lost lost" "$TMP/said"
+}
+run -e select --buffer 4096 -- -n "$(n 30000)"
+check "selects told and lost add up" accounted
+
+# ---- filters
+
+only() { jq -e -s "map(select(.event != \"end\")) | length > 0 and all($1)" "$TMP/events"; }
+run -e starve,mshot-end -g 1 -- -n 500 --groups 3 --entries 16 --starve
+check "kinds and group" only '(.event == "starve" or .event == "mshot-end") and .bgid == 1'
+check "causes" only '.event != "starve" or (.cause | test("^(empty-at-.*|unregistered)$"))'
+run --errors -- -n 500 --entries 16 --starve
+check "errors only" only '.error == "ENOBUFS" or .error == "ECANCELED"'
+run -n 7 -- -n 500
+check "so many events" jq -e -s 'length == 8 and .[7].events == 7' "$TMP/events"
+
+# ---- a process that runs already
+
+# paused ARGUMENT...: load in the background
+paused() {
+	rm -f "$TMP"/{load,said}
+	"$BUFSCOPE" load -j --paused --wait "$@" >"$TMP/truth" 2>"$TMP/load" &
+	load_pid=$!
+	until_true 10 is_paused
+}
+
+paused -n 200 --entries 8
+"$BUFSCOPE" trace -p $load_pid -T >"$TMP/events" 2>"$TMP/said" &
+trace_pid=$!
+until_true 20 is_tracing
+kill -USR1 $load_pid
+until_true 20 waits
+kill $load_pid
+wait $load_pid
+load_pid=
+wait $trace_pid
+check "ends with the process" test $? -eq 0
+trace_pid=
+selected() { [ "$(grep -c ' select ' "$TMP/events")" -eq 200 ]; }
+check "text: each selection" selected
+check "text: titles" grep -qE '^ +TIME +PROCESS +RING .* USER_DATA$' "$TMP/events"
+check "text: time of day" grep -qE "^$(date +%H):[0-9]{2}:[0-9]{2}\.[0-9]{6} bufscope " "$TMP/events"
+check "no kernel address" sh -c '! grep -qi ffff "$1"' - "$TMP/events"
+
+interrupted() {
+	rm -f "$TMP/said"
+	"$BUFSCOPE" trace >"$TMP/events" 2>"$TMP/said" &
+	trace_pid=$!
+	until_true 20 is_tracing
+	kill -INT "$trace_pid"
+	wait "$trace_pid"
+}
+set -m # else a child in the background ignores SIGINT
+check "an interrupt ends it well" interrupted
+set +m
+trace_pid=
+check "and it sums up" grep -qE '^[0-9]+ events?, 0 lost' "$TMP/said"
+
+# ---- a command
+
+exits() {
+	local want=$1
+	shift
+	"$@" >"$TMP/out" 2>"$TMP/said"
+	[ $? -eq "$want" ]
+}
+trace() { "$BUFSCOPE" trace "$@"; }
+check "a child of the command" exits 0 trace -j -o "$TMP/events" -e select -- \
+	sh -c '"$1" load -n 20 & wait; exit 5' - "$BUFSCOPE"
+check "is followed" jq -e -s '.[-1].events == 20' "$TMP/events"
+check "its exit is told" grep -q "^'sh' ended with 5$" "$TMP/said"
+check "a command that dies" exits 0 trace -- sh -c 'kill -SEGV $$'
+check "its signal is told" grep -q "^'sh' was killed by SIGSEGV$" "$TMP/said"
+check "no such command" exits 1 trace -- /nonexistent/command
+check "says so" grep -q "^bufscope: cannot run '/nonexistent/command': No such file" "$TMP/said"
+check "a trace that ends first" exits 0 trace -d 0.2 -- sleep 1000
+check "ends the command" grep -q "^'sleep' was killed by SIGTERM$" "$TMP/said"
+check "a reader that leaves" exits 0 sh -c '"$1" trace -- "$1" load -n 5000 | head -n 2' - "$BUFSCOPE"
+check "a full disk" exits 1 trace -o /dev/full -- "$BUFSCOPE" load -n 100
+
+# ---- a timeline
+
+check "a timeline" exits 0 trace --perfetto "$TMP/timeline" -- \
+	"$BUFSCOPE" load -n 300 --entries 16 --leak 3 --groups 2
+check "has a slice per hold" jq -e '[.traceEvents[] | select(.ph == "X")] | length == 600 and
+	(map(select(.args.end)) | map(.name) | group_by(.) | map(length) | max) <= 2 and
+	all(.dur >= 0 and .ts > 0)' "$TMP/timeline"
+check "and counters, in order" jq -e '[.traceEvents[] | select(.ph == "C")] | length > 100 and
+	(group_by(.pid) | length == 2 and all(map(.ts) == (map(.ts) | sort)))' "$TMP/timeline"
+check "and names" jq -e '[.traceEvents[] | select(.name == "process_name") | .args.name] |
+	length == 2 and all(test("^bufscope [0-9]+/[0-9]+ group [01]$"))' "$TMP/timeline"
+
+# ---- returns as they happen
+
+watched() {
+	jq -e -s '[.[] | select(.event == "return")] | length == 200 and
+		all(.exact and .buffers == 1 and .tid != null)' "$TMP/events"
+}
+paused -n 200 --entries 8 --batch 1
+ring=$("$BUFSCOPE" list -j -p $load_pid | jq -r '.rings[0] | "\(.tgid)/\(.fd):0"')
+"$BUFSCOPE" trace -j -e return --watch "$ring" >"$TMP/events" 2>"$TMP/said" &
+trace_pid=$!
+until_true 20 is_tracing
+if kill -0 $trace_pid 2>/dev/null; then
+	kill -USR1 $load_pid
+	until_true 100 waits
+	kill $load_pid
+	wait $trace_pid
+	check "each return, as it happens" watched
+else
+	wait $trace_pid
+	if [ $? -eq 3 ]; then
+		skip "each return, as it happens" "$(sed -n 's/^bufscope: //p' "$TMP/said")"
+	else
+		check "each return, as it happens" false
+	fi
+	kill $load_pid
+fi
+wait
+load_pid='' trace_pid=''
+
+# ---- mistakes
+
+says() {
+	local want=$1 pattern=$2
+	shift 2
+	exits "$want" "$@" && [ ! -s "$TMP/out" ] && [ "$(wc -l <"$TMP/said")" -le 2 ] &&
+		head -n 1 "$TMP/said" | grep -qE "^bufscope: .*$pattern"
+}
+check "no such event" says 2 "no event 'selects'" trace -e select,selects
+check "no count" says 2 "'0'" trace -n 0
+check "no size" says 2 "'12Q'" trace --buffer 12Q
+check "no ring" says 2 "'1/2'" trace --watch 1/2
+check "a word too many" says 2 "'load'" trace load
+check "no command" says 2 'no command' trace --
+check "two outputs" says 2 '-j' trace --perfetto "$TMP/timeline" -j
+check "part of a timeline" says 2 '-e' trace --perfetto "$TMP/timeline" -e select
+check "no such process" says 1 'no process' trace -p 2147483647
+check "no such ring" says 1 'no such ring' trace --watch $$/1000:0
+if [ "$(id -u)" -eq 0 ]; then
+	cp "$BUFSCOPE" "$TMP/bufscope" && chmod 755 "$TMP" "$TMP/bufscope"
+	check "unprivileged" says 3 'CAP_BPF' setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$TMP/bufscope" trace -- touch "$TMP/was-run"
+	check "and nothing is run" test ! -e "$TMP/was-run"
+else
+	skip "unprivileged" "needs root"
+fi
+finish

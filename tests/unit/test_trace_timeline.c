@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+/* Does a timeline hold each hold, once, on tracks where nothing overlaps? */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <json-c/json.h>
+
+#include "trace_timeline.h"
+
+#define NR_GROUPS 3
+#define NR_BIDS   300
+#define START_NS  1000000
+
+/* What was done, for comparison. */
+struct truth {
+	uint64_t since[NR_GROUPS][NR_BIDS]; /* 0: not held */
+	unsigned int holds;                 /* ended and not */
+	uint64_t held_ns;                   /* of all of them together */
+	uint64_t now;
+};
+
+static const struct trace_ring rings[NR_GROUPS] = {
+	{.ordinal = 1, .tgid = 7, .fd = 3, .comm = "one"},
+	{.ordinal = 2, .tgid = 7, .fd = 4, .comm = "\"two\n"},
+	{.ordinal = 2, .tgid = 7, .fd = 4, .comm = "\"two\n"}};
+
+static void tell(struct timeline *timeline, struct truth *truth, unsigned int group,
+		 struct trace_rec rec)
+{
+	struct trace_event event = {.rec = &rec, .ring = &rings[group]};
+
+	rec.bgid = (uint16_t)group;
+	rec.at_ns = truth->now;
+	assert_int_equal(timeline_add(timeline, &event), 0);
+}
+
+static void take(struct timeline *timeline, struct truth *truth, unsigned int group, uint32_t bid,
+		 uint32_t nr)
+{
+	tell(timeline, truth, group,
+	     (struct trace_rec){.kind = nr > 1 ? TRACE_BUNDLE : TRACE_SELECT,
+				.bid = bid,
+				.nr = nr,
+				.opcode = 27,
+				.fd = 9,
+				.available = (uint32_t)(truth->now % 256)});
+	for (uint32_t i = bid; i < bid + nr; i++) {
+		if (truth->since[group][i])
+			truth->held_ns += truth->now - truth->since[group][i];
+		truth->since[group][i] = truth->now;
+		truth->holds++;
+	}
+}
+
+static void give_back(struct timeline *timeline, struct truth *truth, unsigned int group,
+		      uint32_t bid)
+{
+	tell(timeline, truth, group,
+	     (struct trace_rec){.kind = TRACE_RETURN,
+				.bid = bid,
+				.nr = 1,
+				.fd = -1,
+				.available = (uint32_t)(truth->now % 256)});
+	if (truth->since[group][bid])
+		truth->held_ns += truth->now - truth->since[group][bid];
+	truth->since[group][bid] = 0;
+}
+
+static void play(struct timeline *timeline, struct truth *truth)
+{
+	truth->now = START_NS;
+	for (int i = 0; i < 20000; i++) {
+		unsigned int group = (unsigned int)rand() % NR_GROUPS;
+		uint32_t bid = (uint32_t)rand() % (NR_BIDS - 4);
+
+		truth->now += (uint64_t)rand() % 5000;
+		switch (rand() % 5) {
+		case 0:
+			take(timeline, truth, group, bid, 1 + (uint32_t)rand() % 4);
+			break;
+		case 1:
+			tell(timeline, truth, group,
+			     (struct trace_rec){.kind = TRACE_STARVE,
+						.bid = REC_UNKNOWN_U32,
+						.available = REC_UNKNOWN_U32,
+						.res = -105});
+			break;
+		case 2:
+			take(timeline, truth, group, bid, 1);
+			break;
+		default:
+			give_back(timeline, truth, group, bid);
+		}
+	}
+	for (int group = 0; group < NR_GROUPS; group++)
+		for (int bid = 0; bid < NR_BIDS; bid++)
+			if (truth->since[group][bid])
+				truth->held_ns += truth->now - truth->since[group][bid];
+}
+
+/* ---- reading it back */
+
+static const char *text_of(struct json_object *event, const char *key)
+{
+	return json_object_get_string(json_object_object_get(event, key));
+}
+
+static uint64_t ns_of(struct json_object *event, const char *key)
+{
+	return (uint64_t)(json_object_get_double(json_object_object_get(event, key)) * 1000 + 0.5);
+}
+
+static int int_of(struct json_object *event, const char *key)
+{
+	struct json_object *value = json_object_object_get(event, key);
+
+	assert_non_null(value);
+	return json_object_get_int(value);
+}
+
+#define MAX_TIDS (NR_BIDS + 2)
+
+struct reading {
+	uint64_t lane_end[NR_GROUPS + 1][MAX_TIDS];
+	bool is_named[NR_GROUPS + 1][MAX_TIDS];
+	uint64_t counter_ns[NR_GROUPS + 1];
+	unsigned int holds, starves, counters;
+	uint64_t held_ns;
+};
+
+/* Slices are written as they end: on one track each begins when the one before has ended. */
+static void read_slice(struct reading *reading, struct json_object *event)
+{
+	int pid = int_of(event, "pid"), tid = int_of(event, "tid");
+	uint64_t begin = ns_of(event, "ts"), duration = ns_of(event, "dur");
+
+	assert_in_range(tid, 2, MAX_TIDS - 1);
+	assert_true(reading->is_named[pid][tid]);
+	assert_true(begin >= reading->lane_end[pid][tid]);
+	reading->lane_end[pid][tid] = begin + duration;
+	reading->holds++;
+	reading->held_ns += duration;
+}
+
+static void read_event(struct reading *reading, struct json_object *event)
+{
+	const char *phase = text_of(event, "ph");
+	int pid = int_of(event, "pid");
+
+	assert_in_range(pid, 1, NR_GROUPS);
+	switch (phase[0]) {
+	case 'M':
+		if (strcmp(text_of(event, "name"), "thread_name") == 0)
+			reading->is_named[pid][int_of(event, "tid")] = true;
+		break;
+	case 'X':
+		read_slice(reading, event);
+		break;
+	case 'C':
+		assert_true(ns_of(event, "ts") >= reading->counter_ns[pid]);
+		reading->counter_ns[pid] = ns_of(event, "ts");
+		reading->counters++;
+		break;
+	default:
+		assert_string_equal(phase, "i");
+		assert_string_equal(text_of(event, "name"), "starve");
+		assert_true(reading->is_named[pid][int_of(event, "tid")]);
+		reading->starves++;
+	}
+}
+
+static void read_back(const char *text, struct reading *reading)
+{
+	struct json_object *document = json_tokener_parse(text);
+	struct json_object *events;
+
+	memset(reading, 0, sizeof(*reading));
+	assert_non_null(document);
+	events = json_object_object_get(document, "traceEvents");
+	for (size_t i = 0; i < json_object_array_length(events); i++)
+		read_event(reading, json_object_array_get_idx(events, i));
+	json_object_put(document);
+}
+
+/* ---- tests */
+
+static void holds(void **state)
+{
+	static struct reading reading;
+	static struct truth truth;
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+	struct timeline *timeline = timeline_open(file, START_NS);
+
+	(void)state;
+	srand(1);
+	play(timeline, &truth);
+	timeline_close(timeline, truth.now);
+	fclose(file);
+	read_back(text, &reading);
+	assert_int_equal(reading.holds, truth.holds);
+	assert_int_equal(reading.held_ns, truth.held_ns);
+	assert_true(reading.starves > 1000);
+	assert_true(reading.counters > 1000);
+	free(text);
+}
+
+/* Without any event it is a document all the same. */
+static void nothing(void **state)
+{
+	static struct reading reading;
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	(void)state;
+	timeline_close(timeline_open(file, START_NS), START_NS);
+	fclose(file);
+	read_back(text, &reading);
+	assert_int_equal(reading.holds, 0);
+	free(text);
+}
+
+/* More groups than there is room for at first; and the highest bid. */
+static void many_groups(void **state)
+{
+	struct trace_ring ring = {.tgid = 1, .fd = 1};
+	struct trace_rec rec = {.kind = TRACE_SELECT, .bid = 65535, .nr = 1, .at_ns = START_NS};
+	struct trace_event event = {.rec = &rec, .ring = &ring};
+	struct json_object *document;
+	char *text = NULL;
+	size_t size, slices = 0;
+	FILE *file = open_memstream(&text, &size);
+	struct timeline *timeline = timeline_open(file, START_NS);
+
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++) {
+		ring.ordinal = i / 10;
+		rec.bgid = (uint16_t)(i % 10);
+		assert_int_equal(timeline_add(timeline, &event), 0);
+	}
+	timeline_close(timeline, START_NS + 1);
+	fclose(file);
+	document = json_tokener_parse(text);
+	assert_non_null(document);
+	for (const char *at = text; (at = strstr(at, "\"ph\":\"X\"")); at++)
+		slices++;
+	assert_int_equal(slices, 100);
+	json_object_put(document);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(holds),
+		cmocka_unit_test(nothing),
+		cmocka_unit_test(many_groups),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
