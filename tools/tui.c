@@ -1,204 +1,39 @@
 // SPDX-License-Identifier: MIT
-/* Who owns the terminal, what wakes us, and how is everything put back? */
+/* What wakes us, and what is done then? */
 #include "tui.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <ncurses.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
-#include <termios.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "out.h"
 #include "tui_draw.h"
 #include "tui_state.h"
+#include "tui_term.h"
 #include "tui_view.h"
-#include "watch.h"
 
-#include <term.h> /* last: it makes macros of common words */
-
-/* ---- the terminal, and putting it back even while dying */
-
-static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
-
-#define NR_FATAL (sizeof(fatal_signals) / sizeof(fatal_signals[0]))
-
-/* All that a signal handler needs lies here, prepared. */
-static struct {
-	SCREEN *screen;
-	struct termios before;
-	char farewell[256]; /* what makes the terminal as it was */
-	size_t farewell_length;
-	struct sigaction old_actions[NR_FATAL];
-	int old_stderr;    /* -1: stderr was not parked */
-	int parked_stderr; /* what was said meanwhile */
-} terminal = {.old_stderr = -1, .parked_stderr = -1};
-
-/* Async-signal-safe. Chains to whoever was there before: the signal is raised again. */
-static void on_fatal_signal(int signal_nr)
-{
-	ssize_t written;
-
-	for (size_t i = 0; i < NR_FATAL; i++)
-		sigaction(fatal_signals[i], &terminal.old_actions[i], NULL);
-	written = write(STDOUT_FILENO, terminal.farewell, terminal.farewell_length);
-	(void)written;
-	tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
-	if (terminal.old_stderr >= 0)
-		dup2(terminal.old_stderr, STDERR_FILENO);
-	raise(signal_nr);
-}
-
-static void add_farewell(const char *capability)
-{
-	const char *text = tigetstr(capability);
-	size_t length;
-
-	/* -1: no such string. A padding mark would be printed, not waited for. */
-	if (!text || (intptr_t)text == -1 || strstr(text, "$<"))
-		return;
-	length = strlen(text);
-	if (terminal.farewell_length + length > sizeof(terminal.farewell))
-		return;
-	memcpy(terminal.farewell + terminal.farewell_length, text, length);
-	terminal.farewell_length += length;
-}
-
-static void catch_fatal_signals(void)
-{
-	static char stack[64 * 1024]; /* also a stack overflow must find room */
-	const stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
-	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = SA_ONSTACK};
-
-	add_farewell("sgr0");
-	add_farewell("cnorm");
-	add_farewell("rmkx");
-	add_farewell("rmcup");
-	sigemptyset(&action.sa_mask);
-	sigaltstack(&alternative, NULL);
-	for (size_t i = 0; i < NR_FATAL; i++)
-		sigaction(fatal_signals[i], &action, &terminal.old_actions[i]);
-}
-
-/* Messages would be drawn into the picture: they wait until the end. */
-static void park_stderr(void)
-{
-	if (!isatty(STDERR_FILENO))
-		return;
-	terminal.parked_stderr = memfd_create("stderr", MFD_CLOEXEC);
-	terminal.old_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (terminal.parked_stderr >= 0 && terminal.old_stderr >= 0)
-		dup2(terminal.parked_stderr, STDERR_FILENO);
-}
-
-static void replay_stderr(void)
-{
-	char text[4096];
-	ssize_t got;
-
-	if (terminal.old_stderr < 0)
-		return;
-	fflush(stderr);
-	dup2(terminal.old_stderr, STDERR_FILENO);
-	close(terminal.old_stderr);
-	terminal.old_stderr = -1;
-	if (terminal.parked_stderr < 0)
-		return;
-	lseek(terminal.parked_stderr, 0, SEEK_SET);
-	while ((got = read(terminal.parked_stderr, text, sizeof(text))) > 0)
-		fwrite(text, 1, (size_t)got, stderr);
-	close(terminal.parked_stderr);
-	terminal.parked_stderr = -1;
-}
-
-static int terminal_begin(bool has_color)
-{
-	bool is_utf8;
-
-	setlocale(LC_CTYPE, "");
-	is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-	tcgetattr(STDIN_FILENO, &terminal.before);
-	set_escdelay(25);
-	terminal.screen = newterm(NULL, stdout, stdin);
-	if (!terminal.screen) {
-		const char *term = getenv("TERM");
-
-		cmd_error("cannot use a terminal of type '%s'", term ? term : "");
-		cmd_hint("bufscope top -b");
-		return EXIT_USAGE;
-	}
-	catch_fatal_signals();
-	park_stderr();
-	cbreak();
-	noecho();
-	nonl();
-	keypad(stdscr, TRUE);
-	nodelay(stdscr, TRUE);
-	curs_set(0);
-	draw_init(has_color, is_utf8);
-	return EXIT_OK;
-}
-
-static void terminal_end(void)
-{
-	endwin();
-	delscreen(terminal.screen);
-	for (size_t i = 0; i < NR_FATAL; i++)
-		sigaction(fatal_signals[i], &terminal.old_actions[i], NULL);
-	replay_stderr();
-}
-
-/* ---- keys */
-
-/* 0: none waits. */
-static uint32_t read_key(void)
-{
-	static const struct {
-		int curses;
-		uint32_t key;
-	} keys[] = {
-		{KEY_UP, TUI_KEY_UP},         {KEY_DOWN, TUI_KEY_DOWN},
-		{KEY_LEFT, TUI_KEY_LEFT},     {KEY_RIGHT, TUI_KEY_RIGHT},
-		{KEY_PPAGE, TUI_KEY_PAGE_UP}, {KEY_NPAGE, TUI_KEY_PAGE_DOWN},
-		{KEY_HOME, TUI_KEY_HOME},     {KEY_END, TUI_KEY_END},
-		{KEY_ENTER, TUI_KEY_ENTER},   {KEY_A1, TUI_KEY_HOME},
-		{KEY_C1, TUI_KEY_END},
-	};
-	wint_t wide;
-	int kind = get_wch(&wide);
-
-	if (kind == ERR)
-		return 0;
-	if (kind == OK) {
-		if (wide == '\r' || wide == '\n')
-			return TUI_KEY_ENTER;
-		return wide == 27 ? TUI_KEY_ESCAPE : (uint32_t)wide;
-	}
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if ((int)wide == keys[i].curses)
-			return keys[i].key;
-	if (wide >= KEY_F(1) && wide <= KEY_F(10))
-		return TUI_KEY_F1 + (uint32_t)(wide - KEY_F(1));
-	return TUI_KEY_F10 + 1; /* some key, bound to nothing */
-}
-
-/* ---- the loop */
+#define LIMITS_BYTES 65536
 
 struct tui {
 	const struct tui_opts *opts;
 	struct watch watch;
 	struct tui_state state;
 	struct utsname uts;
+	FILE *record;     /* NULL: none is written */
+	pid_t limits_pid; /* child that asks; 0: none */
+	int limits_fd;    /* what it says; -1: none */
+	size_t limits_used;
+	char *limits;      /* so far */
 	uint64_t first_ns; /* stamp of the first look */
 	uint64_t looks;
 	int signals;
@@ -220,60 +55,195 @@ static void end(struct tui *tui, int code)
 	tui->code = code;
 }
 
-static void end_without_memory(struct tui *tui)
+static void end_on_error(struct tui *tui, int err)
 {
-	cmd_error("out of memory");
+	cmd_error("cannot go on: %s", strerror(-err));
 	end(tui, EXIT_FAILED);
 }
 
 static void follow(struct tui *tui)
 {
-	if (tui_state_follow(&tui->state, watch_model(&tui->watch)))
-		end_without_memory(tui);
+	int err = tui_state_follow(&tui->state, watch_model(&tui->watch));
+
+	if (err)
+		end_on_error(tui, err);
 }
 
+/* ---- recording */
+
+static void stop_recording(struct tui *tui)
+{
+	if (tui->record && fclose(tui->record))
+		tui_state_say(&tui->state, "cannot write '%s': %s", tui->state.record,
+			      strerror(errno));
+	tui->record = NULL;
+	tui->state.is_recording = false;
+}
+
+/* What is there already is never written over. */
+static void change_recording(struct tui *tui)
+{
+	if (!tui->state.is_recording) {
+		stop_recording(tui);
+		return;
+	}
+	tui->record = fopen(tui->state.record, "wxe");
+	tui->state.is_recording = tui->record != NULL;
+	if (!tui->record)
+		tui_state_say(&tui->state, "cannot write '%s': %s", tui->state.record,
+			      strerror(errno));
+}
+
+static void record(struct tui *tui)
+{
+	const struct out_head head = {.schema = "bufscope.top/1", .kernel = tui->watch.kernel};
+
+	if (!tui->record)
+		return;
+	out_json(tui->record, tui->watch.model, &head);
+	if (fflush(tui->record) == 0)
+		return;
+	tui_state_say(&tui->state, "the recording ends: %s", strerror(errno));
+	stop_recording(tui);
+}
+
+/* ---- limits: another command is asked, so that this one stays awake */
+
+static void exec_limits(int out)
+{
+	sigset_t none;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	dup2(null, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	execl("/proc/self/exe", "bufscope", "--no-color", "limits", "--quick", (char *)NULL);
+	_exit(EXIT_FAILED);
+}
+
+static void ask_limits(struct tui *tui)
+{
+	int ends[2];
+
+	if (tui->limits_pid || tui->limits_used)
+		return;
+	if (!tui->limits)
+		tui->limits = calloc(1, LIMITS_BYTES);
+	if (!tui->limits || pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+		return;
+	tui->limits_pid = fork();
+	if (tui->limits_pid == 0)
+		exec_limits(ends[1]);
+	close(ends[1]);
+	tui->limits_fd = ends[0];
+	if (tui->limits_pid < 0) {
+		tui->limits_pid = 0;
+		close(ends[0]);
+		tui->limits_fd = -1;
+		tui_state_say(&tui->state, "cannot ask: %s", strerror(errno));
+	}
+}
+
+static void forget_limits(struct tui *tui)
+{
+	if (tui->limits_fd >= 0)
+		close(tui->limits_fd);
+	tui->limits_fd = -1;
+	if (tui->limits_pid > 0) {
+		kill(tui->limits_pid, SIGTERM);
+		waitpid(tui->limits_pid, NULL, 0);
+	}
+	tui->limits_pid = 0;
+}
+
+static void take_limits(struct tui *tui)
+{
+	size_t room = LIMITS_BYTES - 1 - tui->limits_used;
+	ssize_t got = read(tui->limits_fd, tui->limits + tui->limits_used, room);
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) {
+		forget_limits(tui);
+		return;
+	}
+	tui->limits_used += (size_t)got;
+	tui->limits[tui->limits_used] = '\0';
+}
+
+/* ---- time */
+
+static void know_moments(struct tui *tui)
+{
+	struct tui_state *state = &tui->state;
+
+	state->nr_moments = watch_nr_moments(&tui->watch);
+	if (tui->watch.replay)
+		state->moment = tui->watch.at;
+}
+
+/* A recording that is over stands still, so that one can step back in it. */
 static void look(struct tui *tui)
 {
 	const struct tui_opts *opts = tui->opts;
-	const struct model *model;
 	int code = watch_look(&tui->watch);
+	const struct model *model = tui->watch.model;
 
 	if (code) {
 		end(tui, code);
 		return;
 	}
-	model = tui->watch.model;
 	if (tui->looks++ == 0)
 		tui->first_ns = model->at_ns;
-	if (!tui->state.is_paused)
+	record(tui);
+	know_moments(tui);
+	if (!tui->watch.is_held)
 		follow(tui);
-	if (tui->watch.replay)
-		watch_start(&tui->watch);
 	if (tui->looks >= opts->count || model->at_ns - tui->first_ns >= opts->duration_ns)
 		end(tui, EXIT_OK);
+	if (tui->watch.replay && watch_is_over(&tui->watch))
+		tui->state.is_held = tui->watch.is_held = true;
+	if (tui->watch.replay)
+		watch_start(&tui->watch);
 }
 
-/* The state counts looks back from the last moment there is. */
-static void change_moment(struct tui *tui)
+static void change_hold(struct tui *tui)
 {
-	struct tui_state *state = &tui->state;
-	size_t nr = watch_nr_moments(&tui->watch);
 	int err = 0;
 
-	if (!state->is_paused) {
-		watch_go_on(&tui->watch);
-	} else if (!tui->watch.is_held) {
+	if (tui->state.is_held)
 		err = watch_hold(&tui->watch);
-		state->most_back = nr - 1;
-		state->back = tui->watch.replay ? nr - 1 - tui->watch.at : 0;
-	} else {
-		err = watch_show(&tui->watch, nr - 1 - state->back);
-	}
+	else
+		watch_go_on(&tui->watch);
+	know_moments(tui);
+	if (tui->state.is_held && !tui->watch.replay)
+		tui->state.moment = tui->state.nr_moments - 1;
 	if (err)
-		end_without_memory(tui);
+		end_on_error(tui, err);
 	else
 		follow(tui);
 }
+
+static void change_moment(struct tui *tui)
+{
+	int err = watch_show(&tui->watch, tui->state.moment);
+
+	if (err)
+		end_on_error(tui, err);
+	else
+		follow(tui);
+}
+
+static void change_pace(struct tui *tui)
+{
+	tui->watch.interval_ns = tui->state.interval_ns;
+	tui->watch.speed = tui->state.speed;
+	watch_start(&tui->watch);
+}
+
+/* ---- the screen and the keys */
 
 static void draw(struct tui *tui)
 {
@@ -282,50 +252,46 @@ static void draw(struct tui *tui)
 		.model = watch_model(&tui->watch),
 		.host = tui->watch.replay ? "recording" : tui->uts.nodename,
 		.kernel = tui->watch.kernel,
+		.limits = tui->limits,
 	};
 
 	getmaxyx(stdscr, frame.rows, frame.cols);
 	frame.age_ns = tui->watch.replay ? 0 : now_ns() - frame.model->at_ns;
-	tui->state.help.nr = view_help_lines(frame.cols);
-	tui_state_fit(&tui->state, view_list_height(&tui->state, frame.rows, frame.cols));
+	tui_state_fit(&tui->state, view_list_height(&frame), view_text_lines(&frame));
 	view_draw(&frame);
 }
 
-static void obey(struct tui *tui, enum tui_effect effect)
+static void obey(struct tui *tui, unsigned int effects)
 {
-	switch (effect) {
-	case EFFECT_QUIT:
+	static const enum draw_theme themes[] = {
+		[THEME_DARK] = DRAW_DARK, [THEME_LIGHT] = DRAW_LIGHT, [THEME_MONO] = DRAW_MONO};
+
+	if (effects & EFFECT_QUIT)
 		end(tui, EXIT_OK);
-		break;
-	case EFFECT_REDRAW:
+	if (effects & EFFECT_REDRAW)
 		clearok(curscr, TRUE);
-		break;
-	case EFFECT_INTERVAL:
-		tui->watch.interval_ns = tui->state.interval_ns;
-		watch_start(&tui->watch);
-		break;
-	case EFFECT_MOMENT:
+	if (effects & EFFECT_THEME)
+		draw_use_theme(themes[tui->state.theme]);
+	if (effects & EFFECT_PACE)
+		change_pace(tui);
+	if (effects & EFFECT_RECORD)
+		change_recording(tui);
+	if (effects & EFFECT_LIMITS)
+		ask_limits(tui);
+	if (effects & EFFECT_HOLD)
+		change_hold(tui);
+	if (effects & EFFECT_MOMENT)
 		change_moment(tui);
-		break;
-	case EFFECT_NONE:
-		break;
-	}
+	if (effects & EFFECT_ROWS)
+		follow(tui);
 }
 
 static void take_keys(struct tui *tui)
 {
 	uint32_t key;
 
-	while (!tui->is_over && (key = read_key()) != 0)
-		obey(tui, tui_state_act(&tui->state, tui_action(key, tui_state_mode(&tui->state))));
-}
-
-static void resize(void)
-{
-	struct winsize size;
-
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
-		resizeterm(size.ws_row, size.ws_col);
+	while (!tui->is_over && (key = term_read_key()) != 0)
+		obey(tui, tui_state_key(&tui->state, key));
 }
 
 static void take_signal(struct tui *tui)
@@ -334,7 +300,7 @@ static void take_signal(struct tui *tui)
 
 	while (!tui->is_over && read(tui->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGWINCH)
-			resize();
+			term_resize();
 		else
 			end(tui, EXIT_OK);
 	}
@@ -357,15 +323,18 @@ static int open_signals(void)
 
 static void loop(struct tui *tui)
 {
-	struct pollfd waits[] = {{.fd = STDIN_FILENO, .events = POLLIN},
-				 {.fd = tui->watch.timer, .events = POLLIN},
-				 {.fd = tui->signals, .events = POLLIN}};
-
 	look(tui);
-	watch_start(&tui->watch);
+	if (!tui->watch.replay)
+		watch_start(&tui->watch);
 	while (!tui->is_over) {
+		/* poll() passes over an fd of -1. */
+		struct pollfd waits[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+					 {.fd = tui->watch.timer, .events = POLLIN},
+					 {.fd = tui->signals, .events = POLLIN},
+					 {.fd = tui->limits_fd, .events = POLLIN}};
+
 		draw(tui);
-		if (poll(waits, 3, REFRESH_MS) < 0) {
+		if (poll(waits, 4, REFRESH_MS) < 0) {
 			if (errno != EINTR)
 				end(tui, EXIT_FAILED);
 			continue;
@@ -374,6 +343,8 @@ static void loop(struct tui *tui)
 			take_signal(tui);
 		if (waits[1].revents && !tui->is_over)
 			look(tui);
+		if (waits[3].revents)
+			take_limits(tui);
 		if (waits[0].revents & POLLIN)
 			take_keys(tui);
 		else if (waits[0].revents)
@@ -383,23 +354,28 @@ static void loop(struct tui *tui)
 
 int tui_run(const struct tui_opts *opts)
 {
-	struct tui tui = {.opts = opts, .signals = -1, .code = EXIT_FAILED};
+	struct tui tui = {.opts = opts, .signals = -1, .limits_fd = -1, .code = EXIT_FAILED};
 	int code = watch_open(&tui.watch, &opts->watch);
 
 	if (code)
 		return code;
 	uname(&tui.uts);
+	tui_state_init(&tui.state);
 	tui.state.interval_ns = opts->watch.interval_ns;
+	tui.state.is_replay = opts->watch.replay != NULL;
 	tui.signals = open_signals();
-	code = tui.signals < 0 ? EXIT_FAILED : terminal_begin(opts->has_color);
+	code = tui.signals < 0 ? EXIT_FAILED : term_begin(opts->has_color);
 	if (!code) {
 		loop(&tui);
-		terminal_end();
+		stop_recording(&tui);
+		forget_limits(&tui);
+		term_end();
 		code = tui.code;
 	}
 	if (tui.signals >= 0)
 		close(tui.signals);
 	tui_state_done(&tui.state);
 	watch_close(&tui.watch);
+	free(tui.limits);
 	return code;
 }

@@ -9,46 +9,82 @@
 #include "../lib/text.h"
 
 /* A colour of -1 is the terminal's own. */
-static const struct {
+static const struct look {
 	short foreground, background;
-	attr_t with_color;
-	attr_t without_color;
-} theme[C_MAX] = {
-	[C_NORMAL] = {-1, -1, A_NORMAL, A_NORMAL},
-	[C_TITLE] = {COLOR_WHITE, COLOR_BLUE, A_BOLD, A_REVERSE},
-	[C_HEADER] = {COLOR_BLACK, COLOR_CYAN, A_NORMAL, A_UNDERLINE},
-	[C_SELECT] = {COLOR_BLACK, COLOR_WHITE, A_NORMAL, A_REVERSE},
-	[C_GOOD] = {COLOR_GREEN, -1, A_NORMAL, A_NORMAL},
-	[C_WARN] = {COLOR_YELLOW, -1, A_NORMAL, A_BOLD},
-	[C_BAD] = {COLOR_RED, -1, A_BOLD, A_BOLD},
-	[C_DIM] = {-1, -1, A_DIM, A_DIM},
-	[C_ACCENT] = {COLOR_CYAN, -1, A_NORMAL, A_NORMAL},
+	attr_t attributes;
+} themes[][C_MAX] = {
+	[DRAW_DARK] =
+		{
+			[C_NORMAL] = {-1, -1, A_NORMAL},
+			[C_TITLE] = {COLOR_WHITE, COLOR_BLUE, A_BOLD},
+			[C_HEADER] = {COLOR_BLACK, COLOR_CYAN, A_NORMAL},
+			[C_SELECT] = {COLOR_BLACK, COLOR_WHITE, A_NORMAL},
+			[C_GOOD] = {COLOR_GREEN, -1, A_NORMAL},
+			[C_WARN] = {COLOR_YELLOW, -1, A_NORMAL},
+			[C_BAD] = {COLOR_RED, -1, A_BOLD},
+			[C_DIM] = {-1, -1, A_DIM},
+			[C_ACCENT] = {COLOR_CYAN, -1, A_NORMAL},
+		},
+	[DRAW_LIGHT] =
+		{
+			[C_NORMAL] = {-1, -1, A_NORMAL},
+			[C_TITLE] = {COLOR_WHITE, COLOR_BLUE, A_BOLD},
+			[C_HEADER] = {COLOR_WHITE, COLOR_BLACK, A_NORMAL},
+			[C_SELECT] = {COLOR_WHITE, COLOR_BLUE, A_NORMAL},
+			[C_GOOD] = {COLOR_GREEN, -1, A_NORMAL},
+			[C_WARN] = {COLOR_MAGENTA, -1,
+				    A_NORMAL}, /* yellow cannot be read on white */
+			[C_BAD] = {COLOR_RED, -1, A_BOLD},
+			[C_DIM] = {-1, -1, A_DIM},
+			[C_ACCENT] = {COLOR_BLUE, -1, A_NORMAL},
+		},
+	[DRAW_MONO] =
+		{
+			[C_NORMAL] = {-1, -1, A_NORMAL},
+			[C_TITLE] = {-1, -1, A_REVERSE},
+			[C_HEADER] = {-1, -1, A_UNDERLINE},
+			[C_SELECT] = {-1, -1, A_REVERSE},
+			[C_GOOD] = {-1, -1, A_NORMAL},
+			[C_WARN] = {-1, -1, A_BOLD},
+			[C_BAD] = {-1, -1, A_BOLD},
+			[C_DIM] = {-1, -1, A_DIM},
+			[C_ACCENT] = {-1, -1, A_NORMAL},
+		},
 };
 
 static struct {
-	bool has_color;
+	bool has_color; /* the terminal and the user */
 	bool is_utf8;
 	bool is_selected;
+	enum draw_theme theme;
 } brush;
+
+void draw_use_theme(enum draw_theme theme)
+{
+	brush.theme = brush.has_color ? theme : DRAW_MONO;
+	for (int c = 0; brush.theme != DRAW_MONO && c < C_MAX; c++) {
+		const struct look *look = &themes[theme][c];
+
+		init_pair((short)(c + 1), look->foreground, look->background);
+	}
+}
 
 void draw_init(bool has_color, bool is_utf8)
 {
 	brush.is_utf8 = is_utf8;
 	brush.has_color = has_color && has_colors() && start_color() == OK;
-	if (!brush.has_color)
-		return;
-	use_default_colors();
-	for (int c = 0; c < C_MAX; c++)
-		init_pair((short)(c + 1), theme[c].foreground, theme[c].background);
+	if (brush.has_color)
+		use_default_colors();
+	draw_use_theme(DRAW_DARK);
 }
 
 static attr_t attribute(enum tui_color color)
 {
 	if (brush.is_selected)
 		color = C_SELECT;
-	if (!brush.has_color)
-		return theme[color].without_color;
-	return theme[color].with_color | (attr_t)COLOR_PAIR(color + 1);
+	if (brush.theme == DRAW_MONO)
+		return themes[DRAW_MONO][color].attributes;
+	return themes[brush.theme][color].attributes | (attr_t)COLOR_PAIR(color + 1);
 }
 
 void draw_selected(bool is_selected)
@@ -137,5 +173,44 @@ void draw_bar(struct span span, const struct draw_bar *bar)
 			continue;
 		}
 		addstr(block(part));
+	}
+}
+
+/* Eighths of a cell, from below. */
+static const char *column_block(int eighths)
+{
+	static const char *const blocks[] = {" ",      "\u2581", "\u2582", "\u2583", "\u2584",
+					     "\u2585", "\u2586", "\u2587", "\u2588"};
+
+	if (brush.is_utf8)
+		return blocks[eighths];
+	return eighths == 0 ? " " : eighths <= 2 ? "_" : eighths <= 5 ? "-" : "#";
+}
+
+static void draw_column(struct span span, int rows, const struct draw_point *point)
+{
+	int eighths = (int)(point->level * rows * 8 + 0.5);
+
+	/* Nothing left is a level, too: only what is not known leaves the place empty. */
+	if (point->level >= 0 && eighths == 0)
+		eighths = 1;
+	attrset((int)attribute(point->is_bad ? C_BAD : C_ACCENT));
+	for (int row = 0; row < rows; row++) {
+		int part = eighths - 8 * (rows - 1 - row);
+
+		part = part < 0 ? 0 : part > 8 ? 8 : part;
+		if (move(span.y + row, span.x) != ERR)
+			addstr(point->level < 0 ? " " : column_block(part));
+	}
+}
+
+void draw_columns(struct span span, int rows, const struct draw_point *points, int nr)
+{
+	int shown = nr < span.cols ? nr : span.cols;
+
+	for (int i = 0; i < shown; i++) {
+		struct span at = {.y = span.y, .x = span.x + span.cols - shown + i, .cols = 1};
+
+		draw_column(at, rows, &points[nr - shown + i]);
 	}
 }

@@ -22,8 +22,13 @@ enum tui_color {
 	C_MAX,
 };
 
+enum draw_theme { DRAW_DARK, DRAW_LIGHT, DRAW_MONO };
+
 /* Once after curses has started. Without colour, or where the terminal has none: monochrome. */
 void draw_init(bool has_color, bool is_utf8);
+
+/* From here on; monochrome stays so where there is no colour. */
+void draw_use_theme(enum draw_theme theme);
 
 struct span {
 	int y, x, cols;
@@ -48,5 +53,14 @@ struct draw_bar {
 };
 
 void draw_bar(struct span span, const struct draw_bar *bar);
+
+/* One look: a level of 0 ... 1, negative when it is not known, and whether it was a bad one. */
+struct draw_point {
+	double level;
+	bool is_bad;
+};
+
+/* `nr` points, the newest at the right, as columns of `rows` cells; of one row: a sparkline. */
+void draw_columns(struct span span, int rows, const struct draw_point *points, int nr);
 
 #endif

@@ -7,16 +7,18 @@ static struct rect rows_of(int y, int rows, int cols)
 	return (struct rect){.y = y, .x = 0, .rows = rows, .cols = cols};
 }
 
-struct layout layout_of(int rows, int cols)
+struct layout layout_of(int rows, int cols, int info)
 {
 	struct layout layout = {.is_too_small = rows < TUI_MIN_ROWS || cols < TUI_MIN_COLS};
+	int most = rows - 3 - LAYOUT_BODY;
 
 	layout.title = rows_of(0, rows > 0 && cols > 0, cols);
 	if (layout.is_too_small)
 		return layout;
-	layout.totals = rows_of(1, 1, cols);
-	layout.header = rows_of(2, 1, cols);
-	layout.body = rows_of(3, rows - 4, cols);
+	info = info < most ? info : most;
+	layout.info = rows_of(1, info, cols);
+	layout.header = rows_of(1 + info, 1, cols);
+	layout.body = rows_of(2 + info, rows - 3 - info, cols);
 	layout.footer = rows_of(rows - 1, 1, cols);
 	return layout;
 }

@@ -17,13 +17,16 @@ struct rect {
 struct layout {
 	bool is_too_small;
 	struct rect title;  /* what is watched, how fresh it is */
-	struct rect totals; /* sums, losses */
+	struct rect info;   /* sums, or what a page is about */
 	struct rect header; /* column titles */
 	struct rect body;
 	struct rect footer; /* keys */
 };
 
-struct layout layout_of(int rows, int cols);
+/* With `info` lines of information, or fewer: the body keeps LAYOUT_BODY rows, one line is left. */
+struct layout layout_of(int rows, int cols, int info);
+
+#define LAYOUT_BODY 4
 
 /* What a column asks for. */
 struct layout_column {

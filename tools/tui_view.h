@@ -4,6 +4,7 @@
 #define BUFSCOPE_TUI_VIEW_H
 
 #include "../lib/model.h"
+#include "tui_draw.h"
 #include "tui_layout.h"
 #include "tui_state.h"
 
@@ -12,15 +13,16 @@ struct tui_frame {
 	const struct model *model; /* of the moment to show */
 	const char *host;
 	const char *kernel;
-	uint64_t age_ns; /* since the last look */
+	uint64_t age_ns;    /* since the last look */
+	const char *limits; /* what `limits` says; "": it has not said anything yet */
 	int rows, cols;
 };
 
-/* The height of the current page's list on such a screen. */
-size_t view_list_height(const struct tui_state *state, int rows, int cols);
+/* The list of the page, or the lines of its text: how many rows it has on the screen. */
+size_t view_list_height(const struct tui_frame *frame);
 
-/* Lines of the help page at such a width. */
-size_t view_help_lines(int cols);
+/* Lines of a page of text; 0 for other pages. */
+size_t view_text_lines(const struct tui_frame *frame);
 
 /* Draws a whole frame and hands it to curses; the terminal sees one update. */
 void view_draw(const struct tui_frame *frame);

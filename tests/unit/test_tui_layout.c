@@ -30,11 +30,11 @@ static void test_every_size(void **state)
 	(void)state;
 	for (int rows = 1; rows <= 100; rows++) {
 		for (int cols = 1; cols <= 300; cols++) {
-			struct layout layout = layout_of(rows, cols);
+			struct layout layout = layout_of(rows, cols, rows * cols % 9);
 
 			memset(screen, 0, sizeof(screen));
 			paint(screen, rows, cols, layout.title);
-			paint(screen, rows, cols, layout.totals);
+			paint(screen, rows, cols, layout.info);
 			paint(screen, rows, cols, layout.header);
 			paint(screen, rows, cols, layout.body);
 			paint(screen, rows, cols, layout.footer);
@@ -43,11 +43,11 @@ static void test_every_size(void **state)
 			if (layout.is_too_small)
 				continue;
 			assert_null(memchr(screen, 0, (size_t)(rows * cols)));
-			assert_true(layout.body.rows >= 6);
+			assert_true(layout.body.rows >= LAYOUT_BODY);
 		}
 	}
-	assert_true(layout_of(0, 0).is_too_small);
-	assert_int_equal(layout_of(0, 0).title.rows, 0);
+	assert_true(layout_of(0, 0, 1).is_too_small);
+	assert_int_equal(layout_of(0, 0, 1).title.rows, 0);
 }
 
 static const struct layout_column columns[] = {
