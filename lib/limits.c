@@ -15,6 +15,13 @@ static const unsigned int patience_ms[] = {
 	[LIMITS_FULL] = 90000,
 };
 
+unsigned int limits_time_ms(enum limits_level level)
+{
+	static const unsigned int most[] = {3000, 20000, 180000};
+
+	return most[level];
+}
+
 const struct limits_section *const *limits_sections(void)
 {
 	static const struct limits_section *const sections[] = {

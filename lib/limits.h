@@ -14,8 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How much time the answers may take, all together: about 3 s, 20 s, 3 min. */
+/* How much time the answers may take, all together: limits_time_ms(). */
 enum limits_level { LIMITS_QUICK, LIMITS_DEFAULT, LIMITS_FULL };
+
+/* 3 s, 20 s, 3 min. */
+unsigned int limits_time_ms(enum limits_level level);
 
 struct limits_opts {
 	enum limits_level level;
@@ -107,7 +110,8 @@ struct limits_section {
 	const char *title;
 	const struct limits_probe *probes;
 	size_t nr;
-	bool judges; /* its answers are verdicts, and their notes the evidence */
+	bool judges;   /* its answers are verdicts, and their notes the evidence */
+	bool measures; /* its answers are figures: the first to do without when time is up */
 };
 
 /* All sections, in the order to show them; NULL ends the list. */

@@ -9,6 +9,7 @@
 struct limits_trial {
 	int (*put_up)(void *ctx, uint64_t at);
 	int (*take_down)(void *ctx);
+	void (*prepare)(void *ctx, uint64_t at); /* before each put_up, not timed; or NULL */
 	void *ctx;
 	uint64_t first; /* the curve begins at ... */
 	uint64_t last;  /* and ends at the first refusal, or here */

@@ -84,4 +84,5 @@ const struct limits_section limits_memory_section = {
 	.title = "kernel memory",
 	.probes = probes,
 	.nr = LIMITS_NR(probes),
+	.measures = true,
 };

@@ -20,11 +20,21 @@ struct options {
 	int explain;      /* errno to explain; 0: none */
 	const char *from; /* read the answers there instead of asking */
 	const char *diff; /* compare with this saved run */
+	const char *plot; /* draw the curves there */
 	bool has_plan;
 	struct limits_plan plan;
 };
 
-enum { OPT_QUICK = 256, OPT_FULL, OPT_MAX_MEMORY, OPT_EXPLAIN, OPT_PLAN, OPT_FROM, OPT_DIFF };
+enum {
+	OPT_QUICK = 256,
+	OPT_FULL,
+	OPT_MAX_MEMORY,
+	OPT_EXPLAIN,
+	OPT_PLAN,
+	OPT_FROM,
+	OPT_DIFF,
+	OPT_PLOT
+};
 
 static void print_help(void)
 {
@@ -51,6 +61,7 @@ static void print_help(void)
 	     "                          all of it per ring. Forecast, then done; exit 1 if it does "
 	     "not\n"
 	     "      --diff FILE         only what differs from a run saved with -j; exit 1 if any\n"
+	     "      --plot FILE         draw the curves as SVG, too\n"
 	     "      --from FILE         take the answers of a saved run instead of asking\n"
 	     "      --quick             under 3 seconds\n"
 	     "      --full              up to 3 minutes; without either, up to 20 seconds\n"
@@ -120,6 +131,9 @@ static int parse_option(int c, char **argv, struct options *o)
 		return 0;
 	case OPT_DIFF:
 		o->diff = optarg;
+		return 0;
+	case OPT_PLOT:
+		o->plot = optarg;
 		return 0;
 	case OPT_PLAN:
 		return parse_plan(argv, o);
@@ -194,6 +208,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"explain", required_argument, NULL, OPT_EXPLAIN},
 		{"plan", required_argument, NULL, OPT_PLAN},
 		{"diff", required_argument, NULL, OPT_DIFF},
+		{"plot", required_argument, NULL, OPT_PLOT},
 		{"from", required_argument, NULL, OPT_FROM},
 		{"quick", no_argument, NULL, OPT_QUICK},
 		{"full", no_argument, NULL, OPT_FULL},
@@ -311,29 +326,47 @@ static void print_reasons(const struct limits_report *report, const struct optio
 	}
 }
 
-/* Where the result goes; NULL if that cannot be written. */
-static FILE *open_output(const struct options *o)
+/* Where a result goes, NULL: standard output. NULL if that cannot be written. */
+static FILE *open_output(const char *file)
 {
-	FILE *out = o->file ? fopen(o->file, "we") : stdout;
+	FILE *out = file ? fopen(file, "we") : stdout;
 
 	if (!out)
-		cmd_error("cannot write '%s': %s", o->file, strerror(errno));
+		cmd_error("cannot write '%s': %s", file, strerror(errno));
 	return out;
 }
 
-static int close_output(const struct options *o, FILE *out)
+static int close_output(const char *file, FILE *out)
 {
 	bool ok = fflush(out) == 0;
 
-	if (!o->file || (fclose(out) == 0 && ok))
+	if (!file || (fclose(out) == 0 && ok))
 		return EXIT_OK;
-	cmd_error("cannot write '%s': %s", o->file, strerror(errno));
+	cmd_error("cannot write '%s': %s", file, strerror(errno));
+	return EXIT_FAILED;
+}
+
+static int write_plot(const struct options *o, const struct limits_report *report)
+{
+	FILE *out = open_output(o->plot);
+	int err, code;
+
+	if (!out)
+		return EXIT_FAILED;
+	err = limits_report_plot(report, out);
+	code = close_output(o->plot, out);
+	if (!err)
+		return code;
+	if (err == -ENODATA)
+		cmd_error("nothing to plot: no question with a curve was answered");
+	else
+		cmd_error("cannot plot: %s", strerror(-err));
 	return EXIT_FAILED;
 }
 
 static int write_report(const struct options *o, const struct limits_report *report)
 {
-	FILE *out = open_output(o);
+	FILE *out = open_output(o->file);
 
 	if (!out)
 		return EXIT_FAILED;
@@ -343,7 +376,7 @@ static int write_report(const struct options *o, const struct limits_report *rep
 		print_reasons(report, o, out);
 	else
 		limits_report_text(report, o->verbose, out);
-	return close_output(o, out);
+	return close_output(o->file, out);
 }
 
 static int run_plan(const struct options *o)
@@ -360,14 +393,14 @@ static int run_plan(const struct options *o)
 			  err == -ECHILD ? "the process that did was killed" : strerror(-err));
 		return EXIT_FAILED;
 	}
-	out = open_output(o);
+	out = open_output(o->file);
 	if (!out)
 		return EXIT_FAILED;
 	if (o->json)
 		limits_preflight_json(&preflight, out);
 	else
 		limits_preflight_text(&preflight, out);
-	code = close_output(o, out);
+	code = close_output(o->file, out);
 	if (code == EXIT_OK && (!preflight.forecast.fits || preflight.outcome.err))
 		code = EXIT_FAILED;
 	return code;
@@ -411,12 +444,12 @@ static int write_diff(const struct options *o, const struct limits_report *repor
 
 	if (code)
 		return code;
-	out = open_output(o);
+	out = open_output(o->file);
 	code = EXIT_FAILED;
 	if (out) {
 		size_t differences = limits_report_diff(&old, report, out);
 
-		code = close_output(o, out);
+		code = close_output(o->file, out);
 		if (code == EXIT_OK && differences)
 			code = EXIT_FAILED;
 	}
@@ -428,6 +461,10 @@ static int run(const struct options *o, struct limits_report *report)
 {
 	int code = o->from ? read_saved(o->from, report) : ask_all(o, report);
 
+	if (code)
+		return code;
+	if (o->plot)
+		code = write_plot(o, report);
 	if (code)
 		return code;
 	if (o->diff)

@@ -73,16 +73,29 @@ static void describe_asker(struct limits_report *report)
 	report->wall_ns = read_clock(CLOCK_REALTIME);
 }
 
+static bool is_too_late(const struct limits_report *report, const struct limits_row *row,
+			enum limits_level level)
+{
+	uint64_t past_ns = read_clock(CLOCK_MONOTONIC) - report->at_ns;
+
+	return row->section->measures && past_ns / 1000000 > limits_time_ms(level);
+}
+
 int limits_report_ask(struct limits_report *report, const struct limits_opts *opts,
 		      void (*progress)(const struct limits_report *report, size_t done))
 {
 	describe_asker(report);
 	for (size_t i = 0; i < report->nr; i++) {
+		struct limits_row *row = &report->rows[i];
 		int err;
 
 		if (progress)
 			progress(report, i);
-		err = limits_ask(report->rows[i].probe, opts, &report->rows[i].answer);
+		if (is_too_late(report, row, opts->level)) {
+			snprintf(row->answer.note, sizeof(row->answer.note), "no time was left");
+			continue;
+		}
+		err = limits_ask(row->probe, opts, &row->answer);
 		if (err)
 			return err;
 	}

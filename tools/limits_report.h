@@ -42,8 +42,9 @@ struct limits_choice {
 int limits_report_plan(struct limits_report *report, const struct limits_choice *choice);
 
 /*
- * Asks; `progress`, if not NULL, is called before each row and once with done == report->nr.
- * 0 or -errno when a probe could not be started.
+ * Asks; when the level's time is up, what only measures is left unasked. `progress`, if not NULL,
+ * is called before each row and once with done == report->nr. 0 or -errno when a probe could not be
+ * started.
  */
 int limits_report_ask(struct limits_report *report, const struct limits_opts *opts,
 		      void (*progress)(const struct limits_report *report, size_t done));
@@ -61,8 +62,8 @@ void limits_report_text(const struct limits_report *report, bool verbose, FILE *
 size_t limits_report_diff(const struct limits_report *old, const struct limits_report *new,
 			  FILE *out);
 
-/* The curves as one SVG document. */
-void limits_report_plot(const struct limits_report *report, FILE *out);
+/* The curves as one SVG document. 0, -ENODATA if there are none, -ENOMEM. */
+int limits_report_plot(const struct limits_report *report, FILE *out);
 
 void limits_report_done(struct limits_report *report);
 

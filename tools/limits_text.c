@@ -50,7 +50,8 @@ static void format_value(const struct limits_row *row, char *out, size_t size)
 static void print_remarks(FILE *out, const struct limits_row *row, bool verbose)
 {
 	const struct limits_answer *a = &row->answer;
-	bool odd = a->how == LIMITS_DIED || a->how == LIMITS_LATE || a->how == LIMITS_FAILED;
+	bool odd = a->how == LIMITS_DIED || a->how == LIMITS_LATE || a->how == LIMITS_FAILED ||
+		   a->how == LIMITS_NOT_ASKED;
 
 	if (verbose) {
 		fprintf(out, "    %s\n", row->probe->key);

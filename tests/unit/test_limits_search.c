@@ -163,7 +163,13 @@ static int count_down(void *ctx)
 static void test_curve(void **state)
 {
 	unsigned int up = 0;
-	const struct limits_trial trial = {count_up, count_down, &up, 1, 1000};
+	const struct limits_trial trial = {
+		.put_up = count_up,
+		.take_down = count_down,
+		.ctx = &up,
+		.first = 1,
+		.last = 1000,
+	};
 	struct limits_answer answer = {0};
 
 	(void)state;
