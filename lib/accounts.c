@@ -487,6 +487,23 @@ int accounts_slots(struct accounts *accounts, const struct group_rec *group,
 	return 0;
 }
 
+int accounts_detail(const struct accounts *accounts, const struct group_rec *group,
+		    struct observe_detail *detail)
+{
+	const struct account *account = find(accounts, group);
+	uint32_t nr = account ? account->bids_nr : 0;
+
+	if (!account)
+		return -ENOENT;
+	memcpy(detail->hold, account->hold, sizeof(detail->hold));
+	memcpy(detail->causes, account->causes, sizeof(detail->causes));
+	detail->born_ns = account->born_ns;
+	detail->nr = nr < detail->max ? nr : detail->max;
+	memcpy(detail->bids, &accounts->bids[account->bids_first],
+	       detail->nr * sizeof(*detail->bids));
+	return 0;
+}
+
 size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max)
 {
 	int fd = bpf_map__fd(accounts->skel->maps.tgids);

@@ -33,6 +33,8 @@ uint64_t accounts_trace_lost(const struct accounts *accounts);
 /* See observe.h. */
 int accounts_slots(struct accounts *accounts, const struct group_rec *group,
 		   struct observe_slots *slots);
+int accounts_detail(const struct accounts *accounts, const struct group_rec *group,
+		    struct observe_detail *detail);
 size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max);
 /* Asks for the first page of a ring: a tail_ask_fn. */
 int accounts_find_page(void *accounts, struct ring_page *page);

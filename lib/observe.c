@@ -471,6 +471,14 @@ int observe_slots(struct observe *o, const struct group_rec *group, struct obser
 	return o->accounts ? accounts_slots(o->accounts, group, slots) : -EOPNOTSUPP;
 }
 
+int observe_detail(const struct observe *o, const struct group_rec *group,
+		   struct observe_detail *detail)
+{
+	if (!o->accounts || o->opts.depth != OBSERVE_FULL)
+		return -EOPNOTSUPP;
+	return accounts_detail(o->accounts, group, detail);
+}
+
 /* ---- single events */
 
 int observe_trace_fd(const struct observe *o)

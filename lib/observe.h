@@ -81,6 +81,24 @@ struct observe_slots {
  */
 int observe_slots(struct observe *o, const struct group_rec *group, struct observe_slots *slots);
 
+/* ---- the account of one group */
+
+struct observe_detail {
+	uint32_t hold[HOLD_BUCKETS]; /* buffers that came back, by how long they were held */
+	uint64_t causes[STARVE_CAUSES];
+	uint64_t born_ns;       /* CLOCK_MONOTONIC, when the account began */
+	struct bid_state *bids; /* of the caller, max of them; by bid */
+	uint32_t max;
+	uint32_t nr; /* 0: there is no ledger */
+};
+
+/*
+ * What was counted of a group of the last sample besides its totals, without a system call. FULL
+ * only. 0 or -errno: the group may have gone.
+ */
+int observe_detail(const struct observe *o, const struct group_rec *group,
+		   struct observe_detail *detail);
+
 /* ---- single events */
 
 /* For poll(): readable when there are records. -1: there is no trace. */

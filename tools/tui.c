@@ -29,9 +29,10 @@ struct tui {
 	struct watch watch;
 	struct tui_state state;
 	struct utsname uts;
-	FILE *record;     /* NULL: none is written */
-	pid_t limits_pid; /* child that asks; 0: none */
-	int limits_fd;    /* what it says; -1: none */
+	struct detail detail; /* of the group whose page is open */
+	FILE *record;         /* NULL: none is written */
+	pid_t limits_pid;     /* child that asks; 0: none */
+	int limits_fd;        /* what it says; -1: none */
 	size_t limits_used;
 	char *limits;      /* so far */
 	uint64_t first_ns; /* stamp of the first look */
@@ -61,10 +62,30 @@ static void end_on_error(struct tui *tui, int err)
 	end(tui, EXIT_FAILED);
 }
 
+/* What the page of a group shows besides its model: of the present, and as it was when held. */
+static int follow_group(struct tui *tui)
+{
+	const struct tui_place *place = tui_state_here(&tui->state);
+	const struct watch *watch = &tui->watch;
+	const struct detail_source source = {
+		.observe = watch->observe,
+		.exam = &watch->exam,
+		.at_ns = watch->model->at_ns,
+		.stuck_ns = watch->target->stuck_ns,
+	};
+
+	if (place->page != PAGE_GROUP || watch->is_held)
+		return 0;
+	return detail_collect(&tui->detail, &source,
+			      model_find(watch->model, place->subject.ordinal,
+					 place->subject.bgid));
+}
+
 static void follow(struct tui *tui)
 {
 	int err = tui_state_follow(&tui->state, watch_model(&tui->watch));
 
+	err = err ? err : follow_group(tui);
 	if (err)
 		end_on_error(tui, err);
 }
@@ -105,6 +126,24 @@ static void record(struct tui *tui)
 		return;
 	tui_state_say(&tui->state, "the recording ends: %s", strerror(errno));
 	stop_recording(tui);
+}
+
+/* ---- watching in full */
+
+/* It takes a while to begin; the next look comes at once, so that there is something to see. */
+static void change_exam(struct tui *tui)
+{
+	struct tui_state *state = &tui->state;
+	char why[EXAM_WHY];
+
+	if (!state->is_exam) {
+		exam_end(&tui->watch.exam);
+		return;
+	}
+	if (watch_examine(&tui->watch, state->exam_tgid, state->exam_bgid, why)) {
+		state->is_exam = false;
+		tui_state_say(state, "%s", why);
+	}
 }
 
 /* ---- limits: another command is asked, so that this one stays awake */
@@ -254,7 +293,10 @@ static void draw(struct tui *tui)
 		.kernel = tui->watch.kernel,
 		.limits = tui->limits,
 	};
+	const struct tui_state *state = &tui->state;
 
+	if (!state->is_held || state->moment + 1 == state->nr_moments)
+		frame.detail = &tui->detail;
 	getmaxyx(stdscr, frame.rows, frame.cols);
 	frame.age_ns = tui->watch.replay ? 0 : now_ns() - frame.model->at_ns;
 	tui_state_fit(&tui->state, view_list_height(&frame), view_text_lines(&frame));
@@ -276,6 +318,8 @@ static void obey(struct tui *tui, unsigned int effects)
 		change_pace(tui);
 	if (effects & EFFECT_RECORD)
 		change_recording(tui);
+	if (effects & EFFECT_EXAM)
+		change_exam(tui);
 	if (effects & EFFECT_LIMITS)
 		ask_limits(tui);
 	if (effects & EFFECT_HOLD)
@@ -321,6 +365,22 @@ static int open_signals(void)
 
 #define REFRESH_MS 1000 /* the age on the screen grows at least so often */
 
+#define EXAM_MS 100 /* events are fetched so often: their buffer must not run full */
+
+/* As poll(); events of what is watched in full do not end it. */
+static int wait_for(struct tui *tui, struct pollfd *waits, nfds_t nr)
+{
+	struct exam *exam = &tui->watch.exam;
+	int step = exam->observe ? EXAM_MS : REFRESH_MS;
+	int ready = 0;
+
+	for (int ms = 0; ms < REFRESH_MS && ready == 0; ms += step) {
+		ready = poll(waits, nr, step);
+		exam_take(exam);
+	}
+	return ready;
+}
+
 static void loop(struct tui *tui)
 {
 	look(tui);
@@ -334,7 +394,7 @@ static void loop(struct tui *tui)
 					 {.fd = tui->limits_fd, .events = POLLIN}};
 
 		draw(tui);
-		if (poll(waits, 4, REFRESH_MS) < 0) {
+		if (wait_for(tui, waits, 4) < 0) {
 			if (errno != EINTR)
 				end(tui, EXIT_FAILED);
 			continue;
@@ -376,6 +436,7 @@ int tui_run(const struct tui_opts *opts)
 		close(tui.signals);
 	tui_state_done(&tui.state);
 	watch_close(&tui.watch);
+	detail_done(&tui.detail);
 	free(tui.limits);
 	return code;
 }

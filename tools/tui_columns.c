@@ -34,7 +34,7 @@ static const struct tui_column drawn[] = {
 /* What is not to be as wide as its kind of number, and what stays longest on a narrow screen. */
 static const struct {
 	const char *key;
-	struct layout_column layout;
+	struct layout_want layout;
 } layouts[] = {
 	{"owner", {9, 13, 1}},      {"comm", {8, 15, 6}},         {"bgid", {5, 5, 0}},
 	{"kind", {6, 8, 9}},        {"filled", {11, 11, 0}},      {"held", {7, 7, 5}},
@@ -46,7 +46,7 @@ static const char default_keys[] = "state owner comm bgid kind level filled held
 				   "returned_per_s starved_per_s low_water hold_p99_ns "
 				   "oldest_held_ns empty_in_ns history";
 
-static struct layout_column layout_of_field(const struct field *field)
+static struct layout_want layout_of_field(const struct field *field)
 {
 	static const int widths[] = {
 		[UNIT_NUMBER] = 6, [UNIT_COUNT] = 6, [UNIT_BYTES] = 5,
@@ -59,7 +59,7 @@ static struct layout_column layout_of_field(const struct field *field)
 			return layouts[i].layout;
 	if (width < (int)strlen(field->title))
 		width = (int)strlen(field->title);
-	return (struct layout_column){width, width, 10};
+	return (struct layout_want){width, width, 10};
 }
 
 static struct tui_column all[TUI_MAX_COLUMNS];
@@ -206,9 +206,9 @@ void tui_choice_move(struct tui_choice *choice, const struct tui_column *column,
 
 void tui_choice_widths(const struct tui_choice *choice, int cols, int *widths)
 {
-	struct layout_column columns[TUI_MAX_COLUMNS];
+	struct layout_want columns[TUI_MAX_COLUMNS];
 
 	for (size_t i = 0; i < choice->nr; i++)
 		columns[i] = choice->columns[i]->layout;
-	layout_columns(cols, columns, choice->nr, widths);
+	layout_share(cols, columns, choice->nr, widths);
 }

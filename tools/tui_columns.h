@@ -23,7 +23,7 @@ struct tui_column {
 	const char *help;
 	const struct field *field; /* NULL: drawn, not printed */
 	bool is_ascending;         /* sorted from the least up, unless inverted */
-	struct layout_column layout;
+	struct layout_want layout;
 };
 
 #define TUI_MAX_COLUMNS 64

@@ -25,6 +25,7 @@ enum tui_key {
 	TUI_KEY_BACKSPACE,
 	TUI_KEY_F1, /* F2 ... F10 follow */
 	TUI_KEY_F10 = TUI_KEY_F1 + 9,
+	TUI_KEY_MOUSE, /* term_read_mouse() tells where */
 	TUI_KEY_OTHER, /* bound to nothing */
 };
 
@@ -63,6 +64,7 @@ enum tui_action {
 	ACT_SLOWER,
 	ACT_FASTER,
 	ACT_RECORD,
+	ACT_EXAM,
 	ACT_THEME,
 	ACT_REDRAW,
 	ACT_ACCEPT,

@@ -23,44 +23,43 @@ struct layout layout_of(int rows, int cols, int info)
 	return layout;
 }
 
-/* Cells that the columns with a width take, gaps included. */
-static int used_by(const int *widths, size_t nr)
+/* Cells that whatever has a size takes, gaps included. */
+static int used_by(const int *sizes, size_t nr)
 {
 	int used = 0;
 
 	for (size_t i = 0; i < nr; i++)
-		if (widths[i] > 0)
-			used += widths[i] + (used > 0 ? LAYOUT_GAP : 0);
+		if (sizes[i] > 0)
+			used += sizes[i] + (used > 0 ? LAYOUT_GAP : 0);
 	return used;
 }
 
-static void drop_least(const struct layout_column *columns, size_t nr, int *widths)
+static void drop_least(const struct layout_want *wants, size_t nr, int *sizes)
 {
 	size_t least = nr;
 
 	for (size_t i = 0; i < nr; i++)
-		if (widths[i] > 0 &&
-		    (least == nr || columns[i].priority >= columns[least].priority))
+		if (sizes[i] > 0 && (least == nr || wants[i].priority >= wants[least].priority))
 			least = i;
 	if (least < nr)
-		widths[least] = 0;
+		sizes[least] = 0;
 }
 
-void layout_columns(int cols, const struct layout_column *columns, size_t nr, int *widths)
+void layout_share(int room, const struct layout_want *wants, size_t nr, int *sizes)
 {
 	int spare;
 
 	for (size_t i = 0; i < nr; i++)
-		widths[i] = columns[i].min;
-	while (used_by(widths, nr) > cols)
-		drop_least(columns, nr, widths);
-	spare = cols - used_by(widths, nr);
+		sizes[i] = wants[i].min;
+	while (used_by(sizes, nr) > room)
+		drop_least(wants, nr, sizes);
+	spare = room - used_by(sizes, nr);
 	for (size_t i = 0; i < nr; i++) {
-		int more = widths[i] > 0 ? columns[i].max - widths[i] : 0;
+		int more = sizes[i] > 0 ? wants[i].max - sizes[i] : 0;
 
 		if (more > spare)
 			more = spare;
-		widths[i] += more;
+		sizes[i] += more;
 		spare -= more;
 	}
 }

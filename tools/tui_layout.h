@@ -28,19 +28,20 @@ struct layout layout_of(int rows, int cols, int info);
 
 #define LAYOUT_BODY 4
 
-/* What a column asks for. */
-struct layout_column {
-	int min, max; /* width in cells */
+/* What a column, or a block of rows, asks for. */
+struct layout_want {
+	int min, max; /* size in cells */
 	int priority; /* the highest number goes first when there is too little room */
 };
 
-#define LAYOUT_GAP 1 /* cells between two columns */
+#define LAYOUT_GAP 1 /* cells between two columns or blocks */
 
 /*
- * Shares `cols` cells among columns: drops the least important until the rest fits with its least
- * widths, then widens from left to right. widths[i] is 0 for what was dropped.
+ * Shares `room` cells, one after another with a gap between: drops the least important until the
+ * rest fits with its least sizes, then enlarges from the first on. sizes[i] is 0 for what was
+ * dropped.
  */
-void layout_columns(int cols, const struct layout_column *columns, size_t nr, int *widths);
+void layout_share(int room, const struct layout_want *wants, size_t nr, int *sizes);
 
 /*
  * First row to show of a list of `nr` so that `cursor` is among the `rows` shown, with as little

@@ -5,145 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../lib/condition.h"
 #include "../lib/text.h"
+#include "tui_cells.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
-
-static struct span line_of(struct rect at, int row)
-{
-	return (struct span){.y = at.y + row, .x = at.x + 1, .cols = at.cols - 1};
-}
-
-static enum draw_align align_of(const struct field *field)
-{
-	return field_is_number(field) ? ALIGN_RIGHT : ALIGN_LEFT;
-}
-
-static enum tui_color color_of_condition(enum condition condition)
-{
-	static const enum tui_color colors[] = {
-		[CONDITION_IDLE] = C_DIM,     [CONDITION_CALM] = C_GOOD,
-		[CONDITION_TIGHT] = C_WARN,   [CONDITION_LEAKING] = C_BAD,
-		[CONDITION_STARVING] = C_BAD,
-	};
-
-	return colors[condition];
-}
-
-/* ---- cells that are drawn */
-
-/* How it ended, in as many words as there is room for. */
-static void draw_ending(struct span span, const struct model_group *group,
-			const struct model *model)
-{
-	static const char *const words[3][2] = {{"not seen for", "unseen"},
-						{"ring closed for", "closed"},
-						{"unregistered for", "gone"}};
-	int how = group->span.life == LIFE_UNSEEN ? 0 : group->ring->span.life == LIFE_GONE ? 1 : 2;
-	char ago[16], texts[3][64];
-	size_t i = 0;
-
-	text_span(ago, sizeof(ago), model->at_ns - group->span.seen_ns);
-	snprintf(texts[0], sizeof(texts[0]), "%s %s", words[how][0], ago);
-	snprintf(texts[1], sizeof(texts[1]), "%s %s", words[how][1], ago);
-	snprintf(texts[2], sizeof(texts[2]), "%s", words[how][1]);
-	while (i < 2 && (int)text_width(texts[i]) > span.cols)
-		i++;
-	draw_text(span, C_DIM, ALIGN_LEFT, texts[i]);
-}
-
-/* How urgent a level is: a tenth is little, a quarter is worth a look. */
-static enum tui_color color_of_level(double level)
-{
-	return level < 0.1 ? C_BAD : level < 0.25 ? C_WARN : C_GOOD;
-}
-
-static void draw_level(struct span span, const struct model_group *group, const struct model *model)
-{
-	struct value available = model_available(group);
-	struct value low = model_gauge(group, GAUGE_LOW_WATER);
-	double entries = group->rec.entries;
-	struct draw_bar bar = {.mark = -1};
-
-	if (group->span.life != LIFE_LIVE) {
-		draw_ending(span, group, model);
-		return;
-	}
-	if (available.state == VALUE_UNKNOWN || entries == 0)
-		return;
-	bar.filled = available.v > entries ? 1 : available.v / entries;
-	bar.color = available.v > entries ? C_BAD : color_of_level(bar.filled);
-	if (low.state != VALUE_UNKNOWN && low.v < available.v)
-		bar.mark = low.v / entries;
-	draw_bar(span, &bar);
-}
-
-/* The last looks, newest last. Levels beyond the ring's size show as full. */
-static void take_history(const struct model *model, const struct model_group *group,
-			 struct draw_point points[MODEL_HISTORY])
-{
-	double size = group->rec.entries;
-
-	for (unsigned int i = 0; i < MODEL_HISTORY; i++) {
-		unsigned int back = MODEL_HISTORY - 1 - i;
-		uint32_t available = model_past_available(model, group, back);
-		double level = size > 0 ? available / size : -1;
-
-		if (available == REC_UNKNOWN_U32)
-			level = -1;
-		points[i].level = level > 1 ? 1 : level;
-		points[i].is_bad = model_past_starved(model, group, back);
-	}
-}
-
-static void draw_history(struct span span, int rows, const struct model_group *group,
-			 const struct model *model)
-{
-	struct draw_point points[MODEL_HISTORY];
-
-	take_history(model, group, points);
-	draw_columns(span, rows, points, MODEL_HISTORY);
-}
-
-/* A letter for the state, or a mark for what came or went. */
-static void draw_state(struct span span, const struct model_group *group)
-{
-	char letter[2] = {condition_letter(group->condition), '\0'};
-
-	if (group->span.life == LIFE_GONE)
-		draw_text(span, C_DIM, ALIGN_LEFT, "x");
-	else if (group->span.life == LIFE_UNSEEN)
-		draw_text(span, C_WARN, ALIGN_LEFT, "?");
-	else if (group->span.is_new)
-		draw_text(span, C_GOOD, ALIGN_LEFT, "+");
-	else
-		draw_text(span, color_of_condition(group->condition), ALIGN_LEFT, letter);
-}
-
-static void draw_cell(struct span span, const struct tui_column *column,
-		      const struct model_group *group, const struct model *model)
-{
-	enum tui_color color = group->span.life == LIFE_LIVE ? C_NORMAL : C_DIM;
-	struct field_row row = {.ring = group->ring, .group = group};
-	char cell[FIELD_CELL_MAX];
-
-	switch (column->kind) {
-	case COLUMN_STATE:
-		draw_state(span, group);
-		break;
-	case COLUMN_LEVEL:
-		draw_level(span, group, model);
-		break;
-	case COLUMN_SPARK:
-		draw_history(span, 1, group, model);
-		break;
-	case COLUMN_FIELD:
-		draw_text(span, color, align_of(column->field),
-			  field_cell(column->field, &row, cell));
-		break;
-	}
-}
 
 /* ---- lists */
 
@@ -200,7 +65,7 @@ static void draw_row(const struct tui_frame *frame, struct span line, const stru
 		if (widths[i] == 0)
 			continue;
 		span.cols = widths[i];
-		draw_cell(span, choice->columns[i], row->group, frame->model);
+		cell_draw(span, choice->columns[i], row->group, frame->model);
 		span.x += widths[i] + LAYOUT_GAP;
 	}
 }
@@ -209,7 +74,7 @@ static void draw_nothing(const struct tui_frame *frame, struct rect at)
 {
 	bool is_filtered = frame->state->filter.text[0] && frame->model->live_groups > 0;
 
-	draw_text(line_of(at, at.rows / 2), C_DIM, ALIGN_LEFT,
+	draw_text(cell_line(at, at.rows / 2), C_DIM, ALIGN_LEFT,
 		  is_filtered ? "no row is left by the filter"
 			      : "no buffer group; one will show up here as it is registered");
 }
@@ -334,22 +199,22 @@ static void draw_ring_info(struct rect at, const struct model_ring *ring)
 	field_cell(field_find(FIELDS_RING, "comm"), &row, b);
 	snprintf(text, sizeof(text), "ring %.20s of %.40s  thread %u  user %u", a, b, rec->tid,
 		 rec->uid);
-	draw_text(line_of(at, 0), C_ACCENT, ALIGN_LEFT, text);
+	draw_text(cell_line(at, 0), C_ACCENT, ALIGN_LEFT, text);
 	snprintf(text, sizeof(text), "submission queue %u/%u  completion queue %u/%u  overflow %s",
 		 rec->sq_tail - rec->sq_head, rec->sq_entries, rec->cq_tail - rec->cq_head,
 		 rec->cq_entries, field_cell(field_find(FIELDS_RING, "cq_overflow"), &row, a));
 	if (at.rows > 1)
-		draw_text(line_of(at, 1), C_NORMAL, ALIGN_LEFT, text);
+		draw_text(cell_line(at, 1), C_NORMAL, ALIGN_LEFT, text);
 	snprintf(text, sizeof(text), "fixed buffers %s  in flight %s  pinned %s",
 		 field_cell(field_find(FIELDS_EYES, "fixed"), &row, a),
 		 field_cell(field_find(FIELDS_TABLE, "in_flight"), &row, b),
 		 text_bytes(bytes, sizeof(bytes), rec->table_bytes));
 	if (at.rows > 2)
-		draw_text(line_of(at, 2), C_NORMAL, ALIGN_LEFT, text);
+		draw_text(cell_line(at, 2), C_NORMAL, ALIGN_LEFT, text);
 	snprintf(text, sizeof(text), "flags %s",
 		 field_cell(field_find(FIELDS_RING, "setup_flags"), &row, a));
 	if (at.rows > 3)
-		draw_text(line_of(at, 3), C_NORMAL, ALIGN_LEFT, text);
+		draw_text(cell_line(at, 3), C_NORMAL, ALIGN_LEFT, text);
 }
 
 static void draw_process_info(const struct tui_frame *frame, struct rect at, uint32_t tgid)
@@ -358,12 +223,12 @@ static void draw_process_info(const struct tui_frame *frame, struct rect at, uin
 	struct totals totals;
 
 	add_up(frame->model, tgid, &totals);
-	draw_totals(line_of(at, 0), &totals);
+	draw_totals(cell_line(at, 0), &totals);
 	snprintf(text, sizeof(text), "process %u  fixed buffers pin %s  buffer rings take %s", tgid,
 		 text_bytes(fixed, sizeof(fixed), totals.fixed_bytes),
 		 text_bytes(rings, sizeof(rings), totals.ring_bytes));
 	if (at.rows > 1)
-		draw_text(line_of(at, 1), C_ACCENT, ALIGN_LEFT, text);
+		draw_text(cell_line(at, 1), C_ACCENT, ALIGN_LEFT, text);
 }
 
 void page_draw_info(const struct tui_frame *frame, struct rect at)
@@ -381,101 +246,11 @@ void page_draw_info(const struct tui_frame *frame, struct rect at)
 		if (ring)
 			draw_ring_info(at, ring);
 		else
-			draw_text(line_of(at, 0), C_DIM, ALIGN_LEFT, "this ring is gone");
+			draw_text(cell_line(at, 0), C_DIM, ALIGN_LEFT, "this ring is gone");
 		return;
 	}
 	add_up(frame->model, 0, &totals);
-	draw_totals(line_of(at, 0), &totals);
-}
-
-/* ---- one group */
-
-static const struct {
-	const char *words;
-	const char *keys[6]; /* of the group's registry */
-} facts[] = {
-	{"level", {"available", "entries", "held", "low_water", "empty_in_ns"}},
-	{"per second", {"taken_per_s", "returned_per_s", "selected_per_s", "starved_per_s"}},
-	{"in all", {"taken_total", "returned_total", "selected_total", "starved_total"}},
-	{"hold times", {"hold_p50_ns", "hold_p90_ns", "hold_p99_ns", "hold_max_ns"}},
-	{"trouble", {"stuck", "oldest_held_ns", "empty_ns_total", "mshot_ended_total", "wraps"}},
-	{"memory", {"buf_bytes", "mem_bytes", "head", "tail"}},
-};
-
-static void draw_fact(struct span line, size_t n, const struct model_group *group)
-{
-	struct field_row row = {.ring = group->ring, .group = group};
-	char text[512], cell[FIELD_CELL_MAX];
-	size_t used = (size_t)snprintf(text, sizeof(text), "%-11s", facts[n].words);
-
-	for (size_t i = 0; i < 6 && facts[n].keys[i] && used < sizeof(text); i++) {
-		const struct field *field = field_find(FIELDS_GROUP, facts[n].keys[i]);
-
-		used += (size_t)snprintf(text + used, sizeof(text) - used, " %s %.20s ",
-					 field->title, field_cell(field, &row, cell));
-	}
-	draw_text(line, C_NORMAL, ALIGN_LEFT, text);
-}
-
-static void draw_identity(struct span line, const struct model_group *group)
-{
-	struct field_row row = {.ring = group->ring, .group = group};
-	bool is_live = group->span.life == LIFE_LIVE;
-	char text[FIELD_CELL_MAX], owner[FIELD_CELL_MAX], comm[FIELD_CELL_MAX],
-		kind[FIELD_CELL_MAX];
-
-	field_cell(field_find(FIELDS_EYES, "owner"), &row, owner);
-	field_cell(field_find(FIELDS_GROUP, "comm"), &row, comm);
-	field_cell(field_find(FIELDS_GROUP, "kind"), &row, kind);
-	snprintf(text, sizeof(text), "group %u (%.16s) of ring %.20s, %.60s: %s", group->rec.bgid,
-		 kind, owner, comm, is_live ? condition_name(group->condition) : "gone");
-	draw_text(line, is_live ? color_of_condition(group->condition) : C_DIM, ALIGN_LEFT, text);
-}
-
-/* The level over the last looks, as high as there is room. */
-static void draw_chart(const struct tui_frame *frame, struct rect at,
-		       const struct model_group *group)
-{
-	struct span title = line_of(at, 0);
-	struct span chart = {.y = at.y + 1, .x = at.x + 7, .cols = at.cols - 8};
-	struct span label = {.y = at.y + 1, .x = at.x, .cols = 6};
-	char text[80];
-
-	if (at.rows < 2)
-		return;
-	snprintf(text, sizeof(text), "available at the last %d looks; starves are marked",
-		 MODEL_HISTORY);
-	draw_text(title, C_DIM, ALIGN_LEFT, text);
-	if (group->rec.entries == 0) {
-		draw_text(label, C_DIM, ALIGN_RIGHT, "-");
-		return;
-	}
-	snprintf(text, sizeof(text), "%u", group->rec.entries);
-	draw_text(label, C_DIM, ALIGN_RIGHT, text);
-	label.y = at.y + at.rows - 1;
-	if (at.rows > 2)
-		draw_text(label, C_DIM, ALIGN_RIGHT, "0");
-	draw_history(chart, at.rows - 1, group, frame->model);
-}
-
-void page_draw_group(const struct tui_frame *frame, struct rect at)
-{
-	const struct row_id *id = &tui_state_here(frame->state)->subject;
-	const struct model_group *group = model_find(frame->model, id->ordinal, id->bgid);
-	struct rect chart = at;
-	int row = 0;
-
-	if (!group) {
-		draw_text(line_of(at, 0), C_DIM, ALIGN_LEFT, "this group is gone");
-		return;
-	}
-	draw_identity(line_of(at, row++), group);
-	/* The chart keeps four rows. */
-	for (size_t n = 0; n < ROWS(facts) && row < at.rows - 4; n++)
-		draw_fact(line_of(at, row++), n, group);
-	chart.y += row;
-	chart.rows -= row;
-	draw_chart(frame, chart, group);
+	draw_totals(cell_line(at, 0), &totals);
 }
 
 /* ---- menus */
@@ -503,7 +278,7 @@ void page_draw_sort(const struct tui_frame *frame, struct rect at)
 		else
 			snprintf(text, sizeof(text), "%-18s %s", columns[n - 1].key,
 				 columns[n - 1].help);
-		draw_menu_line(line_of(at, i), n == place->cursor, text);
+		draw_menu_line(cell_line(at, i), n == place->cursor, text);
 	}
 }
 
@@ -521,7 +296,7 @@ void page_draw_columns(const struct tui_frame *frame, struct rect at)
 			break;
 		snprintf(text, sizeof(text), "[%c] %-18s %s", n < choice->nr ? 'x' : ' ',
 			 column->key, column->help);
-		draw_menu_line(line_of(at, i), n == place->cursor, text);
+		draw_menu_line(cell_line(at, i), n == place->cursor, text);
 	}
 }
 
@@ -557,7 +332,7 @@ static bool pen_line(struct pen *pen, struct span *line)
 
 	if (n < pen->top || n - pen->top >= (size_t)pen->at.rows)
 		return false;
-	*line = line_of(pen->at, (int)(n - pen->top));
+	*line = cell_line(pen->at, (int)(n - pen->top));
 	return true;
 }
 

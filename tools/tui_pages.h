@@ -10,7 +10,6 @@ int page_info_lines(enum tui_page page);
 void page_draw_info(const struct tui_frame *frame, struct rect at);
 
 void page_draw_list(const struct tui_frame *frame, struct rect header, struct rect body);
-void page_draw_group(const struct tui_frame *frame, struct rect at);
 void page_draw_sort(const struct tui_frame *frame, struct rect at);
 void page_draw_columns(const struct tui_frame *frame, struct rect at);
 

@@ -133,6 +133,8 @@ void tui_state_fit(struct tui_state *state, size_t height, size_t nr)
 	size_t last = nr > height ? nr - height : 0;
 
 	place->height = height;
+	if (place->page == PAGE_GROUP)
+		place->nr = nr;
 	if (place->page == PAGE_HELP || place->page == PAGE_LIMITS) {
 		place->nr = nr;
 		place->top = place->top < last ? place->top : last;
@@ -421,6 +423,31 @@ static unsigned int toggle_record(struct tui_state *state)
 	return 0;
 }
 
+/* The group at hand, or its whole process where a row or a page is of more than one. */
+static unsigned int toggle_exam(struct tui_state *state)
+{
+	const struct tui_place *place = tui_state_here(state);
+	bool is_row = tui_state_is_list(state) && place->cursor < state->rows.nr;
+	const struct tui_row *row = is_row ? &state->rows.rows[place->cursor] : NULL;
+	uint32_t tgid = tgid_at_hand(state);
+	int bgid = -1;
+
+	if (place->page == PAGE_GROUP)
+		bgid = (int)place->subject.bgid;
+	else if (row && row->kind == ROW_GROUP)
+		bgid = (int)row->group->rec.bgid;
+	if (state->is_replay) {
+		tui_state_say(state, "what was not recorded cannot be followed in full");
+		return 0;
+	}
+	if (tgid == 0)
+		return 0;
+	state->is_exam = !state->is_exam || state->exam_tgid != tgid || state->exam_bgid != bgid;
+	state->exam_tgid = tgid;
+	state->exam_bgid = bgid;
+	return EFFECT_EXAM;
+}
+
 /* From the cursor on (or behind it), and over the end to the beginning. */
 static void search(struct tui_state *state, bool is_next)
 {
@@ -556,6 +583,8 @@ static unsigned int act_on_pages(struct tui_state *state, enum tui_action action
 		return open_prompt(state, PROMPT_FILTER);
 	case ACT_RECORD:
 		return toggle_record(state);
+	case ACT_EXAM:
+		return toggle_exam(state);
 	case ACT_BACK:
 		if (!state->prompt)
 			return go_back(state);

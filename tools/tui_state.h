@@ -71,6 +71,11 @@ struct tui_state {
 	double speed;
 	uint64_t wall_ns; /* of the model shown */
 
+	/* What is watched in full while the rest is watched lightly. */
+	bool is_exam;
+	uint32_t exam_tgid;
+	int exam_bgid; /* -1: the whole process */
+
 	bool is_recording;
 	char record[FILTER_TEXT]; /* file to write to */
 };
@@ -83,6 +88,7 @@ enum tui_effect {
 	EFFECT_PACE = 8,     /* interval_ns or speed has changed */
 	EFFECT_HOLD = 16,    /* is_held has changed */
 	EFFECT_MOMENT = 32,  /* moment has changed */
+	EFFECT_EXAM = 64,    /* is_exam, exam_tgid, exam_bgid have changed */
 	EFFECT_RECORD = 128, /* is_recording has changed */
 	EFFECT_THEME = 256,
 	EFFECT_LIMITS = 512, /* their page was opened */

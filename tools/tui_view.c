@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "../lib/text.h"
+#include "tui_group.h"
 #include "tui_pages.h"
 
 /* ---- the title */
@@ -55,16 +56,29 @@ static void say_freshness(const struct tui_frame *frame, char *out, size_t room)
 		strcat(out, parts[i]);
 }
 
+/* What is watched in full beside all else. */
+static const char *say_exam(const struct tui_state *state, char *out, size_t size)
+{
+	if (!state->is_exam)
+		return "";
+	if (state->exam_bgid < 0)
+		snprintf(out, size, "FULL %u  ", state->exam_tgid);
+	else
+		snprintf(out, size, "FULL %u:%d  ", state->exam_tgid, state->exam_bgid);
+	return out;
+}
+
 /* The right part stays whole, the left one gives way. */
 static void draw_title(const struct tui_frame *frame, struct rect at)
 {
-	char left[256], right[224], losses[64], freshness[160];
+	char left[256], right[256], losses[64], freshness[160], exam[32];
 	struct span span = {.y = at.y, .x = at.x, .cols = at.cols};
 	size_t used;
 
 	say_losses(frame->model, losses, sizeof(losses));
-	used = (size_t)snprintf(right, sizeof(right), " %s%s%s",
+	used = (size_t)snprintf(right, sizeof(right), " %s%s%s%s",
 				frame->state->is_recording ? "REC  " : "",
+				say_exam(frame->state, exam, sizeof(exam)),
 				sample_backend_name(frame->model->backend), losses);
 	say_freshness(frame, freshness, (size_t)at.cols > used ? (size_t)at.cols - used : 0);
 	snprintf(right + used, sizeof(right) - used, "%s ", freshness);
@@ -190,7 +204,11 @@ size_t view_list_height(const struct tui_frame *frame)
 
 size_t view_text_lines(const struct tui_frame *frame)
 {
-	return is_text(frame) ? page_lay_text(frame, (struct rect){.cols = frame->cols}) : 0;
+	struct rect at = {.cols = frame->cols};
+
+	if (tui_state_here(frame->state)->page == PAGE_GROUP)
+		return group_blocks(frame, at);
+	return is_text(frame) ? page_lay_text(frame, at) : 0;
 }
 
 static void draw_heading(const struct layout *layout, const char *text)
@@ -203,11 +221,12 @@ static void draw_heading(const struct layout *layout, const char *text)
 static void draw_page(const struct tui_frame *frame, const struct layout *layout)
 {
 	struct rect inside = inside_of(layout);
+	char title[128];
 
 	switch (tui_state_here(frame->state)->page) {
 	case PAGE_GROUP:
-		draw_heading(layout, " Group");
-		page_draw_group(frame, inside);
+		draw_heading(layout, group_title(frame, title, sizeof(title)));
+		group_draw(frame, inside);
 		break;
 	case PAGE_LIMITS:
 		draw_heading(layout, " Limits of this kernel, for this user");

@@ -4,6 +4,7 @@
 #define BUFSCOPE_TUI_VIEW_H
 
 #include "../lib/model.h"
+#include "detail.h"
 #include "tui_draw.h"
 #include "tui_layout.h"
 #include "tui_state.h"
@@ -13,15 +14,16 @@ struct tui_frame {
 	const struct model *model; /* of the moment to show */
 	const char *host;
 	const char *kernel;
-	uint64_t age_ns;    /* since the last look */
-	const char *limits; /* what `limits` says; "": it has not said anything yet */
+	const struct detail *detail; /* of a group of the present; NULL: of none */
+	uint64_t age_ns;             /* since the last look */
+	const char *limits;          /* what `limits` says; "": it has not said anything yet */
 	int rows, cols;
 };
 
 /* The list of the page, or the lines of its text: how many rows it has on the screen. */
 size_t view_list_height(const struct tui_frame *frame);
 
-/* Lines of a page of text; 0 for other pages. */
+/* Lines of a page of text, or blocks of a group's page; 0 for other pages. */
 size_t view_text_lines(const struct tui_frame *frame);
 
 /* Draws a whole frame and hands it to curses; the terminal sees one update. */

@@ -149,7 +149,8 @@ static int look_at_kernel(struct watch *watch)
 
 	if (code)
 		return code;
-	err = model_update(watch->model, &watch->sample);
+	err = exam_look(&watch->exam, &watch->sample);
+	err = err ? err : model_update(watch->model, &watch->sample);
 	if (!err && !watch->is_held)
 		err = tape_add(&watch->tape, watch->model);
 	watch->is_fresh = !err;
@@ -187,6 +188,7 @@ void watch_close(struct watch *watch)
 
 	if (damaged > 0)
 		cmd_error("%zu damaged frame%s left out", damaged, damaged == 1 ? "" : "s");
+	exam_end(&watch->exam);
 	observe_close(watch->observe);
 	replay_close(watch->replay);
 	sample_done(&watch->sample);
@@ -233,6 +235,20 @@ int watch_start(struct watch *watch)
 	if (!watch->replay)
 		timer.it_interval = timer.it_value;
 	return timerfd_settime(watch->timer, 0, &timer, NULL) ? -errno : 0;
+}
+
+int watch_examine(struct watch *watch, uint32_t tgid, int bgid, char *why)
+{
+	const struct observe_opts opts = {
+		.tick_ns = watch->target->tick_ns,
+		.stuck_ns = watch->target->stuck_ns,
+		.scan_entries = watch->target->scan_entries,
+		.tgids = &tgid,
+		.nr_tgids = 1,
+		.bgid = bgid,
+	};
+
+	return exam_begin(&watch->exam, &opts, why);
 }
 
 int watch_hold(struct watch *watch)

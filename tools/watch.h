@@ -12,6 +12,7 @@
 #include "../lib/model.h"
 #include "../lib/replay.h"
 #include "../lib/tape.h"
+#include "exam.h"
 #include "target.h"
 
 #define WATCH_MIN_NS UINT64_C(10000000)       /* 0.01 s */
@@ -28,6 +29,7 @@ struct watch {
 	const struct target *target;
 	struct observe *observe; /* NULL: a recording */
 	struct replay *replay;   /* NULL: the kernel */
+	struct exam exam;        /* a part of the kernel that is watched in full */
 	char kernel[REPLAY_KERNEL_LEN];
 	struct sample sample; /* its arrays are reused */
 	struct model *model;  /* the kernel: of now; a recording: of the moment shown */
@@ -58,6 +60,12 @@ int watch_look(struct watch *watch);
 
 /* (Re)starts the timer by the present interval or speed. 0 or -errno. */
 int watch_start(struct watch *watch);
+
+/*
+ * From now on watches this process in full, too, or one group of it; bgid -1: all. `why` has room
+ * for EXAM_WHY bytes. 0 or -errno: then nothing is watched in full.
+ */
+int watch_examine(struct watch *watch, uint32_t tgid, int bgid, char *why);
 
 /* Stands still. The kernel is looked at all the same, so that no counter wraps unseen. 0 or -ENOMEM
  */

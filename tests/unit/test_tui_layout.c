@@ -50,7 +50,7 @@ static void test_every_size(void **state)
 	assert_int_equal(layout_of(0, 0, 1).title.rows, 0);
 }
 
-static const struct layout_column columns[] = {
+static const struct layout_want columns[] = {
 	{1, 1, 0}, {9, 13, 1}, {8, 15, 5}, {5, 5, 0}, {6, 30, 2}, {11, 11, 0}, {7, 7, 4},
 };
 
@@ -62,7 +62,7 @@ static void test_columns_at_every_width(void **state)
 	for (int cols = 1; cols <= 300; cols++) {
 		int widths[ROWS(columns)], used = 0, shown = 0, best_dropped = 99, worst_shown = -1;
 
-		layout_columns(cols, columns, ROWS(columns), widths);
+		layout_share(cols, columns, ROWS(columns), widths);
 		for (size_t i = 0; i < ROWS(columns); i++) {
 			int priority = columns[i].priority;
 

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/* What do the events of one group or process tell while the others are watched lightly? */
+#include "exam.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TRACE_BYTES (16U << 20)
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int exam_begin(struct exam *exam, const struct observe_opts *opts, char *why)
+{
+	struct observe_opts full = *opts;
+	struct observe_err err = {0};
+
+	exam_end(exam);
+	full.depth = OBSERVE_FULL;
+	full.is_optional = false;
+	full.trace = (struct observe_trace){.kinds = CASEBOOK_KINDS | 1U << TRACE_MSHOT_END,
+					    .bytes = TRACE_BYTES};
+	exam->events = calloc(EXAM_EVENTS, sizeof(*exam->events));
+	if (!exam->events) {
+		snprintf(why, EXAM_WHY, "out of memory");
+		return -ENOMEM;
+	}
+	exam->observe = observe_open(&full, &err);
+	if (!exam->observe) {
+		snprintf(why, EXAM_WHY, "%s", err.what[0] ? err.what : strerror(errno));
+		free(exam->events);
+		exam->events = NULL;
+		return err.code ? err.code : -EIO;
+	}
+	exam->tgid = full.nr_tgids ? full.tgids[0] : 0;
+	exam->bgid = full.bgid;
+	casebook_init(&exam->book, now_ns());
+	return 0;
+}
+
+void exam_end(struct exam *exam)
+{
+	if (!exam->observe)
+		return;
+	observe_close(exam->observe);
+	diagnosis_done(&exam->diagnosis);
+	casebook_done(&exam->book);
+	sample_done(&exam->sample);
+	free(exam->events);
+	memset(exam, 0, sizeof(*exam));
+}
+
+static void take(void *context, const struct trace_rec *rec)
+{
+	struct exam *exam = context;
+
+	casebook_take(&exam->book, rec);
+	if (rec->kind < TRACE_CREATE)
+		exam->events[exam->nr_events++ % EXAM_EVENTS] = *rec;
+}
+
+void exam_take(struct exam *exam)
+{
+	if (exam->observe)
+		observe_trace(exam->observe, take, exam);
+}
+
+/* ---- joining */
+
+static void forget_counts(struct group_counts *counts)
+{
+	memset(counts->total, 0xff, sizeof(counts->total)); /* COUNT_UNKNOWN */
+	memset(counts->gauge, 0xff, sizeof(counts->gauge));
+	counts->wraps = 0;
+}
+
+/* A source that only looks has no counts at all. */
+static int need_counts(struct sample *sample)
+{
+	if (sample->counts)
+		return 0;
+	sample->counts = calloc(sample->nr_groups + 1, sizeof(*sample->counts));
+	for (size_t i = 0; sample->counts && i < sample->nr_groups; i++)
+		forget_counts(&sample->counts[i]);
+	return sample->counts ? 0 : -ENOMEM;
+}
+
+/* Totals that are known go on as they were: both began at another time. */
+static void add_counts(struct group_counts *to, const struct group_counts *from)
+{
+	for (int c = 0; c < COUNT_MAX; c++)
+		if (to->total[c] == COUNT_UNKNOWN)
+			to->total[c] = from->total[c];
+	for (int g = 0; g < GAUGE_MAX; g++)
+		if (to->gauge[g] == COUNT_UNKNOWN)
+			to->gauge[g] = from->gauge[g];
+}
+
+/* Both are in the same order, so that the search goes on where the last one ended. */
+static void join(struct sample *sample, const struct sample *exam)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; exam->counts && i < exam->nr_groups; i++) {
+		const struct group_rec *group = &exam->groups[i];
+		size_t tried = 0;
+
+		for (; tried < sample->nr_groups; tried++, at++) {
+			at = at < sample->nr_groups ? at : 0;
+			if (sample->groups[at].ring_id == group->ring_id &&
+			    sample->groups[at].bgid == group->bgid)
+				break;
+		}
+		if (tried < sample->nr_groups)
+			add_counts(&sample->counts[at], &exam->counts[i]);
+	}
+}
+
+int exam_look(struct exam *exam, struct sample *sample)
+{
+	struct diagnose_case what = {.book = &exam->book};
+	int err;
+
+	if (!exam->observe)
+		return 0;
+	err = observe_sample(exam->observe, &exam->sample);
+	err = err ? err : need_counts(sample);
+	if (err)
+		return err;
+	exam_take(exam);
+	casebook_sample(&exam->book, &exam->sample);
+	join(sample, &exam->sample);
+	exam->book.ended_ns = exam->sample.at_ns;
+	exam->book.may_miss =
+		observe_trace_lost(exam->observe) > 0 || exam->sample.losses[LOSS_EVENTS] > 0;
+	diagnosis_done(&exam->diagnosis);
+	return diagnose(&what, &exam->diagnosis);
+}
