@@ -97,6 +97,8 @@ struct look {
 	__s32 fd;     /* of the completion that named the last bid */
 	__u32 bucket; /* of a hold that began at `since` and ends now */
 	__u64 since;
+	__u64 held;     /* when tracing a legacy group: longest of what comes back */
+	__u16 new_head; /* of the ring, now */
 };
 
 static __always_inline struct bid_state *bid_at(const struct account *group, __u32 bid)
@@ -159,13 +161,15 @@ static __always_inline void note_hold(struct look *look, __u64 since)
 	group->holds++;
 }
 
-static __always_inline void note_return(struct look *look, struct bid_state *state)
+/* `now` is what it has become: BID_HELD if it has been taken again since. */
+static __always_inline void note_return(struct look *look, struct bid_state *state,
+					enum bid_flags now)
 {
 	if (state->flags & BID_IN_RING)
 		look->group->double_returns++;
 	else if (state->flags & BID_HELD && !(state->flags & BID_EARLY))
 		note_hold(look, state->since_ns);
-	state->flags = BID_IN_RING;
+	state->flags = now;
 	state->since_ns = look->now;
 }
 
@@ -196,9 +200,16 @@ static long take_step(__u32 i, struct look *look)
 	return 0;
 }
 
+/* Head has passed the entry at this position, which was returned since the last look. */
+static __always_inline int is_passed(const struct look *look, __u32 position)
+{
+	return (__u16)(look->new_head - position - 1) < look->group->entries;
+}
+
 static long return_step(__u32 i, struct look *look)
 {
 	struct account *group = look->group;
+	enum bid_flags now = BID_IN_RING;
 	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
 	struct bid_state *state = bid_at(group, entry->bid);
 
@@ -207,9 +218,11 @@ static long return_step(__u32 i, struct look *look)
 
 		if (slot)
 			slot->order = entry->bid;
+	} else if (is_passed(look, look->first + i)) {
+		now = BID_HELD;
 	}
 	if (state)
-		note_return(look, state);
+		note_return(look, state, now);
 	else
 		group->bids_alien++;
 	return 0;
@@ -224,11 +237,20 @@ static __always_inline void end_run(struct look *look, __u32 position)
 	if (chunk->run.nr)
 		trace_returned(look->group, &chunk->run);
 	chunk->run.nr = 0;
+	chunk->run.held_ns = 0;
+}
+
+static __always_inline void note_held(__u64 *longest, const struct bid_state *state, __u64 now)
+{
+	if (state->flags & BID_HELD && !(state->flags & BID_EARLY) &&
+	    now - state->since_ns > *longest)
+		*longest = now - state->since_ns;
 }
 
 static long return_step_traced(__u32 i, struct look *look)
 {
 	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
+	struct bid_state *state = bid_at(look->group, entry->bid);
 	struct trace_return *run = &look->chunk->run;
 
 	if (!run->nr || entry->bid != run->bid + run->nr) {
@@ -236,6 +258,8 @@ static long return_step_traced(__u32 i, struct look *look)
 		run->bid = entry->bid;
 	}
 	run->nr++;
+	if (state)
+		note_held(&run->held_ns, state, look->now);
 	return return_step(i, look);
 }
 
@@ -477,6 +501,7 @@ static __always_inline void begin_returns(struct look *look, __u16 head, __u32 w
 
 	chunk->taken_to = group->head + (taken < known ? taken : known);
 	chunk->run.nr = 0;
+	chunk->run.held_ns = 0;
 	chunk->run.kind = group->returned || group->tail || group->head ? TRACE_RETURN : TRACE_FILL;
 	chunk->run.exact = where == AT_STORE;
 }
@@ -500,6 +525,7 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 		bury(group, now);
 		return;
 	}
+	look.new_head = head;
 	if (head == group->head && tail == group->tail) {
 		if (group->available == 0 && group->looked_ns)
 			group->empty_ns += now - group->looked_ns;
@@ -554,6 +580,12 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 	struct look look = {.group = group, .now = now};
 	__u32 first;
 
+	/* rather none than one of what was not read */
+	if (group->kind != GROUP_LEGACY && want > ring_slots_in_reach(group->kind)) {
+		group->bids_nr = 0;
+		lose(EVENT_BIDS_FULL);
+		return;
+	}
 	if (want <= group->bids_nr) {
 		want = group->bids_nr;
 	} else {

@@ -103,7 +103,7 @@ static __noinline int tell_plain(struct io_kiocb *req, __u64 flags)
 	if (!is_traced(TRACE_SUBMIT, 0) || !is_wanted(only_bgid))
 		return 0;
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), &req->ctx);
-	rec = trace_begin(TRACE_SUBMIT, ring_id, 0);
+	rec = trace_begin(TRACE_SUBMIT, ring_id, 0, 0);
 	if (!rec)
 		return 0;
 	rec->fd = BPF_CORE_READ(req, cqe.fd);
@@ -285,12 +285,9 @@ static __always_inline __u32 without_doubt(__u32 code)
 	return code == INDEX_IGNORED ? code : code & ~CODE_GUESSED;
 }
 
-static __always_inline void name_taker(struct account *group, const struct done *done, __s32 fd)
+static __always_inline void name_taker(const struct account *group, struct bid_state *state,
+				       const struct done *done, __s32 fd)
 {
-	struct bid_state *state = bid_at(group, done->flags >> 16);
-
-	if (!state)
-		return;
 	state->fd = fd;
 	if (group->has_bundles) {
 		state->flags |= BID_NAMED;
@@ -300,7 +297,8 @@ static __always_inline void name_taker(struct account *group, const struct done 
 		return;
 	state->flags = BID_HELD;
 	/* the group's own clock is at most one look old, and costs nothing */
-	state->since_ns = group->kind == GROUP_LEGACY ? bpf_ktime_get_ns() : group->looked_ns;
+	state->since_ns =
+		trace_kinds || group->kind == GROUP_LEGACY ? bpf_ktime_get_ns() : group->looked_ns;
 }
 
 /* A list that was there before is not counted: how long it was, such a kernel does not tell. */
@@ -309,12 +307,43 @@ static __always_inline int counts_legacy(const struct account *group)
 	return !bl_has(io_buffer_list, nbufs) && group->available != REC_UNKNOWN_U32;
 }
 
+/*
+ * The group is looked at when it is time, and when its ledger is behind: a buffer that it does not
+ * know to be in the ring came back unseen, which is to be noted before it is taken again.
+ */
+static __always_inline void note_taken(__u32 code, struct account *group, const struct done *done,
+				       __s32 fd)
+{
+	struct bid_state *state = group->bids_nr ? bid_at(group, done->flags >> 16) : NULL;
+	int is_behind = state && !group->has_bundles && group->kind != GROUP_LEGACY &&
+			!(state->flags & BID_IN_RING);
+
+	/* the order of bundles is found by the look, which then knows who */
+	if (state && group->has_bundles)
+		name_taker(group, state, done, fd);
+	if (++group->since >= group->every || is_behind) {
+		group->since = 0;
+		look_at(code - 1, AT_EVENT);
+	}
+	if (state && !group->has_bundles)
+		name_taker(group, state, done, fd);
+}
+
 static __always_inline void take_legacy(struct account *group)
 {
 	group->taken++;
 	/* where the kernel keeps no count, this one is all there is */
 	if (counts_legacy(group) && group->available)
 		group->available--;
+}
+
+/* A ring begins at its first slot: what is written there is not published. */
+static __always_inline int is_written(const struct account *group)
+{
+	struct io_uring_buf first = {};
+
+	return group->kind != GROUP_LEGACY && !read_entry(group, 0, &first) && first.addr &&
+	       first.len;
 }
 
 static __always_inline __u32 judge_starve(struct account *group, __u32 slot_flags)
@@ -326,7 +355,7 @@ static __always_inline __u32 judge_starve(struct account *group, __u32 slot_flag
 	else if (group->state == ACCOUNT_DEAD)
 		cause = STARVE_UNREGISTERED;
 	else if (group->available == 0 && group->tail == 0 && group->returned == 0)
-		cause = STARVE_NEVER_FILLED;
+		cause = is_written(group) ? STARVE_UNPUBLISHED : STARVE_NEVER_FILLED;
 	else if (group->available == 0)
 		cause = slot_flags & SLOT_ARMED ? STARVE_EMPTY_AT_DATA : STARVE_EMPTY_AT_ISSUE;
 	group->causes[cause]++;
@@ -370,12 +399,7 @@ static __always_inline void count(__u32 code, const struct done *done, const str
 			group->partial++;
 		else if (group->kind == GROUP_LEGACY)
 			take_legacy(group);
-		if (group->bids_nr)
-			name_taker(group, done, who->fd);
-		if (++group->since >= group->every) {
-			group->since = 0;
-			look_at(code - 1, AT_EVENT);
-		}
+		note_taken(code, group, done, who->fd);
 	} else if (done->res == NO_BUFFERS) {
 		group->starved++;
 		look_at(code - 1, AT_EVENT);
@@ -492,11 +516,14 @@ static long provide_step(__u32 i, struct look *look)
 
 	if (!state)
 		return 1;
-	note_return(look, state);
+	if (trace_kinds)
+		note_held(&look->held, state, look->now);
+	note_return(look, state, BID_IN_RING);
 	return 0;
 }
 
-static __always_inline void count_provided(struct account *group, const struct req_slot *slot)
+/* Returns how long the one that was out longest was. */
+static __always_inline __u64 count_provided(struct account *group, const struct req_slot *slot)
 {
 	struct look look = {.group = group, .first = slot->fd, .now = bpf_ktime_get_ns()};
 
@@ -505,15 +532,18 @@ static __always_inline void count_provided(struct account *group, const struct r
 		group->available += slot->nbufs;
 	if (group->bids_nr)
 		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
+	return look.held;
 }
 
 /* A group's first buffers are its fill. */
-static __always_inline void tell_provided(const struct account *group, const struct req_slot *slot)
+static __always_inline void tell_provided(const struct account *group, const struct req_slot *slot,
+					  __u64 held_ns)
 {
 	struct trace_return told = {
 		.bid = slot->fd,
 		.nr = slot->nbufs,
 		.available = group->available,
+		.held_ns = held_ns,
 		.kind = group->returned > slot->nbufs || group->taken ? TRACE_RETURN : TRACE_FILL,
 		.exact = 1,
 	};
@@ -542,7 +572,7 @@ static __noinline int tell_refused(const struct account *group, const struct req
 static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 res)
 {
 	struct account *group = count_at(slot->count - 1);
-	__u64 ring_id;
+	__u64 ring_id, held_ns = 0;
 
 	if (group && res < 0 && trace_kinds)
 		tell_refused(group, slot, res);
@@ -558,12 +588,12 @@ static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 r
 	if (group->kind != GROUP_LEGACY)
 		return;
 	if (slot->flags & SLOT_PROVIDE)
-		count_provided(group, slot);
+		held_ns = count_provided(group, slot);
 	else if (counts_legacy(group))
 		group->available -= res < (__s32)group->available ? res : group->available;
 	look_at(slot->count - 1, AT_EVENT);
 	if (trace_kinds && slot->flags & SLOT_PROVIDE)
-		tell_provided(group, slot);
+		tell_provided(group, slot, held_ns);
 }
 
 static __always_inline void on_request(__u64 *args, const struct done *done)

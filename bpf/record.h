@@ -196,6 +196,8 @@ enum trace_kind {
 	TRACE_KINDS
 };
 
+#define TRACE_KINDS_MAX 16 /* a power of two */
+
 enum trace_flags {
 	TRACE_EXACT = 1,      /* fill, return: tgid, tid and at_ns are of the return itself */
 	TRACE_FIXED_FILE = 2, /* fd is an index of the ring's registered files */
@@ -224,6 +226,13 @@ struct trace_rec {
 	__u8 cqe_flags;  /* of a completion: the low eight bits, IORING_CQE_F_* */
 	__u8 pad[4];
 	char comm[REC_COMM_LEN]; /* create: of the process */
+	__u64 held_ns;           /* return: longest that one of them was out; 0: not known */
+};
+
+/* Records of one kind that found the trace's buffer full. */
+struct trace_lost {
+	__u64 records;
+	__u64 buffers; /* that they would have told of */
 };
 
 #ifndef __bpf__
@@ -231,7 +240,7 @@ _Static_assert(sizeof(struct ring_rec) == 112, "ring_rec is part of the shared l
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
 _Static_assert(sizeof(struct ring_page) == 32, "ring_page is part of the shared layout");
-_Static_assert(sizeof(struct trace_rec) == 80, "trace_rec is part of the shared layout");
+_Static_assert(sizeof(struct trace_rec) == 88, "trace_rec is part of the shared layout");
 _Static_assert(sizeof(struct account) == 808, "account is part of the shared layout");
 #endif
 

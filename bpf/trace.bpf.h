@@ -26,6 +26,8 @@ struct {
 	__type(value, __u32);
 } cursors SEC(".maps");
 
+struct trace_lost trace_losses[TRACE_KINDS_MAX];
+
 /* In counts.bpf.h. */
 extern const volatile __u32 pid_level;
 static __always_inline void lose(enum event_loss what);
@@ -37,20 +39,31 @@ static __always_inline int is_traced(enum trace_kind kind, __s32 res)
 	return !trace_errors || res < 0 || kind == TRACE_OVERFLOW || kind == TRACE_CREATE;
 }
 
-/* NULL: no room, which is counted. */
+static __noinline int lose_record(__u32 kind, __u32 nr)
+{
+	struct trace_lost *lost = &trace_losses[kind & (TRACE_KINDS_MAX - 1)];
+
+	lose(EVENT_RING_FULL);
+	__sync_fetch_and_add(&lost->records, 1);
+	__sync_fetch_and_add(&lost->buffers, nr);
+	return 0;
+}
+
+/* nr: of its buffers. NULL: no room, which is counted. */
 static __always_inline struct trace_rec *trace_begin(enum trace_kind kind, __u64 ring_id,
-						     __u32 bgid)
+						     __u32 bgid, __u32 nr)
 {
 	struct trace_rec *rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 
 	if (!rec) {
-		lose(EVENT_RING_FULL);
+		lose_record(kind, nr);
 		return NULL;
 	}
 	__builtin_memset(rec, 0, sizeof(*rec));
 	rec->kind = kind;
 	rec->ring_id = ring_id;
 	rec->bgid = bgid;
+	rec->nr = nr;
 	rec->bid = REC_UNKNOWN_U32;
 	rec->available = REC_UNKNOWN_U32;
 	rec->fd = -1;
@@ -86,8 +99,9 @@ struct trace_return {
 	__u32 bid; /* of the first; REC_UNKNOWN_U32 */
 	__u32 nr;  /* with ascending bids */
 	__u32 available;
-	__u8 kind;  /* TRACE_RETURN or TRACE_FILL */
-	__u8 exact; /* told as it happens, by the thread that does it */
+	__u64 held_ns; /* longest that one of them was out; 0: not known */
+	__u8 kind;     /* TRACE_RETURN or TRACE_FILL */
+	__u8 exact;    /* told as it happens, by the thread that does it */
 };
 
 static __noinline int trace_returned(const struct account *group, const struct trace_return *told)
@@ -96,11 +110,11 @@ static __noinline int trace_returned(const struct account *group, const struct t
 
 	if (!is_traced(told->kind, 0))
 		return 0;
-	rec = trace_begin(told->kind, group->ring_id, group->bgid);
+	rec = trace_begin(told->kind, group->ring_id, group->bgid, told->nr);
 	if (!rec)
 		return 0;
 	rec->bid = told->bid;
-	rec->nr = told->nr;
+	rec->held_ns = told->held_ns;
 	rec->available = told->available;
 	if (told->exact) {
 		rec->flags = TRACE_EXACT;
@@ -154,6 +168,7 @@ struct trace_done {
 	__u32 what;
 	__u32 cause; /* enum starve_cause; STARVE_CAUSES: it did not starve */
 	__u32 is_multishot;
+	__u32 nr; /* buffers that the next record tells of; the completion names the first */
 };
 
 static __always_inline struct trace_rec *begin_done(enum trace_kind kind,
@@ -163,7 +178,7 @@ static __always_inline struct trace_rec *begin_done(enum trace_kind kind,
 
 	if (!is_traced(kind, done->res))
 		return NULL;
-	rec = trace_begin(kind, done->group->ring_id, done->group->bgid);
+	rec = trace_begin(kind, done->group->ring_id, done->group->bgid, done->nr);
 	if (!rec)
 		return NULL;
 	rec->user_data = done->user_data;
@@ -174,10 +189,8 @@ static __always_inline struct trace_rec *begin_done(enum trace_kind kind,
 	rec->flags |= done->is_multishot ? TRACE_MULTISHOT : 0;
 	rec->cqe_flags = done->flags;
 	rec->available = done->group->available;
-	if (done->flags & CQE_BUFFER) {
+	if (done->flags & CQE_BUFFER)
 		rec->bid = done->flags >> 16;
-		rec->nr = 1;
-	}
 	trace_thread(rec);
 	return rec;
 }
@@ -256,14 +269,15 @@ static __always_inline void find_buffers(struct trace_done *done)
 
 static __noinline int trace_run(struct trace_done *done)
 {
-	struct trace_rec *rec = begin_done(TRACE_BUNDLE, done);
+	struct trace_rec *rec;
 
+	done->nr = done->buffers->run;
+	rec = begin_done(TRACE_BUNDLE, done);
 	if (!rec)
 		return 0;
 	rec->flags |= TRACE_CONTINUED;
 	rec->res = 0;
 	rec->bid = done->buffers->bid;
-	rec->nr = done->buffers->run;
 	trace_end(rec);
 	return 0;
 }
@@ -310,11 +324,10 @@ static __always_inline void trace_buffer(struct trace_done *done)
 		find_buffers(done);
 		kind = done->buffers->total > 1 ? TRACE_BUNDLE : TRACE_SELECT;
 	}
+	done->nr = done->buffers->nr;
 	rec = begin_done(kind, done);
-	if (rec) {
-		rec->nr = done->buffers->nr;
+	if (rec)
 		trace_end(rec);
-	}
 	if (done->buffers->total > done->buffers->nr)
 		trace_rest(done);
 }
@@ -333,6 +346,7 @@ static __always_inline void trace_completion(struct trace_done *done)
 	}
 	if (!done->is_multishot || done->flags & CQE_MORE)
 		return;
+	done->nr = 0;
 	rec = begin_done(TRACE_MSHOT_END, done);
 	if (rec)
 		trace_end(rec);
@@ -341,8 +355,10 @@ static __always_inline void trace_completion(struct trace_done *done)
 /* Besides what the completion itself is told as. */
 static __always_inline void trace_overflow(struct trace_done *done)
 {
-	struct trace_rec *rec = begin_done(TRACE_OVERFLOW, done);
+	struct trace_rec *rec;
 
+	done->nr = done->flags & CQE_BUFFER ? 1 : 0;
+	rec = begin_done(TRACE_OVERFLOW, done);
 	if (rec)
 		trace_end(rec);
 }
@@ -365,7 +381,7 @@ static __noinline int trace_registration(const struct account *group, const stru
 
 	if (!is_traced(told->kind, told->res))
 		return 0;
-	rec = trace_begin(told->kind, told->ring_id, told->bgid);
+	rec = trace_begin(told->kind, told->ring_id, told->bgid, 0);
 	if (!rec)
 		return 0;
 	rec->user_data = told->ring_addr;
@@ -386,7 +402,7 @@ static __always_inline void trace_creation(__u64 ring_id, __s32 fd)
 
 	if (!is_traced(TRACE_CREATE, 0))
 		return;
-	rec = trace_begin(TRACE_CREATE, ring_id, 0);
+	rec = trace_begin(TRACE_CREATE, ring_id, 0, 0);
 	if (!rec)
 		return;
 	rec->fd = fd;

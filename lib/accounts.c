@@ -546,6 +546,11 @@ uint64_t accounts_trace_lost(const struct accounts *accounts)
 	return ((const uint64_t *)accounts->skel->bss->losses)[EVENT_RING_FULL];
 }
 
+void accounts_trace_losses(const struct accounts *accounts, struct trace_lost lost[TRACE_KINDS])
+{
+	memcpy(lost, accounts->skel->bss->trace_losses, TRACE_KINDS * sizeof(*lost));
+}
+
 /* ---- stores to a tail */
 
 int accounts_find_page(void *context, struct ring_page *page)

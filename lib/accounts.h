@@ -29,6 +29,7 @@ int accounts_join(struct accounts *accounts, struct sample *sample);
 int accounts_trace_fd(const struct accounts *accounts);
 int accounts_trace(struct accounts *accounts, observe_take_fn *take, void *context);
 uint64_t accounts_trace_lost(const struct accounts *accounts);
+void accounts_trace_losses(const struct accounts *accounts, struct trace_lost lost[TRACE_KINDS]);
 
 /* See observe.h. */
 int accounts_slots(struct accounts *accounts, const struct group_rec *group,

@@ -496,6 +496,13 @@ uint64_t observe_trace_lost(const struct observe *o)
 	return o->accounts ? accounts_trace_lost(o->accounts) : 0;
 }
 
+void observe_trace_losses(const struct observe *o, struct trace_lost lost[TRACE_KINDS])
+{
+	memset(lost, 0, TRACE_KINDS * sizeof(*lost));
+	if (o->accounts)
+		accounts_trace_losses(o->accounts, lost);
+}
+
 void observe_losses(const struct observe *o, uint64_t losses[LOSS_MAX])
 {
 	memcpy(losses, o->losses, sizeof(o->losses));

@@ -129,6 +129,9 @@ int observe_watch(struct observe *o, const struct observe_watch *watch);
 /* Records lost because the buffer was full, since the beginning. */
 uint64_t observe_trace_lost(const struct observe *o);
 
+/* The same, by kind. */
+void observe_trace_losses(const struct observe *o, struct trace_lost lost[TRACE_KINDS]);
+
 /* All other losses since the beginning, as a sample has them. */
 void observe_losses(const struct observe *o, uint64_t losses[LOSS_MAX]);
 

@@ -2,6 +2,7 @@
 /* How is a single event told, in a line of text or of JSON, fast? */
 #include "trace_line.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
@@ -216,6 +217,14 @@ static void put_request(struct piece *line, const struct trace_rec *rec)
 	add_number(line, rec->user_data, 16);
 }
 
+static void put_held(struct piece *line, const struct trace_rec *rec)
+{
+	char span[32];
+
+	add_text(line, rec->nr > 1 ? "held for up to " : "held for ");
+	add_text(line, text_span(span, sizeof(span), rec->held_ns));
+}
+
 static void put_remark(struct piece *line, const struct trace_rec *rec)
 {
 	if (rec->kind == TRACE_STARVE) {
@@ -224,6 +233,8 @@ static void put_remark(struct piece *line, const struct trace_rec *rec)
 	}
 	if (rec->flags & TRACE_CONTINUED)
 		add_text(line, " continued");
+	if (rec->held_ns)
+		put_held(line, rec);
 	if (rec->kind != TRACE_REGISTER)
 		return;
 	if (rec->res == 0)
@@ -358,9 +369,50 @@ void trace_line_json(const struct trace_lines *lines, const struct trace_event *
 		json_text(&json, "cause", trace_cause_name(rec->cause));
 	if (rec->kind == TRACE_BUNDLE)
 		json_boolean(&json, "continued", rec->flags & TRACE_CONTINUED);
+	if (rec->kind == TRACE_RETURN)
+		json_if(&json, "hold_max_ns", rec->held_ns, rec->held_ns);
 	if (rec->kind == TRACE_RETURN || rec->kind == TRACE_FILL)
 		json_boolean(&json, "exact", rec->flags & TRACE_EXACT);
 	json_end(&json);
+}
+
+static bool is_lost(const struct trace_end *end, int kind)
+{
+	return end->shown >> kind & 1 && end->lost[kind].records;
+}
+
+uint64_t trace_end_lost(const struct trace_end *end)
+{
+	uint64_t lost = 0;
+
+	for (int kind = 0; kind < TRACE_KINDS; kind++)
+		lost += is_lost(end, kind) ? end->lost[kind].records : 0;
+	return lost;
+}
+
+void trace_line_end(FILE *file, const struct trace_end *end)
+{
+	const char *separator = " (";
+
+	fprintf(file, "%" PRIu64 " event%s, %" PRIu64 " lost", end->events,
+		end->events == 1 ? "" : "s", trace_end_lost(end));
+	for (int kind = 0; kind < TRACE_KINDS; kind++) {
+		if (!is_lost(end, kind))
+			continue;
+		fprintf(file, "%s%llu %s", separator, end->lost[kind].records,
+			trace_kind_name((enum trace_kind)kind));
+		separator = ", ";
+	}
+	fputs(*separator == ',' ? ")" : "", file);
+	separator = "; not accounted for: ";
+	for (int i = 0; i < LOSS_MAX; i++) {
+		if (!end->losses[i])
+			continue;
+		fprintf(file, "%s%" PRIu64 " %s", separator, end->losses[i],
+			sample_loss_name((enum sample_loss)i));
+		separator = ", ";
+	}
+	fputc('\n', file);
 }
 
 void trace_line_json_end(const struct trace_lines *lines, const struct trace_end *end)
@@ -370,7 +422,19 @@ void trace_line_json_end(const struct trace_lines *lines, const struct trace_end
 	json_begin(&json, lines, end->at_ns);
 	json_text(&json, "event", "end");
 	json_u64(&json, "events", end->events);
-	json_u64(&json, "lost", end->lost);
+	json_u64(&json, "lost", trace_end_lost(end));
+	json_open(&json, "lost_events", '{');
+	for (int kind = 0; kind < TRACE_KINDS; kind++)
+		if (is_lost(end, kind))
+			json_u64(&json, trace_kind_name((enum trace_kind)kind),
+				 end->lost[kind].records);
+	json_close(&json, '}');
+	json_open(&json, "lost_buffers", '{');
+	for (int kind = 0; kind < TRACE_KINDS; kind++)
+		if (is_lost(end, kind) && has_buffers((enum trace_kind)kind))
+			json_u64(&json, trace_kind_name((enum trace_kind)kind),
+				 end->lost[kind].buffers);
+	json_close(&json, '}');
 	json_open(&json, "losses", '{');
 	for (int i = 0; i < LOSS_MAX; i++)
 		json_u64(&json, sample_loss_name((enum sample_loss)i), end->losses[i]);

@@ -21,13 +21,20 @@ struct trace_lines {
 struct trace_end {
 	uint64_t at_ns;
 	uint64_t events;
-	uint64_t lost;
+	uint32_t shown; /* kinds, a bit each: what else was lost is no event */
+	struct trace_lost lost[TRACE_KINDS];
 	uint64_t losses[LOSS_MAX];
 };
 
 void trace_line_titles(const struct trace_lines *lines);
 void trace_line_text(const struct trace_lines *lines, const struct trace_event *event);
 void trace_line_json(const struct trace_lines *lines, const struct trace_event *event);
+
+/* Events lost: records of kinds that are shown. */
+uint64_t trace_end_lost(const struct trace_end *end);
+
+/* How it ended, for people. */
+void trace_line_end(FILE *file, const struct trace_end *end);
 
 /* The last object: {"event":"end"}. */
 void trace_line_json_end(const struct trace_lines *lines, const struct trace_end *end);

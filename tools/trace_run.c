@@ -276,23 +276,15 @@ static int start(struct run *run)
 
 static void report(struct run *run)
 {
-	struct trace_end end = {.at_ns = clock_ns(CLOCK_MONOTONIC), .events = run->events};
-	const char *separator = "; not accounted for: ";
+	struct trace_end end = {.at_ns = clock_ns(CLOCK_MONOTONIC),
+				.events = run->events,
+				.shown = run->opts->shown};
 
-	end.lost = observe_trace_lost(run->observe);
+	observe_trace_losses(run->observe, end.lost);
 	observe_losses(run->observe, end.losses);
 	if (run->opts->json && !run->err)
 		trace_line_json_end(&run->lines, &end);
-	fprintf(stderr, "%" PRIu64 " event%s, %" PRIu64 " lost", end.events,
-		end.events == 1 ? "" : "s", end.lost);
-	for (int i = 0; i < LOSS_MAX; i++) {
-		if (!end.losses[i])
-			continue;
-		fprintf(stderr, "%s%" PRIu64 " %s", separator, end.losses[i],
-			sample_loss_name((enum sample_loss)i));
-		separator = ", ";
-	}
-	fputc('\n', stderr);
+	trace_line_end(stderr, &end);
 }
 
 static void end_command(struct run *run)

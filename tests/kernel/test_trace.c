@@ -233,22 +233,23 @@ static void fill_select_return(void **state)
 	unsigned int i;
 
 	(void)state;
-	for (uint16_t bid = 20; bid < 24; bid++)
+	for (uint16_t bid = 2; bid < 6; bid++)
 		put(br, 8, bid);
 	put(br, 8, 7);
 	assert_int_equal(receive(stage, 3, 10), 10);
 	i = read_on(stage);
 	event(stage, i++, TRACE_REGISTER);
 	rec = event(stage, i++, TRACE_FILL);
-	assert_int_equal(rec->bid, 20);
+	assert_int_equal(rec->bid, 2);
 	assert_int_equal(rec->nr, 4);
 	assert_int_equal(rec->available, 4);
+	assert_int_equal(rec->held_ns, 0);
 	rec = event(stage, i++, TRACE_FILL);
 	assert_int_equal(rec->bid, 7);
 	assert_int_equal(rec->nr, 1);
 	assert_int_equal(rec->available, 5);
 	rec = event(stage, i++, TRACE_SELECT);
-	assert_int_equal(rec->bid, 20);
+	assert_int_equal(rec->bid, 2);
 	assert_int_equal(rec->nr, 1);
 	assert_int_equal(rec->res, 10);
 	assert_int_equal(rec->available, 4);
@@ -256,16 +257,46 @@ static void fill_select_return(void **state)
 	assert_int_equal(rec->opcode, IORING_OP_RECV);
 	assert_int_equal(rec->user_data, 0xabcdef);
 	assert_int_equal(rec->tid, gettid());
-	put(br, 8, 20);
+	put(br, 8, 2);
 	assert_int_equal(receive(stage, 3, 64), 64);
 	read_on(stage);
 	rec = event(stage, i++, TRACE_RETURN);
-	assert_int_equal(rec->bid, 20);
+	assert_int_equal(rec->bid, 2);
 	assert_int_equal(rec->available, 4);
 	assert_int_equal(rec->flags & TRACE_EXACT, 0);
-	assert_int_equal(event(stage, i++, TRACE_SELECT)->bid, 21);
+	/* since about the selection, two events before */
+	assert_in_range(rec->held_ns, 1, rec->at_ns - stage->events[i - 3].at_ns);
+	assert_int_equal(event(stage, i++, TRACE_SELECT)->bid, 3);
 	assert_int_equal(stage->nr, i);
 	strike(stage);
+}
+
+/* Of a group that is not traced: a buffer that came back and was taken again between two looks. */
+static void taken_again(void **state)
+{
+	const struct observe_trace none = {0};
+	struct sample sample = {0};
+	const struct group_counts *counts;
+	static struct stage stage;
+	struct io_uring_buf_ring *br;
+
+	(void)state;
+	raise_stage(&stage, &none);
+	br = new_group(&stage, 3, 64);
+	for (int i = 0; i < 3; i++) {
+		put(br, 64, 5);
+		assert_int_equal(receive(&stage, 3, 10), 10);
+	}
+	assert_int_equal(observe_sample(stage.observe, &sample), 0);
+	assert_int_equal(sample.nr_groups, 1);
+	counts = sample.counts;
+	assert_int_equal(counts->total[COUNT_TAKEN], 3);
+	assert_int_equal(counts->total[COUNT_RETURNED], 3);
+	assert_int_not_equal(counts->gauge[GAUGE_HOLD_MAX_NS], COUNT_UNKNOWN);
+	assert_in_range(counts->gauge[GAUGE_OLDEST_HELD_NS], 1,
+			counts->gauge[GAUGE_HOLD_MAX_NS] * 1000);
+	sample_done(&sample);
+	strike(&stage);
 }
 
 static void expect_starve(struct stage *stage, uint16_t bgid, enum starve_cause cause)
@@ -299,6 +330,12 @@ static void causes(void **state)
 	assert_int_equal(receive(stage, 5, 1), -ENOBUFS);
 	read_on(stage);
 	expect_starve(stage, 5, STARVE_NEVER_FILLED);
+	drain(stage);
+
+	io_uring_buf_ring_add(br, data, BUF_BYTES, 0, io_uring_buf_ring_mask(4), 0);
+	assert_int_equal(receive(stage, 5, 1), -ENOBUFS);
+	read_on(stage);
+	expect_starve(stage, 5, STARVE_UNPUBLISHED);
 	drain(stage);
 
 	put(br, 4, 0);
@@ -549,10 +586,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(registrations), cmocka_unit_test(fill_select_return),
-		cmocka_unit_test(causes),        cmocka_unit_test(legacy),
-		cmocka_unit_test(overflow),      cmocka_unit_test(bundle),
-		cmocka_unit_test(watch_address), cmocka_unit_test(watch_found),
-		cmocka_unit_test(watch_mapped),
+		cmocka_unit_test(taken_again),   cmocka_unit_test(causes),
+		cmocka_unit_test(legacy),        cmocka_unit_test(overflow),
+		cmocka_unit_test(bundle),        cmocka_unit_test(watch_address),
+		cmocka_unit_test(watch_found),   cmocka_unit_test(watch_mapped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

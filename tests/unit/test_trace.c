@@ -194,7 +194,22 @@ static const struct {
 	 &server,
 	 "   0.000000 server       4711/5        0 return     12 of ?          -    12       -",
 	 "\"event\":\"return\",\"tgid\":4711,\"tid\":null,\"comm\":\"server\",\"fd\":5,\"ring\":3,"
-	 "\"bgid\":0,\"available\":12,\"bid\":null,\"buffers\":12,\"exact\":false"},
+	 "\"bgid\":0,\"available\":12,\"bid\":null,\"buffers\":12,\"hold_max_ns\":null,"
+	 "\"exact\":false"},
+	{{.kind = TRACE_RETURN,
+	  .bid = 3,
+	  .nr = 1,
+	  .fd = -1,
+	  .available = 1,
+	  .held_ns = 1234567,
+	  .flags = TRACE_EXACT,
+	  .tid = 9},
+	 &server,
+	 "   0.000000 server       4711/5        0 return     3                -     1       9"
+	 " held for 1.2ms",
+	 "\"event\":\"return\",\"tgid\":4711,\"tid\":9,\"comm\":\"server\",\"fd\":5,\"ring\":3,"
+	 "\"bgid\":0,\"available\":1,\"bid\":3,\"buffers\":1,\"hold_max_ns\":1234567,"
+	 "\"exact\":true"},
 	{{.kind = TRACE_FILL, .bid = 65535, .nr = 1, .fd = -1, .flags = TRACE_EXACT, .tid = 2},
 	 &server,
 	 "   0.000000 server       4711/5        0 fill       65535            -     0       2",
@@ -307,7 +322,12 @@ static void times(void **state)
 
 static void end_line(void **state)
 {
-	const struct trace_end end = {.at_ns = 9, .events = 3, .lost = 1, .losses = {[0] = 5}};
+	const struct trace_end end = {
+		.at_ns = 9,
+		.events = 3,
+		.shown = TRACE_SHOWN,
+		.lost = {[TRACE_SELECT] = {4, 4}, [TRACE_RETURN] = {2, 9}, [TRACE_CREATE] = {1, 0}},
+		.losses = {[LOSS_EVENTS] = 5}};
 	struct trace_lines how = {.kernel = "6.1"};
 	struct json_object *object, *losses;
 	char *text = NULL;
@@ -321,10 +341,22 @@ static void end_line(void **state)
 	assert_non_null(object);
 	assert_string_equal(json_object_get_string(json_object_object_get(object, "event")), "end");
 	assert_int_equal(json_object_get_int(json_object_object_get(object, "events")), 3);
-	assert_int_equal(json_object_get_int(json_object_object_get(object, "lost")), 1);
+	assert_int_equal(json_object_get_int(json_object_object_get(object, "lost")), 6);
+	assert_string_equal(
+		json_object_to_json_string_ext(json_object_object_get(object, "lost_events"), 0),
+		"{\"select\":4,\"return\":2}");
+	assert_string_equal(
+		json_object_to_json_string_ext(json_object_object_get(object, "lost_buffers"), 0),
+		"{\"select\":4,\"return\":9}");
 	losses = json_object_object_get(object, "losses");
 	assert_int_equal(json_object_object_length(losses), LOSS_MAX);
 	json_object_put(object);
+	free(text);
+	how.file = open_memstream(&text, &size);
+	trace_line_end(how.file, &end);
+	fclose(how.file);
+	assert_string_equal(text, "3 events, 6 lost (4 select, 2 return); not accounted for: "
+				  "5 events\n");
 	free(text);
 }
 
