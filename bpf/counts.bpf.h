@@ -64,7 +64,6 @@ struct {
 struct chunk {
 	struct io_uring_buf slots[CHUNK_SLOTS];
 	struct trace_return run; /* when tracing: returned, not yet told */
-	__u32 taken_to;          /* position of head while returns are read */
 };
 
 struct {
@@ -228,12 +227,15 @@ static long return_step(__u32 i, struct look *look)
 	return 0;
 }
 
-/* Tells the bids returned so far, when the entry at `position` does not continue them. */
+/*
+ * Tells the bids returned so far, when the entry at `position` does not continue them. What was
+ * taken since the last look was taken after them: its completions are yet to be told.
+ */
 static __always_inline void end_run(struct look *look, __u32 position)
 {
 	struct chunk *chunk = look->chunk;
 
-	chunk->run.available = (__u16)(position - chunk->taken_to);
+	chunk->run.available = (__u16)(position - look->group->head);
 	if (chunk->run.nr)
 		trace_returned(look->group, &chunk->run);
 	chunk->run.nr = 0;
@@ -492,18 +494,15 @@ static __always_inline void notice_bundles(struct look *look)
 }
 
 /* A group's first returns after its registration are its fill. */
-static __always_inline void begin_returns(struct look *look, __u16 head, __u32 where)
+static __always_inline void begin_returns(struct look *look, __u32 where)
 {
 	const struct account *group = look->group;
-	struct chunk *chunk = look->chunk;
-	__u16 taken = head - group->head;
-	__u16 known = group->tail - group->head;
+	struct trace_return *run = &look->chunk->run;
 
-	chunk->taken_to = group->head + (taken < known ? taken : known);
-	chunk->run.nr = 0;
-	chunk->run.held_ns = 0;
-	chunk->run.kind = group->returned || group->tail || group->head ? TRACE_RETURN : TRACE_FILL;
-	chunk->run.exact = where == AT_STORE;
+	run->nr = 0;
+	run->held_ns = 0;
+	run->kind = group->returned || group->tail || group->head ? TRACE_RETURN : TRACE_FILL;
+	run->exact = where == AT_STORE;
 }
 
 /* Returns of a group without a ledger: how many, not which. */
@@ -534,7 +533,7 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 	}
 	look.chunk = bpf_map_lookup_elem(&chunks, &where);
 	if (trace_kinds && look.chunk) {
-		begin_returns(&look, head, where);
+		begin_returns(&look, where);
 		if (!group->bids_nr)
 			tell_unread(&look, tail);
 	}
