@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/text.h"
 #include "json_write.h"
 
 #define FIRST_SLOTS 64
@@ -21,6 +22,7 @@ struct hold {
 	uint64_t since_ns; /* 0: it is not */
 	uint32_t lane;
 	int32_t fd;
+	int32_t bytes; /* -1: not known, as one of several */
 	uint8_t opcode;
 };
 
@@ -149,8 +151,12 @@ static void put_instant(struct timeline *timeline, const struct track *track,
 	put_time(timeline, track->last_ns);
 	json_open(json, "args", '{');
 	put_operation(json, rec->opcode, rec->fd);
+	if (rec->res < 0)
+		json_text(json, "error", text_errno(-rec->res));
 	if (rec->kind == TRACE_STARVE)
 		json_text(json, "cause", trace_cause_name(rec->cause));
+	if (rec->kind == TRACE_REGISTER)
+		json_u64(json, "entries", rec->nr);
 	end(timeline);
 	end(timeline);
 }
@@ -169,6 +175,8 @@ static void put_hold(struct timeline *timeline, const struct track *track, uint3
 	json_thousandths(json, "dur", track->last_ns - hold->since_ns);
 	json_open(json, "args", '{');
 	put_operation(json, hold->opcode, hold->fd);
+	if (hold->bytes >= 0)
+		json_u64(json, "bytes", (uint64_t)hold->bytes);
 	if (remark)
 		json_text(json, "end", remark);
 	end(timeline);
@@ -238,8 +246,11 @@ static int begin_hold(struct timeline *timeline, struct track *track, uint32_t b
 		return -ENOMEM;
 	end_hold(timeline, track, bid, "return not seen");
 	lane = take_lane(track);
-	track->holds[bid] = (struct hold){
-		.since_ns = track->last_ns, .lane = lane, .fd = rec->fd, .opcode = rec->opcode};
+	track->holds[bid] = (struct hold){.since_ns = track->last_ns,
+					  .lane = lane,
+					  .fd = rec->fd,
+					  .bytes = rec->kind == TRACE_SELECT ? rec->res : -1,
+					  .opcode = rec->opcode};
 	if (rec->flags & TRACE_FIXED_FILE)
 		track->holds[bid].fd = -1;
 	for (; track->nr_lanes <= lane; track->nr_lanes++) {

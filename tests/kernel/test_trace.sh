@@ -223,13 +223,44 @@ check "a full disk" exits 1 trace -o /dev/full -- "$BUFSCOPE" load -n 100
 
 # ---- a timeline
 
+# What a reader of the file relies on: each event has its numbers, each track a name, no slice
+# overlaps another on its track, counters go on in time.
+wellformed='def ns: (. * 1000 | round);
+	.traceEvents as $all | [$all[] | select(.ph == "X")] as $slices |
+	[$all[] | select(.name == "thread_name") | [.pid, .tid]] as $tracks |
+	([$all[] | select(.name == "process_name") | .pid] | length == (unique | length)) and
+	($all | all((.ph | IN("M", "C", "X", "i")) and (.pid > 0) and (.name | length > 0) and
+		(.ph == "M" or (.ts | type == "number" and . > 0)))) and
+	($slices | all(.dur >= 0 and ([.pid, .tid] | IN($tracks[])))) and
+	($slices | group_by([.pid, .tid]) | all(sort_by(.ts) |
+		. as $s | all(range(1; length); ($s[. - 1] | (.ts | ns) + (.dur | ns)) <=
+			($s[.].ts | ns)))) and
+	([$all[] | select(.ph == "C")] | group_by(.pid) | all(map(.ts) == (map(.ts) | sort)))'
+# The buffers of a group are in the ring or held: the counter and the open slices add up to all of
+# them, at the last moment of each time stamp.
+adds_up='def ns: (. * 1000 | round);
+	.traceEvents | group_by(.pid) | all(
+		(map(select(.ph == "C")) | group_by(.ts) | map(last)) as $levels |
+		[.[] | select(.ph == "X") | {at: (.ts | ns), by: 1},
+			{at: ((.ts | ns) + (.dur | ns)), by: -1}] | sort_by(.at) | . as $steps |
+		reduce $levels[1:][] as $level ({i: 0, open: 0, fine: true};
+			($level.ts | ns) as $now |
+			until(.i == ($steps | length) or $steps[.i].at > $now;
+				.open += $steps[.i].by | .i += 1) |
+			.fine = (.fine and .open + $level.args.buffers == $buffers)) | .fine)'
 check "a timeline" exits 0 trace --perfetto "$TMP/timeline" -- \
-	"$BUFSCOPE" load -n 300 --entries 16 --leak 3 --groups 2
-check "has a slice per hold" jq -e '[.traceEvents[] | select(.ph == "X")] | length == 600 and
-	(map(select(.args.end)) | map(.name) | group_by(.) | map(length) | max) <= 2 and
-	all(.dur >= 0 and .ts > 0)' "$TMP/timeline"
-check "and counters, in order" jq -e '[.traceEvents[] | select(.ph == "C")] | length > 100 and
-	(group_by(.pid) | length == 2 and all(map(.ts) == (map(.ts) | sort)))' "$TMP/timeline"
+	"$BUFSCOPE" load -j -n 300 --entries 16 --leak 3 --groups 2
+check "is well-formed" jq -e "$wellformed" "$TMP/timeline"
+check "has a slice per hold" jq -e --slurpfile truth "$TMP/out" '
+	[.traceEvents[] | select(.ph == "X")] | group_by(.pid) as $groups |
+	($groups | map(length)) == ($truth[0].groups | map(.taken_total)) and
+	($groups | map(map(select(.args.end) | .name[4:] | tonumber) | sort)) ==
+		($truth[0].groups | map(.leaked | sort)) and
+	(map(.args.bytes) | add) == ([$truth[0].groups[].bytes_total] | add)' "$TMP/timeline"
+check "and the level besides" jq -e --argjson buffers 16 "$adds_up" "$TMP/timeline"
+check "that is true at the end" jq -e --slurpfile truth "$TMP/out" '
+	[.traceEvents[] | select(.ph == "C")] | group_by(.pid) | map(last.args.buffers) ==
+		($truth[0].groups | map(.returned_total - .taken_total))' "$TMP/timeline"
 check "and names" jq -e '[.traceEvents[] | select(.name == "process_name") | .args.name] |
 	length == 2 and all(test("^bufscope [0-9]+/[0-9]+ group [01]$"))' "$TMP/timeline"
 
