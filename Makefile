@@ -93,7 +93,7 @@ $(O)/%.o: %.c $(O)/flags
 	$(call say,CC,$@)$(CC) $(BS_CFLAGS) -c -o $@ $<
 
 # Only observe.c and what it owns include skeletons; they exist before it is compiled.
-$(O)/lib/observe.o $(O)/lib/accounts.o $(O)/lib/caps.o: $(SKELS)
+$(O)/lib/observe.o $(O)/lib/accounts.o $(O)/lib/kbuf.o: $(SKELS)
 
 # `gen object` links and drops DWARF; the skeleton embeds the result.
 $(O)/bpf/%.skel.h: $(O)/bpf/%.linked.o

@@ -240,6 +240,16 @@ struct io_kiocb {
 	struct io_ring_ctx *ctx;
 };
 
+/* Up to 6.16: the group that its buffer was picked from, until that is taken. */
+struct io_kiocb___buflist {
+	struct io_buffer_list *buf_list;
+};
+
+/* The wish of io_buffers_select() and io_buffers_peek(). */
+struct buf_sel_arg {
+	__u16 buf_group; /* since 6.16 */
+};
+
 struct io_sr_msg {
 	__u16 flags;
 	__u16 buf_group;
@@ -261,17 +271,25 @@ struct io_uring_cqe {
 #define CQE_MORE     2
 #define CQE_BUF_MORE 16
 
-/* Third system call argument, the only register that is read. */
+/* Arguments and results in registers. A structure of two words is returned in two of them. */
 #if defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
 };
-#define PT_REG_ARG3(x) BPF_CORE_READ((struct user_pt_regs *)(x), regs[2])
+#define PT_REG_ARG1(x)    BPF_CORE_READ((struct user_pt_regs *)(x), regs[0])
+#define PT_REG_ARG2(x)    BPF_CORE_READ((struct user_pt_regs *)(x), regs[1])
+#define PT_REG_ARG3(x)    BPF_CORE_READ((struct user_pt_regs *)(x), regs[2])
+#define PT_REG_RESULT(x)  PT_REG_ARG1(x)
+#define PT_REG_RESULT2(x) PT_REG_ARG2(x)
 #else
 struct pt_regs {
-	unsigned long dx;
+	unsigned long dx, si, di, ax;
 };
-#define PT_REG_ARG3(x) BPF_CORE_READ(x, dx)
+#define PT_REG_ARG1(x)    BPF_CORE_READ((struct pt_regs *)(x), di)
+#define PT_REG_ARG2(x)    BPF_CORE_READ((struct pt_regs *)(x), si)
+#define PT_REG_ARG3(x)    BPF_CORE_READ((struct pt_regs *)(x), dx)
+#define PT_REG_RESULT(x)  BPF_CORE_READ((struct pt_regs *)(x), ax)
+#define PT_REG_RESULT2(x) PT_REG_ARG3(x)
 #endif
 
 #pragma clang attribute pop

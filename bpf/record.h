@@ -177,6 +177,28 @@ struct ring_page {
 	__u64 page_size; /* out: between the names of neighbouring pages */
 };
 
+/* ---- the same group, as the kernel's own functions are seen to treat it */
+
+/* Lies at the same place as the group's account. Many writers, all by atomic additions. */
+struct kbuf_account {
+	__u64 born_ns; /* of the account that it goes with */
+	__u64 ring_id; /* 0: that ring is gone */
+	__u32 bgid;
+	__u32 pad;
+	__u64 registered; /* over all lives of the group on this ring */
+	__u64 unregistered;
+
+	__u64 picked;   /* calls that found a buffer: selected, dropped, recycled or under way */
+	__u64 starved;  /* and that found none */
+	__u64 taken;    /* buffers that head moved over; legacy: that will not come back */
+	__u64 selected; /* times that a completion was given buffers; may be one that is never told
+			 */
+	__u64 recycled; /* picks put back unused */
+	__u64 dropped;  /* legacy: let go of without a completion */
+};
+
+#define KBUF_LIFE_BYTES 48 /* from picked on: of one life */
+
 /* ---- a trace: one record per event */
 
 enum trace_kind {
@@ -240,6 +262,7 @@ _Static_assert(sizeof(struct ring_rec) == 112, "ring_rec is part of the shared l
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
 _Static_assert(sizeof(struct ring_page) == 32, "ring_page is part of the shared layout");
+_Static_assert(sizeof(struct kbuf_account) == 88, "kbuf_account is part of the shared layout");
 _Static_assert(sizeof(struct trace_rec) == 88, "trace_rec is part of the shared layout");
 _Static_assert(sizeof(struct account) == 808, "account is part of the shared layout");
 #endif

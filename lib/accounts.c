@@ -21,6 +21,7 @@
 #include "events.skel.h"
 #include "hist.h"
 #include "kbtf.h"
+#include "kbuf.h"
 
 #define MAX_ACCOUNTS (1U << 13)
 #define MAX_BIDS     (1U << 20)
@@ -35,6 +36,7 @@ struct accounts {
 	int tick_fd;
 	struct account *at;     /* mapped, read-only */
 	struct bid_state *bids; /* mapped, read-only */
+	struct kbuf *kbuf;      /* NULL: not wanted, or not to be had */
 	struct ring_buffer *trace;
 	observe_take_fn *take; /* while accounts_trace() runs */
 	void *context;
@@ -208,6 +210,25 @@ static int open_trace(struct accounts *accounts)
 	return accounts->trace ? 0 : -errno;
 }
 
+/* They refine what is known without them: a kernel that refuses them is no error. */
+static void open_kbuf(struct accounts *accounts)
+{
+	const struct kbuf_opts opts = {
+		.counts_fd = bpf_map__fd(accounts->skel->maps.counts),
+		.positions_fd = bpf_map__fd(accounts->skel->maps.positions),
+		.max = MAX_ACCOUNTS,
+		.index_mask = accounts->skel->rodata->index_mask,
+	};
+
+	if (accounts->opts->functions && accounts->opts->depth == OBSERVE_FULL)
+		accounts->kbuf = kbuf_open(&opts);
+}
+
+bool accounts_see_functions(const struct accounts *accounts)
+{
+	return accounts->kbuf != NULL;
+}
+
 static int open_all(struct accounts *accounts, const struct accounts_opts *opts)
 {
 	int err;
@@ -228,7 +249,10 @@ static int open_all(struct accounts *accounts, const struct accounts_opts *opts)
 		return -ENOMEM;
 	err = open_trace(accounts);
 	err = err ? err : events_bpf__attach(accounts->skel);
-	return err ? err : start_tick(accounts);
+	err = err ? err : start_tick(accounts);
+	if (!err)
+		open_kbuf(accounts);
+	return err;
 }
 
 struct accounts *accounts_open(const struct accounts_opts *opts)
@@ -258,6 +282,7 @@ void accounts_close(struct accounts *accounts)
 {
 	if (!accounts)
 		return;
+	kbuf_close(accounts->kbuf);
 	ring_buffer__free(accounts->trace);
 	bpf_link__destroy(accounts->tick);
 	if (accounts->tick_fd >= 0)
@@ -398,6 +423,8 @@ static void join_account(const struct accounts *accounts, const struct account *
 	counts->total[COUNT_BYTES] = account->bytes;
 	counts->total[COUNT_PARTIAL] = account->partial;
 	counts->total[COUNT_MSHOT_ENDED] = account->mshot_ended;
+	if (accounts->kbuf)
+		kbuf_join(accounts->kbuf, (uint32_t)(account - accounts->at), account, counts);
 	if (account->bids_nr)
 		join_ledger(accounts, account, counts, now);
 }
@@ -423,6 +450,7 @@ void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
 	losses[LOSS_REQUESTS] = lost[EVENT_REQS_EVICTED];
 	losses[LOSS_EVENTS] = recursion_misses(skel->progs.on_complete) +
 			      recursion_misses(skel->progs.on_overflow);
+	losses[LOSS_CALLS] = accounts->kbuf ? kbuf_missed(accounts->kbuf) : 0;
 }
 
 /* From high water on the places of the dead are wanted. */

@@ -25,6 +25,9 @@ struct accounts *accounts_open(const struct accounts_opts *opts);
  */
 int accounts_join(struct accounts *accounts, struct sample *sample);
 
+/* Whether the kernel's own functions are seen, too. */
+bool accounts_see_functions(const struct accounts *accounts);
+
 /* The file of the ring buffer with struct trace_rec; -1: there is no trace. */
 int accounts_trace_fd(const struct accounts *accounts);
 int accounts_trace(struct accounts *accounts, observe_take_fn *take, void *context);

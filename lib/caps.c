@@ -83,6 +83,31 @@ const char *caps_hindrance(void)
 	return lacking(keys);
 }
 
+enum caps_way caps_way_into(const char *function)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "fentry.%s", function);
+	if (caps_can(key))
+		return CAPS_BY_FENTRY;
+	snprintf(key, sizeof(key), "kprobe.%s", function);
+	return caps_can(key) ? CAPS_BY_KPROBE : CAPS_NO_WAY;
+}
+
+/* What is put and committed up to 6.1 by one function, later by two. */
+bool caps_can_see_functions(void)
+{
+	static const char *const all[] = {"io_buffer_select", "io_kbuf_recycle_legacy",
+					  "io_register_pbuf_ring", "io_unregister_pbuf_ring"};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (caps_way_into(all[i]) == CAPS_NO_WAY)
+			return false;
+	if (caps_way_into("io_kbuf_commit") == CAPS_NO_WAY)
+		return caps_way_into("__io_put_kbuf") != CAPS_NO_WAY;
+	return caps_way_into("__io_put_kbufs") != CAPS_NO_WAY;
+}
+
 int caps_backend(void)
 {
 	static const char *const tick[] = {"perf.cpu_clock", NULL};
@@ -95,7 +120,9 @@ int caps_backend(void)
 		return -EOPNOTSUPP;
 	if (lacking(tick))
 		return BACKEND_ITER;
-	return lacking(tp) ? BACKEND_ITER_TICK : BACKEND_ITER_TP;
+	if (lacking(tp))
+		return BACKEND_ITER_TICK;
+	return caps_can_see_functions() ? BACKEND_ITER_TP_KBUF : BACKEND_ITER_TP;
 }
 
 const char *caps_state_name(enum caps_state state)

@@ -50,6 +50,19 @@ bool caps_can(const char *key);
 /* Key of the ability for want of which nothing can be watched. NULL: watching works. */
 const char *caps_hindrance(void);
 
+/* How a function of the kernel can be seen; fentry, which costs less, where both would do. */
+enum caps_way {
+	CAPS_NO_WAY,
+	CAPS_BY_FENTRY,
+	CAPS_BY_KPROBE,
+};
+
+/* `function` is one of the table. */
+enum caps_way caps_way_into(const char *function);
+
+/* Whether enough of them can be seen to count by. */
+bool caps_can_see_functions(void);
+
 /* The best of enum sample_backend that watching can rest on; -EOPNOTSUPP: none. */
 int caps_backend(void);
 

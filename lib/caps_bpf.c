@@ -453,6 +453,7 @@ static const struct ability function_abilities[] = {
 	FUNCTION("io_kbuf_commit", "see the head move", "head is read at completions"),
 	FUNCTION("__io_put_kbuf", "see a buffer named", "completions tell"),
 	FUNCTION("__io_put_kbufs", "see buffers named", "completions tell"),
+	FUNCTION("io_kbuf_drop_legacy", "see a buffer let go of", "it is not counted"),
 	FUNCTION("io_kbuf_recycle_legacy", "see a buffer put back unused", "it is not counted"),
 	FUNCTION("io_req_post_cqe", "see a completion's request", "the ring's memory tells"),
 	FUNCTION("io_uring_cmd_buffer_select", "see a driver choose a buffer", "completions tell"),

@@ -213,6 +213,21 @@ COUNTER(bytes, COUNT_BYTES)
 COUNTER(partial, COUNT_PARTIAL)
 COUNTER(mshot_ended, COUNT_MSHOT_ENDED)
 
+#define KBUF_TOTAL(name, counter)                                                                  \
+	static struct value kbuf_##name##_total(const struct field_row *row)                       \
+	{                                                                                          \
+		return model_total(row->group, counter);                                           \
+	}
+
+KBUF_TOTAL(picked, COUNT_KBUF_PICKED)
+KBUF_TOTAL(starved, COUNT_KBUF_STARVED)
+KBUF_TOTAL(taken, COUNT_KBUF_TAKEN)
+KBUF_TOTAL(selected, COUNT_KBUF_SELECTED)
+KBUF_TOTAL(recycled, COUNT_KBUF_RECYCLED)
+KBUF_TOTAL(dropped, COUNT_KBUF_DROPPED)
+KBUF_TOTAL(registered, COUNT_KBUF_REGISTERED)
+KBUF_TOTAL(unregistered, COUNT_KBUF_UNREGISTERED)
+
 static struct value empty_ns_total(const struct field_row *row)
 {
 	return model_total(row->group, COUNT_EMPTY_NS);
@@ -334,6 +349,15 @@ static const struct field group_fields[] = {
 	LABEL(state, "STATE", "idle, calm, tight, leaking or starving"),
 	TOTAL(wraps, "WRAPS", UNIT_COUNT,
 	      "intervals in which head or tail may have wrapped unseen"),
+	TOTAL(kbuf_picked_total, "KPICK", UNIT_COUNT, "times that a request was given a buffer"),
+	TOTAL(kbuf_starved_total, "KSTARVE", UNIT_COUNT, "times that a request was given none"),
+	TOTAL(kbuf_taken_total, "KTAKEN", UNIT_COUNT, "buffers that left the group"),
+	TOTAL(kbuf_selected_total, "KSELECT", UNIT_COUNT,
+	      "times that a completion was given buffers"),
+	TOTAL(kbuf_recycled_total, "KRECYC", UNIT_COUNT, "picks that were put back unused"),
+	TOTAL(kbuf_dropped_total, "KDROP", UNIT_COUNT, "legacy buffers let go of unnamed"),
+	TOTAL(kbuf_registered_total, "KREG", UNIT_COUNT, "times that it was registered"),
+	TOTAL(kbuf_unregistered_total, "KUNREG", UNIT_COUNT, "times that it was unregistered"),
 };
 
 static const struct field ring_fields[] = {

@@ -100,14 +100,27 @@ bool kbtf_has_member(const struct btf *btf, const char *structure, const char *m
 	return id > 0 && has_member(btf, btf__type_by_id(btf, (unsigned int)id), member);
 }
 
-int kbtf_function_returns(const struct btf *btf, const char *function)
+/* NULL: BTF has no such function. */
+static const struct btf_type *prototype(const struct btf *btf, const char *function)
 {
 	int id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
-	const struct btf_type *type;
 
-	if (id < 0)
+	return id < 0 ? NULL : btf__type_by_id(btf, btf__type_by_id(btf, (unsigned int)id)->type);
+}
+
+int kbtf_function_args(const struct btf *btf, const char *function)
+{
+	const struct btf_type *type = prototype(btf, function);
+
+	return type ? (int)btf_vlen(type) : -ENOENT;
+}
+
+int kbtf_function_returns(const struct btf *btf, const char *function)
+{
+	const struct btf_type *type = prototype(btf, function);
+
+	if (!type)
 		return -ENOENT;
-	type = btf__type_by_id(btf, btf__type_by_id(btf, (unsigned int)id)->type);
 	type = btf__type_by_id(btf, type->type);
 	while (btf_is_mod(type) || btf_is_typedef(type))
 		type = btf__type_by_id(btf, type->type);

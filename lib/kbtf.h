@@ -33,6 +33,9 @@ int kbtf_tracepoint_args(const struct btf *btf, const char *tracepoint);
 /* Whether a structure has this member, also inside anonymous members. */
 bool kbtf_has_member(const struct btf *btf, const char *structure, const char *member);
 
+/* How many arguments a function takes. -ENOENT: BTF has no such function. */
+int kbtf_function_args(const struct btf *btf, const char *function);
+
 /* BTF_KIND_* of what a function returns, 0 for nothing. -ENOENT: BTF has no such function. */
 int kbtf_function_returns(const struct btf *btf, const char *function);
 

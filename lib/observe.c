@@ -455,6 +455,8 @@ int observe_sample(struct observe *o, struct sample *sample)
 	sample->at_ns = clock_ns(CLOCK_MONOTONIC);
 	sample->wall_ns = clock_ns(CLOCK_REALTIME);
 	sample->backend = backends[o->opts.depth];
+	if (o->accounts && accounts_see_functions(o->accounts))
+		sample->backend = BACKEND_ITER_TP_KBUF;
 	if (o->opts.trace.is_tree)
 		follow_tree(o);
 	err = run_with_room(o);

@@ -41,6 +41,7 @@ struct observe_opts {
 	int bgid;              /* only groups with this id; -1: all */
 	uint32_t scan_entries; /* rings of at most so many slots are read whole, for held and buffer
 				  size; 0: none is */
+	bool functions;        /* FULL: see the kernel's buffer functions, too, where that can be */
 	struct observe_trace trace; /* FULL: single events, too */
 	bool verbose;               /* libbpf's own messages go to stderr */
 };

@@ -188,6 +188,14 @@ static void read_counts(struct json_object *object, struct group_counts *counts)
 		[COUNT_PARTIAL] = "partial_total",
 		[COUNT_MSHOT_ENDED] = "mshot_ended_total",
 		[COUNT_EMPTY_NS] = "empty_ns_total",
+		[COUNT_KBUF_PICKED] = "kbuf_picked_total",
+		[COUNT_KBUF_STARVED] = "kbuf_starved_total",
+		[COUNT_KBUF_TAKEN] = "kbuf_taken_total",
+		[COUNT_KBUF_SELECTED] = "kbuf_selected_total",
+		[COUNT_KBUF_RECYCLED] = "kbuf_recycled_total",
+		[COUNT_KBUF_DROPPED] = "kbuf_dropped_total",
+		[COUNT_KBUF_REGISTERED] = "kbuf_registered_total",
+		[COUNT_KBUF_UNREGISTERED] = "kbuf_unregistered_total",
 	};
 	static const char *const gauges[GAUGE_MAX] = {
 		[GAUGE_LOW_WATER] = "low_water",           [GAUGE_HOLD_P50_NS] = "hold_p50_ns",

@@ -23,15 +23,16 @@ enum sample_loss {
 	LOSS_LEDGERS,      /* groups without a ledger of bids for want of room */
 	LOSS_REQUESTS,     /* requests forgotten for want of room: their fd is not known */
 	LOSS_EVENTS,       /* events that the kernel did not deliver, nested in themselves */
+	LOSS_CALLS,        /* calls of the kernel's functions that were not seen to return */
 	LOSS_MAX
 };
 
 /* What the numbers rest on. */
 enum sample_backend {
-	BACKEND_ITER,      /* one snapshot by iterator */
-	BACKEND_ITER_TICK, /* head and tail read often enough that none wraps */
-	BACKEND_ITER_TP,   /* every event */
-	BACKEND_ITER_TP_KBUF,
+	BACKEND_ITER,         /* one snapshot by iterator */
+	BACKEND_ITER_TICK,    /* head and tail read often enough that none wraps */
+	BACKEND_ITER_TP,      /* every event */
+	BACKEND_ITER_TP_KBUF, /* and the kernel's buffer functions */
 };
 
 /* What is counted per group; `empty_ns` is time, all else are events. */
@@ -44,6 +45,15 @@ enum group_counter {
 	COUNT_PARTIAL,
 	COUNT_MSHOT_ENDED,
 	COUNT_EMPTY_NS,
+	/* As the kernel's own functions were seen to do it; see struct kbuf_account. */
+	COUNT_KBUF_PICKED,
+	COUNT_KBUF_STARVED,
+	COUNT_KBUF_TAKEN,
+	COUNT_KBUF_SELECTED,
+	COUNT_KBUF_RECYCLED,
+	COUNT_KBUF_DROPPED,
+	COUNT_KBUF_REGISTERED,
+	COUNT_KBUF_UNREGISTERED,
 	COUNT_MAX
 };
 

@@ -78,6 +78,7 @@ static int parse_option(struct options *o, int c, char **argv)
 	case TARGET_SCAN:
 	case TARGET_LIGHT:
 	case TARGET_FULL:
+	case TARGET_KBUF:
 	case TARGET_TICK:
 	case TARGET_STUCK:
 		return target_option(&o->target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;

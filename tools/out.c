@@ -249,6 +249,7 @@ char *out_summary(const struct model *model, char *out, size_t size)
 		[LOSS_LEDGERS] = "ledger",
 		[LOSS_REQUESTS] = "request",
 		[LOSS_EVENTS] = "event",
+		[LOSS_CALLS] = "function call",
 	};
 	size_t used = add_count(out, size, 0, model->live_rings, "ring");
 	const char *lead = "; lost: ";

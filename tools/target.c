@@ -31,9 +31,10 @@ static int depth_option(struct target *target, int option, const char *argument,
 {
 	uint64_t *ns = option == TARGET_TICK ? &target->tick_ns : &target->stuck_ns;
 
-	if (option == TARGET_LIGHT || option == TARGET_FULL) {
-		target->depth = option == TARGET_FULL ? OBSERVE_FULL : OBSERVE_LIGHT;
+	if (option == TARGET_LIGHT || option == TARGET_FULL || option == TARGET_KBUF) {
+		target->depth = option == TARGET_LIGHT ? OBSERVE_LIGHT : OBSERVE_FULL;
 		target->depth_given = true;
+		target->functions = option == TARGET_KBUF;
 		return 0;
 	}
 	if (text_parse_seconds(argument, 0, UINT64_C(86400000000000), ns) ||
@@ -62,6 +63,7 @@ int target_option(struct target *target, int option, const char *argument, const
 		return 0;
 	case TARGET_LIGHT:
 	case TARGET_FULL:
+	case TARGET_KBUF:
 	case TARGET_TICK:
 	case TARGET_STUCK:
 		return depth_option(target, option, argument, command);
@@ -100,6 +102,7 @@ struct observe *target_open(const struct target *target, bool verbose, int *code
 		.is_optional = !target->depth_given,
 		.tick_ns = target->tick_ns,
 		.stuck_ns = target->stuck_ns,
+		.functions = target->functions,
 		.trace = target->trace,
 		.verbose = verbose,
 	};

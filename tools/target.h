@@ -13,6 +13,7 @@ struct target {
 	uint32_t scan_entries;
 	enum observe_depth depth;
 	bool depth_given;  /* --light or --full, else the command chooses */
+	bool functions;    /* --kbuf */
 	uint64_t tick_ns;  /* 0: no tick */
 	uint64_t stuck_ns; /* held for longer is stuck */
 	struct observe_trace trace;
@@ -40,6 +41,7 @@ struct target {
 /* How deeply to watch, for commands that watch for longer than a moment. */
 #define DEPTH_LONG                                                                                 \
 	{"light", no_argument, NULL, TARGET_LIGHT}, {"full", no_argument, NULL, TARGET_FULL},      \
+		{"kbuf", no_argument, NULL, TARGET_KBUF},                                          \
 		{"tick", required_argument, NULL, TARGET_TICK},                                    \
 	{                                                                                          \
 		"stuck", required_argument, NULL, TARGET_STUCK                                     \
@@ -48,10 +50,13 @@ struct target {
 #define TARGET_FULL  514
 #define TARGET_TICK  515
 #define TARGET_STUCK 516
+#define TARGET_KBUF  517
 #define DEPTH_HELP                                                                                 \
 	"      --light          read head and tail of every group at a tick: costs the watched\n"  \
 	"                       programs nothing, tells no starves and no holders\n"               \
 	"      --full           follow every event: all counters and the ledger of buffers\n"      \
+	"      --kbuf           like --full, and watch the kernel's own buffer functions where\n"  \
+	"                       it lets us; costs the watched programs more\n"                     \
 	"      --tick SECONDS   how often head and tail are read (default 0.001; 0: not)\n"        \
 	"      --stuck SECONDS  a buffer held for longer is stuck (default 1)\n"
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * What does being watched cost? The same `bufscope load` runs again and again, its CPU time per
- * selection measured while one observer after the other watches it: rounds are interleaved, so
- * that what else the machine does hits all alike. Prints medians, and ratios within the run.
+ * completion measured while one observer after the other watches it. Rounds are interleaved and
+ * begin with another observer each time, so that what else the machine does hits all alike.
+ * Prints medians and quartiles, the ratio to the unwatched run of the same round, and how the
+ * added cost compares with that of programs that do nothing.
  *
- *   overhead BUFSCOPE OP SELECTIONS ROUNDS [OBSERVER...]
+ *   overhead [-r ROUNDS] [-s SECONDS] BUFSCOPE [WORKLOAD|OBSERVER...]
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -23,36 +25,95 @@
 #include <unistd.h>
 
 #define MAX_ROUNDS 99
+#define NR(array)  (sizeof(array) / sizeof((array)[0]))
+
+/* A tracefs instance of its own: what others trace, and whether, is not touched. */
+#define INSTANCE "/sys/kernel/tracing/instances/bufscope-overhead"
+
+struct workload {
+	const char *name;
+	const char *options;
+	long groups;
+	long completions; /* per group */
+	bool only_light;  /* what follows events costs the same as with one group */
+	bool is_chosen;
+};
+
+static struct workload workloads[] = {
+	{"multishot", "--op recv-multishot --size 64", 1, 500000, false, false},
+	{"one-shot", "--op recv --size 64", 1, 400000, false, false},
+	{"bundle", "--op recv-multishot-bundle --size 4096 --buf-bytes 64", 1, 100000, false,
+	 false},
+	{"1000-groups", "--op recv-multishot --size 64 --groups 1000 --entries 16", 1000, 500, true,
+	 false},
+};
 
 struct observer {
 	const char *name;
-	const char *command; /* for sh; %s is the program under test; NULL: see below */
-	double warm_s;       /* until it certainly watches */
+	const char *tool;    /* skipped where it is not found */
+	const char *command; /* for sh, B is the program under test; NULL: none or empty */
+	const char *cleanup;
+	double warm_s;  /* until it certainly watches */
+	long slow;      /* the load is divided by this */
+	bool is_chosen; /* for this run */
+	bool is_light;
+	const char *why_not; /* NULL: it could be measured */
 	double cost_ns[MAX_ROUNDS];
-	double self_pct[MAX_ROUNDS]; /* CPU of the observer itself */
-	bool is_missing;
+	double ratio[MAX_ROUNDS];
+	double self_pct[MAX_ROUNDS]; /* CPU of the observer itself, of the load's */
 };
 
 static struct observer observers[] = {
-	{"none", NULL, 0.2},
-	{"empty", NULL, 0.2},
-	{"list", "while :; do %s list >/dev/null; sleep 1; done", 1},
-	{"light", "exec %s top -b -i 1 --light >/dev/null", 1},
-	{"full", "exec %s top -b -i 1 --full >/dev/null", 1},
-	{"bpftrace",
-	 "exec bpftrace -e 'tracepoint:io_uring:io_uring_complete"
-	 "{ @[pid, args->cflags & 0xffff] = count(); }' >/dev/null 2>&1",
-	 3},
-	{"perf stat", "exec perf stat -a -e 'io_uring:*' sleep 60 >/dev/null 2>&1", 1},
-	{"perf record", "exec perf record -a -o /dev/null -e 'io_uring:*' sleep 60 >/dev/null 2>&1",
-	 1.5},
+	{.name = "none", .warm_s = 0.1, .slow = 1, .is_light = true},
+	{.name = "empty", .warm_s = 0.1, .slow = 1, .is_light = true},
+	{.name = "list",
+	 .command = "while :; do $B list >/dev/null; sleep 1; done",
+	 .warm_s = 0.5,
+	 .slow = 1,
+	 .is_light = true},
+	{.name = "light",
+	 .command = "exec $B top -b -i 1 --light",
+	 .warm_s = 1,
+	 .slow = 1,
+	 .is_light = true},
+	{.name = "full", .command = "exec $B top -b -i 1 --full", .warm_s = 1, .slow = 1},
+	{.name = "doctor", .command = "exec $B doctor -d 100", .warm_s = 1, .slow = 1},
+	{.name = "trace", .command = "exec $B trace", .warm_s = 1, .slow = 4},
+	{.name = "bpftrace",
+	 .tool = "bpftrace",
+	 .command = "exec bpftrace -e 'tracepoint:io_uring:io_uring_complete"
+		    "{ @[pid, args->cflags & 0xffff] = count(); }'",
+	 .warm_s = 2.5,
+	 .slow = 1},
+	{.name = "perf stat",
+	 .tool = "perf",
+	 .command = "exec perf stat -a -e 'io_uring:*' sleep 100",
+	 .warm_s = 0.7,
+	 .slow = 1},
+	{.name = "perf record",
+	 .tool = "perf",
+	 .command = "exec perf record -a -o /dev/null -e 'io_uring:*' sleep 100",
+	 .warm_s = 1,
+	 .slow = 2},
+	{.name = "perf trace",
+	 .tool = "perf",
+	 .command = "exec perf trace -a -e 'io_uring:*' -o /dev/null",
+	 .warm_s = 1.5,
+	 .slow = 50},
+	{.name = "ftrace",
+	 .command = "mkdir " INSTANCE " && echo 1 >" INSTANCE "/events/io_uring/enable && "
+		    "exec sleep 100",
+	 .cleanup = "[ ! -d " INSTANCE " ] || { echo 0 >" INSTANCE "/events/io_uring/enable; "
+		    "rmdir " INSTANCE "; }",
+	 .warm_s = 0.5,
+	 .slow = 1},
 };
 
-#define NR_OBSERVERS (sizeof(observers) / sizeof(observers[0]))
+static const char *bufscope;
+static double limit_s = 30; /* for one run under one observer */
+static volatile sig_atomic_t is_stopped;
 
-struct empty {
-	int progs[2], links[2];
-};
+/* ---- children */
 
 static void pause_s(double s)
 {
@@ -60,6 +121,118 @@ static void pause_s(double s)
 
 	nanosleep(&ts, NULL);
 }
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static double cpu_s(const struct rusage *usage)
+{
+	return (double)usage->ru_utime.tv_sec + (double)usage->ru_stime.tv_sec +
+	       ((double)usage->ru_utime.tv_usec + (double)usage->ru_stime.tv_usec) / 1e6;
+}
+
+/* A process group of its own, no output; errors to a file, if that is not negative. */
+static pid_t start(const char *command, int errors)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	setpgid(0, 0);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(errors < 0 ? null : errors, STDERR_FILENO);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+static int run(const char *command)
+{
+	pid_t pid = start(command, -1);
+	int status = -1;
+
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+static bool has_tool(const char *tool)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "command -v %s", tool);
+	return run(command) == 0;
+}
+
+/* Waits until the limit; what runs for longer is killed. 0, or -1: it did not end well. */
+static int wait_for(pid_t pid, double limit, struct rusage *usage)
+{
+	double end = now_s() + limit;
+	int status = -1;
+	pid_t got;
+
+	while ((got = wait4(pid, &status, WNOHANG, usage)) == 0) {
+		if (now_s() > end || is_stopped) {
+			kill(-pid, SIGKILL);
+			wait4(pid, &status, 0, usage);
+			return -1;
+		}
+		pause_s(0.01);
+	}
+	return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+/* A load that has said that it waits for a signal. */
+static pid_t start_load(const char *command)
+{
+	char said[256];
+	size_t used = 0;
+	ssize_t got = 1;
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -1;
+	pid = start(command, ends[1]);
+	close(ends[1]);
+	while (got > 0 && used < sizeof(said) - 1) {
+		got = read(ends[0], said + used, sizeof(said) - 1 - used);
+		used += got > 0 ? (size_t)got : 0;
+		said[used] = '\0';
+		if (strstr(said, "SIGUSR1"))
+			break;
+	}
+	close(ends[0]); /* what else it has to say is lost, and so is the reader: it ignores that */
+	return pid;
+}
+
+/* CPU seconds of one load, or a negative number if it failed. */
+static double time_load(const struct workload *work, long completions)
+{
+	struct rusage usage = {0};
+	char command[512];
+	pid_t pid;
+
+	snprintf(command, sizeof(command), "exec $B load --paused %s -n %ld", work->options,
+		 completions);
+	pid = start_load(command);
+	if (pid < 0)
+		return -1;
+	kill(pid, SIGUSR1);
+	return wait_for(pid, limit_s, &usage) ? -1 : cpu_s(&usage);
+}
+
+/* ---- the floor: programs that do nothing, where a full account needs programs */
+
+struct empty {
+	int progs[2], links[2];
+};
 
 static int attach_empty(const struct btf *btf, const char *tracepoint, int *prog)
 {
@@ -79,7 +252,6 @@ static int attach_empty(const struct btf *btf, const char *tracepoint, int *prog
 	return *prog < 0 ? -1 : bpf_raw_tracepoint_open(NULL, *prog);
 }
 
-/* The floor: programs that do nothing, where a full account needs programs. */
 static void open_empty(struct empty *empty)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -99,81 +271,81 @@ static void close_empty(struct empty *empty)
 	}
 }
 
-static pid_t start_shell(const struct observer *observer, const char *bufscope)
-{
-	char command[512];
-	pid_t pid = fork();
+/* ---- one observer */
 
-	if (pid)
-		return pid;
-	setpgid(0, 0);
-	snprintf(command, sizeof(command), observer->command, bufscope);
-	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-	_exit(127);
+struct watching {
+	struct empty empty;
+	pid_t pid; /* 0: no process */
+};
+
+static bool is_empty(const struct observer *observer)
+{
+	return observer == &observers[1];
 }
 
-static pid_t start_load(const char *bufscope, const char *op, const char *selections)
+static void begin(const struct observer *observer, struct watching *watching)
 {
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	execl(bufscope, bufscope, "load", "--paused", "--size", "64", "--op", op, "-n", selections,
-	      (char *)NULL);
-	_exit(127);
-}
-
-static double cpu_s(const struct rusage *usage)
-{
-	return (double)usage->ru_utime.tv_sec + (double)usage->ru_stime.tv_sec +
-	       ((double)usage->ru_utime.tv_usec + (double)usage->ru_stime.tv_usec) / 1e6;
-}
-
-/* CPU seconds of one load, or a negative number if it failed. */
-static double time_load(char **argv)
-{
-	pid_t pid = start_load(argv[1], argv[2], argv[3]);
-	struct rusage usage;
-	int status;
-
-	pause_s(0.3);
-	kill(pid, SIGUSR1);
-	if (wait4(pid, &status, 0, &usage) != pid || !WIFEXITED(status) || WEXITSTATUS(status))
-		return -1;
-	return cpu_s(&usage);
-}
-
-static int run_round(struct observer *observer, char **argv, int round)
-{
-	struct empty empty = {{-1, -1}, {-1, -1}};
-	struct rusage usage = {0};
-	pid_t pid = 0;
-	double cpu;
-
+	watching->pid = 0;
 	if (observer->command)
-		pid = start_shell(observer, argv[1]);
-	else if (strcmp(observer->name, "empty") == 0)
-		open_empty(&empty);
+		watching->pid = start(observer->command, -1);
+	else if (is_empty(observer))
+		open_empty(&watching->empty);
 	pause_s(observer->warm_s);
-	cpu = time_load(argv);
-	if (pid && waitpid(pid, NULL, WNOHANG) == pid) {
-		observer->is_missing = true;
-	} else if (pid) {
-		kill(-pid, SIGINT);
-		pause_s(0.3);
-		kill(-pid, SIGKILL);
-		wait4(pid, NULL, 0, &usage);
-	} else if (observer != &observers[0]) {
-		close_empty(&empty);
-	}
-	observer->cost_ns[round] = cpu * 1e9 / atof(argv[3]);
-	observer->self_pct[round] = cpu_s(&usage) / cpu * 100;
-	return cpu < 0 ? -1 : 0;
 }
+
+/* False: it ended before its time, and so may not have watched. */
+static bool end(const struct observer *observer, struct watching *watching, struct rusage *usage)
+{
+	bool was_there = true;
+
+	if (is_empty(observer))
+		close_empty(&watching->empty);
+	if (watching->pid) {
+		was_there = waitpid(watching->pid, NULL, WNOHANG) == 0;
+		if (was_there) {
+			kill(-watching->pid, SIGINT);
+			wait_for(watching->pid, 1, usage);
+		}
+		kill(-watching->pid, SIGKILL);
+	}
+	if (observer->cleanup)
+		run(observer->cleanup);
+	return was_there;
+}
+
+static void clean_up(void)
+{
+	for (size_t i = 0; i < NR(observers); i++)
+		if (observers[i].cleanup)
+			run(observers[i].cleanup);
+}
+
+static int measure(struct observer *observer, const struct workload *work, int round)
+{
+	long completions = work->completions / observer->slow;
+	struct watching watching;
+	struct rusage usage = {0};
+	double cpu, fixed;
+
+	begin(observer, &watching);
+	cpu = time_load(work, completions);
+	if (!end(observer, &watching, &usage))
+		observer->why_not = "it ended by itself";
+	else if (cpu < 0 && observer->tool)
+		observer->why_not = "the load was not done in time";
+	if (observer->why_not || is_stopped)
+		return 0;
+	if (cpu < 0) {
+		fprintf(stderr, "overhead: the load failed under %s\n", observer->name);
+		return -1;
+	}
+	fixed = time_load(work, 1); /* what starting and ending it takes */
+	observer->self_pct[round] = cpu_s(&usage) / cpu * 100;
+	observer->cost_ns[round] = (cpu - fixed) * 1e9 / (double)(completions * work->groups);
+	return 0;
+}
+
+/* ---- what is printed */
 
 static int by_value(const void *a, const void *b)
 {
@@ -182,61 +354,195 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double median(double *values, int nr)
+/* Sorts the values. */
+static double quantile(double *values, int nr, double q)
 {
+	double at = q * (nr - 1);
+	int low = (int)at;
+
 	qsort(values, (size_t)nr, sizeof(*values), by_value);
-	return nr % 2 ? values[nr / 2] : (values[nr / 2 - 1] + values[nr / 2]) / 2;
+	if (low + 1 >= nr)
+		return values[nr - 1];
+	return values[low] + (values[low + 1] - values[low]) * (at - low);
 }
 
-static bool is_chosen(int argc, char **argv, size_t i)
+static bool is_measured(const struct observer *observer, const struct workload *work)
 {
-	bool chosen = argc <= 5 || i == 0;
-
-	for (int k = 5; k < argc; k++)
-		chosen |= strcmp(argv[k], observers[i].name) == 0;
-	return chosen && !observers[i].is_missing;
+	return observer->is_chosen && (observer->is_light || !work->only_light);
 }
 
-static void report(int argc, char **argv, int rounds)
+static void report(const struct workload *work, int rounds)
 {
-	double base = median(observers[0].cost_ns, rounds), floor = 0;
+	double base = quantile(observers[0].cost_ns, rounds, 0.5), floor = 0;
 
-	printf("%s: CPU per selection, median of %d rounds\n", argv[2], rounds);
-	printf("%-12s %8s %8s %7s %8s %9s\n", "observer", "ns", "added", "ratio", "x empty",
-	       "self %");
-	for (size_t i = 0; i < NR_OBSERVERS; i++) {
-		double ns;
+	printf("\n%s: CPU per completion, median of %d rounds\n", work->name, rounds);
+	printf("%-12s %8s %15s %8s %7s %8s %7s\n", "observer", "ns", "quartiles", "added", "ratio",
+	       "x empty", "self %");
+	for (struct observer *o = observers; o < observers + NR(observers); o++) {
+		double ns = quantile(o->cost_ns, rounds, 0.5);
 
-		if (!is_chosen(argc, argv, i))
+		if (!is_measured(o, work) || o->why_not)
 			continue;
-		ns = i ? median(observers[i].cost_ns, rounds) : base;
-		if (i == 1)
+		if (is_empty(o))
 			floor = ns - base;
-		printf("%-12s %8.1f %8.1f %7.3f ", observers[i].name, ns, ns - base, ns / base);
-		if (i >= 1 && floor > 0)
+		printf("%-12s %8.1f %7.1f-%7.1f %8.1f %7.3f ", o->name, ns,
+		       quantile(o->cost_ns, rounds, 0.25), quantile(o->cost_ns, rounds, 0.75),
+		       ns - base, quantile(o->ratio, rounds, 0.5));
+		if (floor > 0)
 			printf("%8.2f", (ns - base) / floor);
 		else
 			printf("%8s", "-");
-		printf(" %9.1f\n", median(observers[i].self_pct, rounds));
+		printf(" %7.1f\n", quantile(o->self_pct, rounds, 0.5));
 	}
+	for (struct observer *o = observers; o < observers + NR(observers); o++)
+		if (is_measured(o, work) && o->why_not)
+			printf("%-12s skipped: %s\n", o->name, o->why_not);
+}
+
+static int compare(struct workload *work, int rounds)
+{
+	for (int round = 0; round < rounds && !is_stopped; round++) {
+		fprintf(stderr, "%s, round %d of %d\n", work->name, round + 1, rounds);
+		for (size_t i = 0; i < NR(observers) && !is_stopped; i++) {
+			struct observer *o = &observers[(i + (size_t)round) % NR(observers)];
+
+			if (is_measured(o, work) && !o->why_not && measure(o, work, round))
+				return -1;
+		}
+		for (size_t i = 0; i < NR(observers); i++)
+			observers[i].ratio[round] =
+				observers[i].cost_ns[round] / observers[0].cost_ns[round];
+	}
+	if (!is_stopped)
+		report(work, rounds);
+	return 0;
+}
+
+/* ---- nanoseconds per run, as the kernel measures them */
+
+static __u32 newest_program(void)
+{
+	__u32 id = 0, next;
+
+	while (bpf_prog_get_next_id(id, &next) == 0)
+		id = next;
+	return id;
+}
+
+static void print_runs(const struct observer *observer, __u32 id)
+{
+	while (bpf_prog_get_next_id(id, &id) == 0) {
+		struct bpf_prog_info info = {0};
+		__u32 size = sizeof(info);
+		int fd = bpf_prog_get_fd_by_id(id);
+
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.run_cnt >= 100)
+			printf("%-12s %-16s %9llu runs %8.1f ns\n", observer->name, info.name,
+			       (unsigned long long)info.run_cnt,
+			       (double)info.run_time_ns / (double)info.run_cnt);
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+/* The kernel stops counting when the file is closed, so also when this program dies. */
+static int count_runs(const struct workload *work)
+{
+	int stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+
+	if (stats < 0) {
+		fprintf(stderr, "overhead: no statistics of programs: %s\n", strerror(errno));
+		return -1;
+	}
+	printf("\n%s: time per run of each program\n", work->name);
+	for (size_t i = 1; i < NR(observers) && !is_stopped; i++) {
+		struct watching watching;
+		struct rusage usage;
+		__u32 before = newest_program();
+
+		if (!is_measured(&observers[i], work) || observers[i].tool)
+			continue;
+		begin(&observers[i], &watching);
+		time_load(work, work->completions / observers[i].slow);
+		print_runs(&observers[i], before);
+		end(&observers[i], &watching, &usage);
+	}
+	close(stats);
+	return 0;
+}
+
+/* ---- what was asked for */
+
+static int choose(const char *name)
+{
+	for (size_t i = 0; i < NR(workloads); i++)
+		if (strcmp(workloads[i].name, name) == 0)
+			return workloads[i].is_chosen = true, 0;
+	for (size_t i = 0; i < NR(observers); i++)
+		if (strcmp(observers[i].name, name) == 0)
+			return observers[i].is_chosen = true, 0;
+	fprintf(stderr, "overhead: no workload or observer '%s'\n", name);
+	return -1;
+}
+
+/* What is not named at all is all meant. */
+static void complete_choice(void)
+{
+	bool has_work = false, has_observer = false;
+
+	for (size_t i = 0; i < NR(workloads); i++)
+		has_work |= workloads[i].is_chosen;
+	for (size_t i = 0; i < NR(observers); i++)
+		has_observer |= observers[i].is_chosen;
+	for (size_t i = 0; i < NR(workloads); i++)
+		workloads[i].is_chosen |= !has_work;
+	for (size_t i = 0; i < NR(observers); i++) {
+		observers[i].is_chosen |= !has_observer || i == 0;
+		if (observers[i].tool && !has_tool(observers[i].tool))
+			observers[i].why_not = "it is not installed";
+	}
+}
+
+static void stop(int unused)
+{
+	(void)unused;
+	is_stopped = true;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: overhead [-r ROUNDS] [-s SECONDS] BUFSCOPE "
+			"[WORKLOAD|OBSERVER...]\n");
+	return 2;
 }
 
 int main(int argc, char **argv)
 {
-	int rounds = argc > 4 ? atoi(argv[4]) : 0;
+	const struct sigaction action = {.sa_handler = stop};
+	int c, rounds = 5, err = 0;
 
-	if (rounds < 1 || rounds > MAX_ROUNDS) {
-		fprintf(stderr, "usage: overhead BUFSCOPE OP SELECTIONS ROUNDS [OBSERVER...]\n");
-		return 2;
+	while ((c = getopt(argc, argv, "r:s:")) != -1) {
+		if (c == 'r')
+			rounds = atoi(optarg);
+		else if (c == 's')
+			limit_s = atof(optarg);
+		else
+			return usage();
 	}
-	for (int round = 0; round < rounds; round++) {
-		for (size_t i = 0; i < NR_OBSERVERS; i++) {
-			if (is_chosen(argc, argv, i) && run_round(&observers[i], argv, round)) {
-				fprintf(stderr, "overhead: the load failed\n");
-				return 1;
-			}
-		}
-	}
-	report(argc, argv, rounds);
-	return 0;
+	if (optind == argc || rounds < 1 || rounds > MAX_ROUNDS || limit_s <= 0)
+		return usage();
+	bufscope = argv[optind++];
+	for (; optind < argc; optind++)
+		if (choose(argv[optind]))
+			return 2;
+	setenv("B", bufscope, 1);
+	complete_choice();
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	clean_up();
+	for (size_t i = 0; i < NR(workloads) && !err && !is_stopped; i++)
+		if (workloads[i].is_chosen)
+			err = compare(&workloads[i], rounds) || count_runs(&workloads[i]);
+	clean_up();
+	return err || is_stopped;
 }

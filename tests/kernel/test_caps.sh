@@ -62,7 +62,7 @@ check 'nothing stays loaded, all goes to a file' nothing_stays
 self -j
 check 'the table is complete' complete
 check 'schema' asked 0 '.schema == "bufscope.doctor.self/1" and (.kernel | length > 0) and .at_ns > 0'
-check 'says what watching rests on' asked 0 '.backend | IN("iter", "iter+tick", "iter+tp")'
+check 'says what watching rests on' asked 0 '.backend | IN("iter", "iter+tick", "iter+tp", "iter+tp+kbuf")'
 check 'keys are unique' asked 0 '[.abilities[].key] | length == (unique | length)'
 check 'rows are complete' asked 0 'all(.abilities[]; (.state | IN("yes", "no", "unknown")) and
 	(.what | length > 0) and (.if_missing | length > 0) and has("errno") and has("detail"))'
