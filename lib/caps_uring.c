@@ -231,13 +231,16 @@ static void ask_status(const struct ability *ability, struct caps_answer *answer
 
 /* ---- requests that select a buffer */
 
-enum request { RECV_MULTISHOT, READ_MULTISHOT, RECV_BUNDLE, RECV_BUNDLE_SEVERAL, SEND };
+enum request { RECV, RECV_MULTISHOT, READ_MULTISHOT, RECV_BUNDLE, RECV_BUNDLE_SEVERAL, SEND };
 
 static void prepare(struct bench *bench, enum request request)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&bench->ring);
 
 	switch (request) {
+	case RECV:
+		io_uring_prep_recv(sqe, bench->ends[0], NULL, 0, 0);
+		break;
 	case RECV_MULTISHOT:
 		io_uring_prep_recv_multishot(sqe, bench->ends[0], NULL, 0, 0);
 		break;
@@ -272,6 +275,52 @@ static void ask_request(const struct ability *ability, struct caps_answer *answe
 	}
 	settle(answer, result);
 	if (request == RECV_BUNDLE_SEVERAL && result >= 0 && result < SENT)
+		answer->state = CAPS_NO;
+	bench_close(&bench);
+}
+
+static int receive(struct bench *bench)
+{
+	prepare(bench, RECV);
+	return limits_do_one(&bench->ring);
+}
+
+/*
+ * Group 0 after it was unregistered: its ring is empty but for one buffer. A kernel that keeps the
+ * old head, which is one by then, sees it where the new tail is: nothing there.
+ */
+static int try_again(struct bench *bench)
+{
+	struct bs_buf_reg reg = {0};
+	struct io_uring_buf_ring *ring = bench->page;
+	int err = connect_ends(bench, false);
+
+	err = err ? err : receive(bench);
+	if (err < 0)
+		return err;
+	err = limits_register(bench->ring.ring_fd, IORING_UNREGISTER_PBUF_RING, &reg, 1);
+	if (err)
+		return err;
+	memset(ring, 0, limits_page_size());
+	reg = group_of(bench, 0);
+	err = limits_register(bench->ring.ring_fd, IORING_REGISTER_PBUF_RING, &reg, 1);
+	io_uring_buf_ring_add(ring, bench->data[0], BUF_BYTES, 0, io_uring_buf_ring_mask(ENTRIES),
+			      0);
+	io_uring_buf_ring_advance(ring, 1);
+	return err ? err : receive(bench);
+}
+
+static void ask_again(const struct ability *ability, struct caps_answer *answer)
+{
+	struct bench bench;
+	int result;
+
+	(void)ability;
+	if (!bench_open(&bench, answer))
+		return;
+	result = try_again(&bench);
+	settle(answer, result);
+	if (result == -ENOBUFS)
 		answer->state = CAPS_NO;
 	bench_close(&bench);
 }
@@ -399,6 +448,8 @@ static const struct ability abilities[] = {
 	 IOU_PBUF_RING_INC},
 	{"pbuf_ring.inc.min_left", "retire a piecewise buffer early", "small rests are filled, too",
 	 ask_min_left},
+	{"pbuf_ring.again", "use a group's number again after it was unregistered",
+	 "the old head stays: numbers below 64 serve once a ring", ask_again},
 	{"pbuf_status", "ask for the head of an own group", "programs cannot ask what is left",
 	 ask_status},
 	{"recv_multishot", "receive again and again by one request", "a request per receive",

@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "bufscope.h"
+#include "caps.h"
 #include "uapi.h"
 
 #define RIG_MULTISHOT 1u
@@ -35,6 +36,43 @@ struct rig {
 	uint64_t sent;
 	uint64_t seen;
 };
+
+/* A test for each kind of pool; its state is the kind. */
+#define RIG_TEST(test, of)                                                                         \
+	{                                                                                          \
+#test "_" #of, test, NULL, NULL, &(enum bs_pool_kind)                              \
+		{                                                                                  \
+			BS_POOL_##of                                                               \
+		}                                                                                  \
+	}
+#define RIG_EACH_RING(test) RIG_TEST(test, RING), RIG_TEST(test, MMAP), RIG_TEST(test, INC)
+#define RIG_EACH_KIND(test) RIG_EACH_RING(test), RIG_TEST(test, LEGACY)
+
+/* Where the kernel has no such ability the test is skipped, which is said. */
+static inline void rig_need(const char *ability)
+{
+	if (caps_can(ability))
+		return;
+	print_message("# needs %s\n", ability);
+	skip();
+}
+
+static inline void rig_need_kind(enum bs_pool_kind kind)
+{
+	static const char *const abilities[] = {"pbuf_ring", "pbuf_ring.mmap", "pbuf_ring.inc",
+						"pbuf_legacy"};
+
+	rig_need(abilities[kind]);
+}
+
+/* How often a test does the same again: less where each step is slow, as in emulation. */
+static inline unsigned int rig_times(unsigned int times)
+{
+	const char *slow = getenv("SLOW");
+	unsigned int by = slow ? (unsigned int)strtoul(slow, NULL, 10) : 1;
+
+	return by > 1 ? times / by : times;
+}
 
 static inline unsigned char rig_byte(uint64_t i)
 {
@@ -57,6 +95,7 @@ static inline void rig_open_with(struct rig *rig, const struct bs_pool_opts *opt
 {
 	int fds[2];
 
+	rig_need_kind(opts->kind);
 	memset(rig, 0, sizeof(*rig));
 	assert_int_equal(rig_setup(rig, params), 0);
 	rig->opts = *opts;
@@ -79,6 +118,17 @@ static inline void rig_open(struct rig *rig, enum bs_pool_kind kind, uint32_t bu
 	rig_open_with(rig, &opts, &params);
 }
 
+/* For a pool that will be closed and opened again under its number. */
+static inline void rig_open_again(struct rig *rig, uint32_t buffers, uint32_t buf_bytes)
+{
+	struct bs_pool_opts opts = {.buffers = buffers,
+				    .buf_bytes = buf_bytes,
+				    .bgid = caps_can("pbuf_ring.again") ? 3 : 64};
+	struct io_uring_params params = {0};
+
+	rig_open_with(rig, &opts, &params);
+}
+
 static inline uint32_t rig_kernel_head(struct rig *rig)
 {
 	struct bs_buf_status status = {.buf_group = rig->opts.bgid};
@@ -89,13 +139,16 @@ static inline uint32_t rig_kernel_head(struct rig *rig)
 	return status.head;
 }
 
-/* The pool's account agrees with itself and, all completions being taken, with the kernel's. */
+/*
+ * The pool's account agrees with itself and, all completions being taken, with the kernel's,
+ * where that can be asked for.
+ */
 static inline struct bs_pool_stats rig_check(struct rig *rig)
 {
 	struct bs_pool_stats stats;
 
 	assert_int_equal(bs_pool_read_stats(rig->pool, &stats), 0);
-	if (rig->opts.kind != BS_POOL_LEGACY) /* has no head */
+	if (rig->opts.kind != BS_POOL_LEGACY && caps_can("pbuf_status")) /* legacy has no head */
 		assert_int_equal(rig_kernel_head(rig), stats.taken & 0xffff);
 	assert_int_equal(bs_pool_available(rig->pool), stats.returned - stats.taken);
 	assert_true(stats.peak >= stats.in_use);

@@ -17,6 +17,7 @@ struct stream {
 	unsigned int nr_held;
 	unsigned int flags;
 	bool armed;
+	bool gave; /* since the last completion was seen */
 };
 
 static uint32_t seed = 1;
@@ -52,6 +53,13 @@ static void give_some(struct stream *s, unsigned int nr)
 		s->at[pick] = s->at[s->nr_held];
 	}
 	rig_give(&s->rig, batch, nr);
+	s->gave |= nr > 0;
+}
+
+/* By a thread of the kernel, which may not have come to it yet. */
+static bool is_provided_later(const struct stream *s)
+{
+	return s->rig.opts.kind == BS_POOL_LEGACY && s->rig.ring.flags & IORING_SETUP_SQPOLL;
 }
 
 static void receive(struct stream *s)
@@ -70,11 +78,14 @@ static void receive(struct stream *s)
 		at += s->held[s->nr_held++].len;
 	}
 	if (cqe.res == -ENOBUFS) {
-		assert_int_equal(bs_pool_available(s->rig.pool), 0);
+		/* older kernels look for the next buffer at once, before there is data for it */
+		assert_true(s->gave || is_provided_later(s) || bs_pool_available(s->rig.pool) == 0);
 		rig_check(&s->rig);
-		give_some(s, 1 + random_below(s->nr_held));
+		if (s->nr_held)
+			give_some(s, 1 + random_below(s->nr_held));
 	} else {
 		assert_true(cqe.res > 0);
+		s->gave = false;
 	}
 }
 
@@ -102,12 +113,10 @@ static void random_order(enum bs_pool_kind kind, unsigned int flags)
 
 	memset(&s, 0, sizeof(s));
 	s.flags = flags;
+	if (flags & RIG_BUNDLE)
+		rig_need("recv_bundle");
 	rig_open(&s.rig, kind, 13, 50);
-	if (flags & RIG_BUNDLE && !(s.rig.ring.features & IORING_FEAT_RECVSEND_BUNDLE)) {
-		rig_close(&s.rig, 0);
-		skip();
-	}
-	assert_true(run_stream(&s, 20000, 1000).starved > 100 || flags & RIG_BUNDLE);
+	assert_true(run_stream(&s, rig_times(20000), 1000).starved > 50 || flags & RIG_BUNDLE);
 	rig_close(&s.rig, 0);
 }
 
@@ -159,21 +168,18 @@ static void random_one_shot_bundle(void **state)
 	random_order(BS_POOL_RING, RIG_BUNDLE);
 }
 
-/* The 16-bit counters wrap three times. */
+/* The 16-bit counters wrap three times; once where it takes long. */
 static void wrap(void **state)
 {
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
+	enum bs_pool_kind kind = *(enum bs_pool_kind *)*state;
+	unsigned int wraps = rig_times(3) ? rig_times(3) : 1;
 	static struct stream s;
-	size_t k;
 
-	(void)state;
-	for (k = 0; k < 4; k++) {
-		memset(&s, 0, sizeof(s));
-		s.flags = RIG_MULTISHOT;
-		rig_open(&s.rig, kinds[k], 300, 1);
-		assert_true(run_stream(&s, 200000, 2000).taken > 3 * 65536);
-		rig_close(&s.rig, 0);
-	}
+	memset(&s, 0, sizeof(s));
+	s.flags = RIG_MULTISHOT;
+	rig_open(&s.rig, kind, 300, 1);
+	assert_true(run_stream(&s, wraps * 66000, 2000).taken > wraps * 65536);
+	rig_close(&s.rig, 0);
 }
 
 /* Every buffer of the largest ring is out at once; all go back in one call, in any order. */
@@ -205,22 +211,18 @@ static void lend_and_return_all(struct rig *rig, struct bs_buf *bufs)
 
 static void largest(void **state)
 {
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
+	enum bs_pool_kind kind = *(enum bs_pool_kind *)*state;
 	static struct bs_buf bufs[32768];
 	struct rig rig;
 	int round;
-	size_t k;
 
-	(void)state;
-	for (k = 0; k < 4; k++) {
-		struct bs_pool_opts opts = {.kind = kinds[k], .buffers = 32768, .buf_bytes = 1};
-		struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = 65536};
+	struct bs_pool_opts opts = {.kind = kind, .buffers = 32768, .buf_bytes = 1};
+	struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = 65536};
 
-		rig_open_with(&rig, &opts, &params);
-		for (round = 0; round < 3; round++)
-			lend_and_return_all(&rig, bufs);
-		rig_close(&rig, 0);
-	}
+	rig_open_with(&rig, &opts, &params);
+	for (round = 0; round < 2; round++)
+		lend_and_return_all(&rig, bufs);
+	rig_close(&rig, 0);
 }
 
 /* The pool has fewer buffers than its ring has slots. */
@@ -254,21 +256,14 @@ static void one_buffer(void **state)
 
 static void group_ids(void **state)
 {
-	struct {
-		enum bs_pool_kind kind;
-		uint16_t bgid;
-	} cases[] = {{BS_POOL_RING, 0},    {BS_POOL_RING, 65535},  {BS_POOL_INC, 0},
-		     {BS_POOL_INC, 65535}, {BS_POOL_MMAP, 0},      {BS_POOL_MMAP, 2047},
-		     {BS_POOL_LEGACY, 0},  {BS_POOL_LEGACY, 65535}};
+	enum bs_pool_kind kind = *(enum bs_pool_kind *)*state;
+	uint16_t bgids[] = {0, kind == BS_POOL_MMAP ? 2047 : 65535};
 	static struct stream s;
 	size_t i;
 
-	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct bs_pool_opts opts = {.kind = cases[i].kind,
-					    .buffers = 4,
-					    .buf_bytes = 100,
-					    .bgid = cases[i].bgid};
+	for (i = 0; i < 2; i++) {
+		struct bs_pool_opts opts = {
+			.kind = kind, .buffers = 4, .buf_bytes = 100, .bgid = bgids[i]};
 		struct io_uring_params params = {0};
 
 		memset(&s, 0, sizeof(s));
@@ -285,14 +280,13 @@ static void setup_flags(void **state)
 		IORING_SETUP_COOP_TASKRUN,  IORING_SETUP_SQPOLL,
 		IORING_SETUP_CQE32,
 	};
-	enum bs_pool_kind kinds[] = {BS_POOL_RING, BS_POOL_MMAP, BS_POOL_INC, BS_POOL_LEGACY};
+	enum bs_pool_kind kind = *(enum bs_pool_kind *)*state;
 	static struct stream s;
 	size_t i;
 
-	(void)state;
-	for (i = 0; i < 4 * sizeof(setups) / sizeof(setups[0]); i++) {
-		struct bs_pool_opts opts = {.kind = kinds[i % 4], .buffers = 16, .buf_bytes = 50};
-		struct io_uring_params params = {.flags = setups[i / 4]};
+	for (i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
+		struct bs_pool_opts opts = {.kind = kind, .buffers = 16, .buf_bytes = 50};
+		struct io_uring_params params = {.flags = setups[i]};
 
 		memset(&s, 0, sizeof(s));
 		s.flags = RIG_MULTISHOT;
@@ -323,6 +317,7 @@ static void ring_without_fd(void **state)
 	second = bs_pool_open(&s.rig.ring, &more);
 	if (!second) {
 		assert_int_equal(errno, EINVAL);
+		print_message("# needs registration by the index of a registered ring\n");
 		s.rig.ring.ring_fd = fd;
 		rig_close(&s.rig, 0);
 		skip();
@@ -352,12 +347,12 @@ int main(void)
 		cmocka_unit_test(random_bundle_ring),
 		cmocka_unit_test(random_bundle_mmap),
 		cmocka_unit_test(random_bundle_inc),
-		cmocka_unit_test(wrap),
-		cmocka_unit_test(largest),
+		RIG_EACH_KIND(wrap),
+		RIG_EACH_KIND(largest),
 		cmocka_unit_test(fewer_than_slots),
 		cmocka_unit_test(one_buffer),
-		cmocka_unit_test(group_ids),
-		cmocka_unit_test(setup_flags),
+		RIG_EACH_KIND(group_ids),
+		RIG_EACH_KIND(setup_flags),
 		cmocka_unit_test(ring_without_fd),
 	};
 
