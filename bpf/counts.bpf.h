@@ -513,6 +513,30 @@ static __always_inline void tell_unread(struct look *look, __u16 tail)
 	end_run(look, tail);
 }
 
+/*
+ * A tail that was stored lower than it was: two threads publish it, or it was set up anew. What
+ * was added beyond it is no longer there.
+ */
+static __always_inline void go_back(struct account *group, __u16 tail)
+{
+	__u16 back = group->tail - tail;
+	struct trace_return told = {
+		.bid = REC_UNKNOWN_U32,
+		.nr = back,
+		.available = (__u16)(tail - group->head),
+		.kind = TRACE_RETURN,
+		.back = 1,
+	};
+
+	/* further on by more than a ring has room for, and less than that back, or at its start */
+	if ((__u16)(tail - group->tail) <= group->entries || (back > group->entries && tail))
+		return;
+	group->returned -= back;
+	group->tail = tail;
+	if (trace_kinds)
+		trace_returned(group, &told);
+}
+
 static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)
 {
 	struct look look = {.group = group, .now = now};
@@ -531,6 +555,7 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 		group->looked_ns = now;
 		return;
 	}
+	go_back(group, tail);
 	look.chunk = bpf_map_lookup_elem(&chunks, &where);
 	if (trace_kinds && look.chunk) {
 		begin_returns(&look, where);

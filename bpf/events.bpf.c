@@ -94,10 +94,56 @@ static __noinline int tell_submit(__u32 position, const struct req_slot *slot)
 	return 0;
 }
 
+/* The beginning of struct io_uring_sqe, which is ABI. */
+struct entry {
+	__u8 opcode;
+	__u8 flags;
+	__u16 ioprio;
+	__s32 fd;
+	__u64 off, addr;
+	__u32 len, op_flags;
+	__u64 user_data;
+	__u16 buf_group;
+	__u16 pad[3];
+};
+
+#define SETUP_SQE128     (1U << 10)
+#define SETUP_NO_SQARRAY (1U << 16)
+
+/* The entry of the request that is being submitted; what the request keeps of it is less. 0 or -1.
+ */
+static __noinline int read_submitted(struct io_kiocb *req, struct entry *sqe)
+{
+	struct io_ring_ctx *ctx = BPF_CORE_READ(req, ctx);
+	struct io_ring_ctx___sq *sq = (void *)ctx;
+	__u32 index, flags, *array;
+	void *entries;
+
+	if (!sqe || !bpf_core_field_exists(sq->cached_sq_head) ||
+	    !bpf_core_field_exists(sq->sq_array) || !bpf_core_field_exists(sq->sq_sqes))
+		return -1;
+	flags = BPF_CORE_READ(ctx, flags);
+	array = BPF_CORE_READ(sq, sq_array);
+	entries = BPF_CORE_READ(sq, sq_sqes);
+	index = (BPF_CORE_READ(sq, cached_sq_head) - 1) & (BPF_CORE_READ(ctx, sq_entries) - 1);
+	if (!(flags & SETUP_NO_SQARRAY) &&
+	    bpf_probe_read_kernel(&index, sizeof(index), array + index))
+		return -1;
+	if (bpf_probe_read_kernel(sqe, sizeof(*sqe),
+				  entries + ((__u64)index << (flags & SETUP_SQE128 ? 7 : 6))))
+		return -1;
+	/* nothing else tells that this is the one */
+	return sqe->user_data == BPF_CORE_READ(req, cqe.user_data) &&
+			       sqe->opcode == BPF_CORE_READ(req, opcode)
+		       ? 0
+		       : -1;
+}
+
 /* A request that receives without selecting: what became of a file that starved. */
 static __noinline int tell_plain(struct io_kiocb *req, __u64 flags)
 {
 	struct trace_rec *rec;
+	struct entry sqe = {};
 	__u64 ring_id = 0;
 
 	if (!is_traced(TRACE_SUBMIT, 0) || !is_wanted(only_bgid))
@@ -106,6 +152,8 @@ static __noinline int tell_plain(struct io_kiocb *req, __u64 flags)
 	rec = trace_begin(TRACE_SUBMIT, ring_id, 0, 0);
 	if (!rec)
 		return 0;
+	if (req->opcode != OP_READ && !read_submitted(req, &sqe))
+		rec->bgid = sqe.buf_group;
 	rec->fd = BPF_CORE_READ(req, cqe.fd);
 	rec->opcode = BPF_CORE_READ(req, opcode);
 	rec->flags = TRACE_PLAIN | (flags & 1 ? TRACE_FIXED_FILE : 0);
@@ -666,14 +714,44 @@ int on_overflow(__u64 *args)
 	return 0;
 }
 
+/* What was wrong with it is in the submitted entry alone. */
+static __noinline int tell_mistaken(const void *from, __u64 ring_id, __s32 error)
+{
+	struct entry sqe = {};
+	struct trace_rec *rec;
+
+	if (!is_traced(TRACE_DONE, error) || bpf_probe_read_kernel(&sqe, sizeof(sqe), from) ||
+	    (sqe.opcode != OP_RECV && sqe.opcode != OP_RECVMSG && !(sqe.flags & REQ_BUFFER_SELECT)))
+		return 0;
+	if (find_count((void *)ring_id, sqe.buf_group) == INDEX_IGNORED ||
+	    !is_wanted(sqe.buf_group))
+		return 0;
+	rec = trace_begin(TRACE_DONE, ring_id, sqe.buf_group, 0);
+	if (!rec)
+		return 0;
+	rec->user_data = sqe.user_data;
+	rec->res = error;
+	rec->fd = sqe.fd;
+	rec->nr = sqe.ioprio;
+	rec->available = sqe.flags;
+	rec->opcode = sqe.opcode;
+	rec->flags = TRACE_REFUSED;
+	trace_thread(rec);
+	trace_end(rec);
+	return 0;
+}
+
 /* Prep failed: no submission was seen, and a completion of whatever had this address follows. */
 SEC("tp_btf/io_uring_req_failed")
 int on_req_failed(__u64 *args)
 {
 	struct req_slot *slot = find_req((void *)args[1]);
+	struct io_kiocb *req = (void *)args[1];
 
 	if (slot)
 		slot->count = 0;
+	if (trace_kinds)
+		tell_mistaken((void *)args[0], (__u64)BPF_CORE_READ(req, ctx), args[2]);
 	return 0;
 }
 

@@ -215,6 +215,13 @@ struct io_ring_ctx {
 	struct task_struct *submitter_task;
 };
 
+/* Where the entry that is being submitted lies. */
+struct io_ring_ctx___sq {
+	__u32 *sq_array;
+	void *sq_sqes;
+	unsigned int cached_sq_head;
+};
+
 /* Before 6.13: the table hangs on the ring itself. */
 struct io_ring_ctx___userbufs {
 	unsigned int nr_user_bufs;

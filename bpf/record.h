@@ -225,7 +225,11 @@ enum trace_flags {
 	TRACE_FIXED_FILE = 2, /* fd is an index of the ring's registered files */
 	TRACE_CONTINUED = 4,  /* bundle: more buffers of the completion of the record before */
 	TRACE_MULTISHOT = 8,
-	TRACE_PLAIN = 16, /* submit: a receiving request that brings its own buffer; no group */
+	TRACE_PLAIN = 16,   /* submit: a receiving request that brings its own buffer; bgid: the id
+			     that it carries all the same */
+	TRACE_BACK = 32,    /* return: none, the tail went back by nr */
+	TRACE_REFUSED = 64, /* done: never begun, the request itself is mistaken; nr: its ioprio,
+			     available: its IOSQE_* flags */
 };
 
 struct trace_rec {
@@ -244,7 +248,7 @@ struct trace_rec {
 	__u8 flags;      /* enum trace_flags, or-ed */
 	__u8 opcode;     /* 0: not known */
 	__u8 cause;      /* starve: enum starve_cause */
-	__u8 group_kind; /* register: enum group_kind */
+	__u8 group_kind; /* enum group_kind: register, return, completion with a buffer */
 	__u8 cqe_flags;  /* of a completion: the low eight bits, IORING_CQE_F_* */
 	__u8 pad[4];
 	char comm[REC_COMM_LEN]; /* create: of the process */

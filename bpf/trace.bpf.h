@@ -102,6 +102,7 @@ struct trace_return {
 	__u64 held_ns; /* longest that one of them was out; 0: not known */
 	__u8 kind;     /* TRACE_RETURN or TRACE_FILL */
 	__u8 exact;    /* told as it happens, by the thread that does it */
+	__u8 back;     /* no return: the tail went back */
 };
 
 static __noinline int trace_returned(const struct account *group, const struct trace_return *told)
@@ -116,8 +117,11 @@ static __noinline int trace_returned(const struct account *group, const struct t
 	rec->bid = told->bid;
 	rec->held_ns = told->held_ns;
 	rec->available = told->available;
+	rec->group_kind = group->kind;
+	if (told->back)
+		rec->flags = TRACE_BACK;
 	if (told->exact) {
-		rec->flags = TRACE_EXACT;
+		rec->flags |= TRACE_EXACT;
 		trace_thread(rec);
 	}
 	trace_end(rec);
@@ -189,6 +193,7 @@ static __always_inline struct trace_rec *begin_done(enum trace_kind kind,
 	rec->flags |= done->is_multishot ? TRACE_MULTISHOT : 0;
 	rec->cqe_flags = done->flags;
 	rec->available = done->group->available;
+	rec->group_kind = done->group->kind;
 	if (done->flags & CQE_BUFFER)
 		rec->bid = done->flags >> 16;
 	trace_thread(rec);

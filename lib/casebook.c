@@ -88,6 +88,7 @@ const struct ring_rec *casebook_ring(const struct casebook *book, uint64_t ring_
 static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uint32_t bgid)
 {
 	struct case_group *group = casebook_find(book, ring_id, bgid);
+	const struct ring_rec *ring;
 
 	if (!group) {
 		if (!grow(book, (void **)&book->groups, book->nr_groups,
@@ -98,12 +99,73 @@ static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uin
 			book->out_of_memory = true;
 			return NULL;
 		}
+		ring = casebook_ring(book, ring_id);
 		group->ring_id = ring_id;
 		group->bgid = bgid;
+		group->tgid = ring ? ring->tgid : 0;
 		book->groups[book->nr_groups++] = group;
 	}
 	book->last = group;
 	return group;
+}
+
+/*
+ * A new ring at the address of an old one: what is known of that one goes on under a name that no
+ * ring has, for addresses are not small.
+ */
+static void bury_ring(struct casebook *book, const struct trace_rec *rec)
+{
+	uint64_t name = book->nr_buried + 1;
+	bool any = false;
+
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		if (book->groups[i]->ring_id != rec->ring_id)
+			continue;
+		book->groups[i]->ring_id = name;
+		book->groups[i]->is_live = false;
+		any = true;
+	}
+	for (size_t i = 0; i < book->nr_rings; i++) {
+		if (book->rings[i].ring_id != rec->ring_id)
+			continue;
+		book->rings[i].ring_id = name;
+		any = true;
+	}
+	book->nr_buried += any;
+	book->last = NULL;
+}
+
+static void note_ring(struct casebook *book, const struct ring_rec *rec)
+{
+	for (size_t i = 0; i < book->nr_rings; i++) {
+		if (book->rings[i].ring_id == rec->ring_id) {
+			book->rings[i] = *rec;
+			return;
+		}
+	}
+	if (grow(book, (void **)&book->rings, book->nr_rings, sizeof(*rec)))
+		book->rings[book->nr_rings++] = *rec;
+}
+
+static void on_create(struct casebook *book, const struct trace_rec *rec)
+{
+	struct ring_rec ring = {.ring_id = rec->ring_id, .tgid = rec->tgid, .fd = rec->fd};
+
+	bury_ring(book, rec);
+	memcpy(ring.comm, rec->comm, sizeof(ring.comm));
+	note_ring(book, &ring);
+	book->births[book->nr_births % CASE_BIRTHS].ring_id = rec->ring_id;
+	book->births[book->nr_births++ % CASE_BIRTHS].at_ns = rec->at_ns;
+}
+
+/* Whether a sample of that time cannot have seen this ring, but one that was there before. */
+static bool is_newer(const struct casebook *book, uint64_t ring_id, uint64_t at_ns)
+{
+	for (uint32_t i = 0; i < book->nr_births && i < CASE_BIRTHS; i++) {
+		if (book->births[i].ring_id == ring_id && book->births[i].at_ns > at_ns)
+			return true;
+	}
+	return false;
 }
 
 /* NULL for a bid that no record should have. */
@@ -205,6 +267,7 @@ static void take_one(struct casebook *book, struct case_group *group, uint32_t b
 		taking->stream < group->nr_streams ? group->streams[taking->stream].ends : 0;
 	buffer->is_unnamed = taking->is_unnamed;
 	buffer->with_error = taking->with_error;
+	buffer->bytes = 0;
 	group->taken++;
 	group->held++;
 	if (group->held > group->peak_held)
@@ -241,6 +304,7 @@ static void return_one(struct casebook *book, struct case_group *group, uint32_t
 	}
 	buffer->place = BUFFER_IN;
 	buffer->since_ns = rec->at_ns;
+	buffer->bytes = 0;
 }
 
 /* Until now everything stayed out. */
@@ -261,6 +325,13 @@ static void on_return(struct casebook *book, struct case_group *group, const str
 	struct trace_rec back = *rec;
 	uint64_t filled = group->filled;
 
+	group->quiet.looks = 0;
+	if (rec->flags & TRACE_BACK) {
+		group->backs++;
+		group->back_by = rec->nr;
+		group->back_to = rec->available;
+		return;
+	}
 	if (rec->bid != REC_UNKNOWN_U32) {
 		for (uint32_t i = 0; i < rec->nr; i++)
 			return_one(book, group, (rec->bid + i) & 0xffff, rec);
@@ -339,6 +410,7 @@ static void on_starve(struct casebook *book, struct case_group *group, const str
 	uint32_t at = get_stream(book, group, rec);
 	struct case_stream *stream = at == NO_STREAM ? NULL : &group->streams[at];
 
+	group->quiet.looks = 0;
 	if (rec->cause < STARVE_CAUSES)
 		group->causes[rec->cause]++;
 	if (stream) {
@@ -349,7 +421,9 @@ static void on_starve(struct casebook *book, struct case_group *group, const str
 	}
 	if (rec->cause == STARVE_EMPTY_AT_ISSUE || rec->cause == STARVE_EMPTY_AT_DATA) {
 		on_empty(book, group, rec);
-		log_flow(book, group, FLOW_STARVE, rec);
+		/* trying again in vain is no further demand */
+		if (!stream || stream->spins < 2)
+			log_flow(book, group, FLOW_STARVE, rec);
 	}
 }
 
@@ -361,6 +435,9 @@ static void note_end(struct case_group *group, uint32_t at, const struct trace_r
 
 	if (rec->cqe_flags & CQE_MORE_FLAG)
 		return;
+	/* without a file it may be of a request whose submission was not seen */
+	if (rec->fd >= 0 && group->open)
+		group->open--;
 	if (rec->kind == TRACE_DONE && rec->res != NO_BUFS) {
 		stream->ends++;
 		stream->ended_ns = 0;
@@ -374,6 +451,14 @@ static void note_end(struct case_group *group, uint32_t at, const struct trace_r
 	stream->ended_with_buffer = rec->cqe_flags & CQE_BUFFER_FLAG && rec->available == 0;
 }
 
+static void add_bytes(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
+{
+	struct case_buffer *buffer = get_buffer(book, group, rec->bid);
+
+	if (buffer && rec->res > 0)
+		buffer->bytes += (uint64_t)rec->res;
+}
+
 static void on_select(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
 	uint32_t at = get_stream(book, group, rec);
@@ -381,6 +466,9 @@ static void on_select(struct casebook *book, struct case_group *group, const str
 	bool is_rest = rec->flags & TRACE_CONTINUED;
 	unsigned int log = 0;
 
+	group->quiet.looks = 0;
+	group->kind = rec->group_kind;
+	group->after_last += !group->open && group->is_whole && !is_rest;
 	if (at != NO_STREAM) {
 		group->streams[at].selected += !is_rest;
 		if (!is_rest)
@@ -391,8 +479,13 @@ static void on_select(struct casebook *book, struct case_group *group, const str
 			log++;
 		group->sizes[log]++;
 	}
-	if (rec->kind == TRACE_PARTIAL)
+	if (rec->kind == TRACE_PARTIAL) {
+		add_bytes(book, group, rec);
 		return;
+	}
+	if (rec->kind == TRACE_SELECT && rec->res > group->most_res)
+		group->most_res = rec->res;
+	group->named += rec->nr;
 	group->bundles += rec->kind == TRACE_BUNDLE && !is_rest;
 	for (uint32_t i = 0; i < rec->nr && rec->bid != REC_UNKNOWN_U32; i++) {
 		taking.is_unnamed = i > 0 || is_rest;
@@ -405,6 +498,17 @@ static void on_done(struct casebook *book, struct case_group *group, const struc
 {
 	uint32_t at;
 
+	group->quiet.looks = 0;
+	if (rec->flags & TRACE_REFUSED) {
+		group->mistake = (struct case_mistake){
+			.count = group->mistake.count + 1,
+			.opcode = rec->opcode,
+			.sqe_flags = (uint8_t)rec->available,
+			.ioprio = (uint16_t)rec->nr,
+			.res = rec->res,
+		};
+		return;
+	}
 	if (rec->opcode == OP_PROVIDE || rec->opcode == OP_REMOVE) {
 		if (group->kind != GROUP_LEGACY && group->entries) {
 			group->refused_legacy++;
@@ -428,6 +532,8 @@ static void on_submit(struct casebook *book, struct case_group *group, const str
 	if (at == NO_STREAM)
 		return;
 	stream = &group->streams[at];
+	group->quiet.looks = 0;
+	group->open++;
 	stream->user_data = rec->user_data;
 	stream->submitted++;
 	stream->plain = 0;
@@ -445,6 +551,10 @@ static void on_plain(struct casebook *book, const struct trace_rec *rec)
 	for (size_t i = 0; i < book->nr_groups; i++) {
 		struct case_group *group = book->groups[i];
 
+		/* 0 is what an entry says that says nothing */
+		if (rec->bgid && group->ring_id == rec->ring_id && group->bgid == rec->bgid &&
+		    group->is_whole)
+			group->unselected++;
 		for (uint32_t j = 0; group->ring_id == rec->ring_id && j < group->nr_streams; j++) {
 			struct case_stream *stream = &group->streams[j];
 
@@ -466,21 +576,27 @@ static void begin(struct case_group *group)
 	group->buffers = NULL;
 	group->nr_buffers = 0;
 	group->provided = group->held = 0;
+	group->is_whole = false;
+	group->named = 0;
+	memset(&group->quiet, 0, sizeof(group->quiet));
 	end_episode(group, 0);
 	for (uint32_t i = 0; i < group->nr_streams; i++)
 		group->streams[i].held = 0;
 	lint_done(&group->lint);
 }
 
-static void on_register(struct casebook *book, struct case_group *group,
-			const struct trace_rec *rec)
+static void on_register(struct case_group *group, const struct trace_rec *rec)
 {
 	if (rec->res < 0) {
-		book->refused_registrations++;
-		book->refused_res = rec->res;
+		group->refusal.count++;
+		group->refusal.addr = rec->user_data;
+		group->refusal.entries = rec->nr;
+		group->refusal.res = rec->res;
 		return;
 	}
 	begin(group);
+	/* requests of an earlier group of this id would draw from this one */
+	group->is_whole = !group->open;
 	group->kind = rec->group_kind;
 	group->entries = rec->nr;
 	group->ring_addr = rec->group_kind == GROUP_MMAP || rec->group_kind == GROUP_INC_MMAP
@@ -492,6 +608,8 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec)
 {
 	struct case_group *group;
 
+	if (rec->kind == TRACE_CREATE)
+		on_create(book, rec);
 	if (rec->kind == TRACE_CREATE || rec->kind == TRACE_MSHOT_END || rec->kind >= TRACE_KINDS)
 		return;
 	if (rec->flags & TRACE_PLAIN) {
@@ -507,7 +625,7 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec)
 		group->tgid = rec->tgid;
 	switch ((enum trace_kind)rec->kind) {
 	case TRACE_REGISTER:
-		on_register(book, group, rec);
+		on_register(group, rec);
 		break;
 	case TRACE_UNREGISTER:
 		if (!rec->res)
@@ -515,6 +633,7 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec)
 		break;
 	case TRACE_FILL:
 	case TRACE_RETURN:
+		group->kind = rec->group_kind;
 		on_return(book, group, rec);
 		break;
 	case TRACE_SELECT:
@@ -541,16 +660,79 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec)
 	}
 }
 
-static void note_ring(struct casebook *book, const struct ring_rec *rec)
+#define QUIET_LOOKS 10 /* after which what is under way in the kernel's threads is through, too */
+
+static bool is_incremental(const struct case_group *group)
 {
-	for (size_t i = 0; i < book->nr_rings; i++) {
-		if (book->rings[i].ring_id == rec->ring_id) {
-			book->rings[i] = *rec;
-			return;
+	return group->kind == GROUP_INC || group->kind == GROUP_INC_MMAP;
+}
+
+/*
+ * The kernel moves the address of the entry that it fills; by how much between two quiet moments
+ * is compared with what was received meanwhile.
+ */
+static void compare_cursor(struct case_group *group)
+{
+	const struct ring_slot *slot = &group->lint.first;
+	struct case_quiet *quiet = &group->quiet;
+	const struct case_buffer *buffer;
+	int64_t moved, received;
+
+	if (!is_incremental(group) || !group->lint.has_first || slot->bid >= group->nr_buffers)
+		return;
+	buffer = &group->buffers[slot->bid];
+	if (quiet->at.addr && quiet->at.bid == slot->bid && quiet->at_since == buffer->since_ns &&
+	    buffer->place == BUFFER_IN && slot->addr >= quiet->at.addr) {
+		moved = (int64_t)(slot->addr - quiet->at.addr);
+		received = (int64_t)(buffer->bytes - quiet->at_bytes);
+		if (moved != received) {
+			quiet->astray = moved - received;
+			quiet->astray_bid = slot->bid;
 		}
 	}
-	if (grow(book, (void **)&book->rings, book->nr_rings, sizeof(*rec)))
-		book->rings[book->nr_rings++] = *rec;
+	quiet->at = *slot;
+	quiet->at_bytes = buffer->bytes;
+	quiet->at_since = buffer->since_ns;
+}
+
+/* Nothing was told between this sample and the last but `looks` of them. */
+static void compare(struct case_group *group, uint64_t taken)
+{
+	struct case_quiet *quiet = &group->quiet;
+
+	if (taken != quiet->taken)
+		quiet->looks = 0;
+	quiet->taken = taken;
+	if (++quiet->looks == 3)
+		compare_cursor(group);
+	if (quiet->looks < QUIET_LOOKS || taken == COUNT_UNKNOWN || !group->is_whole ||
+	    group->bundles || (uint32_t)group->most_res > group->lint.buf_bytes)
+		return;
+	quiet->untold = taken > group->named ? taken - group->named : 0;
+	quiet->unfounded = group->named > taken ? group->named - taken : 0;
+}
+
+static void see_group(struct case_group *group, const struct sample *sample, size_t at)
+{
+	const struct group_rec *rec = &sample->groups[at];
+	bool is_empty = rec->available == 0;
+
+	group->rec = *rec;
+	group->is_sampled = group->is_live = true;
+	group->kind = rec->kind;
+	group->entries = rec->entries;
+	group->seen_ns = sample->at_ns;
+	if (!is_empty || !group->open)
+		group->empty_since = 0;
+	else if (!group->empty_since)
+		group->empty_since = sample->at_ns;
+	else if (sample->at_ns - group->empty_since > group->waited.ns) {
+		group->waited.ns = sample->at_ns - group->empty_since;
+		group->waited.open = group->open;
+		group->waited.held = group->held;
+	}
+	if (sample->counts && rec->kind != GROUP_LEGACY)
+		compare(group, sample->counts[at].total[COUNT_TAKEN]);
 }
 
 void casebook_sample(struct casebook *book, const struct sample *sample)
@@ -558,22 +740,23 @@ void casebook_sample(struct casebook *book, const struct sample *sample)
 	book->ended_ns = sample->at_ns;
 	for (size_t i = 0; i < book->nr_groups; i++)
 		book->groups[i]->is_live = false;
-	for (size_t i = 0; i < sample->nr_rings; i++)
-		note_ring(book, &sample->rings[i]);
+	for (size_t i = 0; i < sample->nr_rings; i++) {
+		if (!is_newer(book, sample->rings[i].ring_id, sample->at_ns))
+			note_ring(book, &sample->rings[i]);
+	}
 	for (size_t i = 0; i < sample->nr_groups; i++) {
-		const struct group_rec *rec = &sample->groups[i];
-		struct case_group *group = get_group(book, rec->ring_id, rec->bgid);
-		const struct ring_rec *ring = casebook_ring(book, rec->ring_id);
+		uint64_t ring_id = sample->groups[i].ring_id;
+		const struct ring_rec *ring = casebook_ring(book, ring_id);
+		struct case_group *group;
 
+		if (is_newer(book, ring_id, sample->at_ns))
+			continue;
+		group = get_group(book, ring_id, sample->groups[i].bgid);
 		if (!group)
 			return;
 		if (ring)
 			group->tgid = ring->tgid;
-		group->rec = *rec;
-		group->is_sampled = group->is_live = true;
-		group->kind = rec->kind;
-		group->entries = rec->entries;
-		group->seen_ns = sample->at_ns;
+		see_group(group, sample, i);
 	}
 }
 
@@ -603,54 +786,4 @@ enum case_fate casebook_fate(const struct case_group *group, uint32_t bid)
 	if (others < (uint64_t)ROUNDS * (group->provided - group->held + 1))
 		return FATE_FINE;
 	return buffer->is_unnamed ? FATE_UNNAMED : FATE_FORGOTTEN;
-}
-
-/*
- * What a starved request would have taken is taken by a phantom, kept for as long as half of all
- * buffers are. What it would have gone on to take nobody knows: a lower bound.
- */
-#define PHANTOMS 65536
-
-struct replay {
-	uint64_t *due; /* of phantoms, a queue: all are kept for the same time */
-	uint32_t first, nr;
-	uint64_t out;
-	uint64_t starves;
-};
-
-static void replay_flow(struct replay *replay, const struct case_flow *flow, uint32_t buffers,
-			uint64_t hold_ns)
-{
-	while (replay->nr && replay->due[replay->first % PHANTOMS] <= flow->at_ns) {
-		replay->first++;
-		replay->nr--;
-	}
-	if (flow->kind == FLOW_RETURN) {
-		replay->out -= replay->out < flow->nr ? replay->out : flow->nr;
-		return;
-	}
-	if (replay->out + replay->nr + flow->nr > buffers || replay->nr >= PHANTOMS) {
-		replay->starves += flow->kind == FLOW_STARVE ? 1 : flow->nr;
-		return;
-	}
-	if (flow->kind == FLOW_TAKE)
-		replay->out += flow->nr;
-	else
-		replay->due[(replay->first + replay->nr++) % PHANTOMS] = flow->at_ns + hold_ns;
-}
-
-uint64_t casebook_replay(const struct case_group *group, uint32_t buffers)
-{
-	uint64_t hold_ns = hist_quantile_ns(group->hold, 0.5);
-	struct replay replay = {0};
-
-	if (group->flows_full || hold_ns == UINT64_MAX || !group->nr_flows)
-		return UINT64_MAX;
-	replay.due = calloc(PHANTOMS, sizeof(*replay.due));
-	if (!replay.due)
-		return UINT64_MAX;
-	for (uint32_t i = 0; i < group->nr_flows; i++)
-		replay_flow(&replay, &group->flows[i], buffers, hold_ns);
-	free(replay.due);
-	return replay.starves;
 }

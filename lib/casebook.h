@@ -17,11 +17,12 @@
 #define CASEBOOK_KINDS                                                                             \
 	(1U << TRACE_REGISTER | 1U << TRACE_UNREGISTER | 1U << TRACE_FILL | 1U << TRACE_SELECT |   \
 	 1U << TRACE_BUNDLE | 1U << TRACE_PARTIAL | 1U << TRACE_RETURN | 1U << TRACE_STARVE |      \
-	 1U << TRACE_OVERFLOW | 1U << TRACE_SUBMIT | 1U << TRACE_DONE)
+	 1U << TRACE_OVERFLOW | 1U << TRACE_SUBMIT | 1U << TRACE_DONE | 1U << TRACE_CREATE)
 
 #define CASE_EPISODES 512
 #define CASE_FLOWS    (1U << 18)
 #define CASE_STREAMS  4096
+#define CASE_BIRTHS   64 /* of rings, remembered until the next sample */
 
 enum case_place {
 	BUFFER_UNKNOWN, /* never seen in the group */
@@ -37,6 +38,7 @@ struct case_buffer {
 	uint8_t place;         /* enum case_place */
 	bool is_unnamed;       /* came in a bundle, not as its first */
 	bool with_error;       /* came with a completion that failed */
+	uint64_t bytes;        /* incremental: received into it since it was put in */
 };
 
 /* Requests on one file, or, where the file is not known, with one user_data. */
@@ -58,6 +60,7 @@ struct case_stream {
 	uint64_t plain;         /* requests with a buffer of their own since it starved */
 	uint64_t plain_ns;      /* the first of them */
 	bool ended_with_buffer; /* and the group was empty then */
+	bool is_refused;        /* its last request was mistaken */
 	uint8_t opcode;
 };
 
@@ -87,6 +90,38 @@ struct case_flow {
 	uint32_t kind : 2; /* enum case_flow_kind */
 };
 
+/* When nothing happened for a while, what the books say can be compared with what the kernel has.
+ */
+struct case_quiet {
+	uint32_t looks;      /* in a row without an event */
+	uint64_t taken;      /* by the kernel's head, as of the last look */
+	uint64_t named;      /* buffers that completions told, as of the last look */
+	uint64_t untold;     /* taken and not told, at the last quiet look */
+	uint64_t unfounded;  /* told and not taken */
+	struct ring_slot at; /* incremental: the entry in use, at the last quiet look */
+	uint64_t at_bytes;   /* received into it by then */
+	uint64_t at_since;   /* of its buffer by then: another means another filling */
+	int64_t astray;      /* bytes that its cursor moved more than was received */
+	uint32_t astray_bid;
+};
+
+/* A request that was mistaken, as the last of its sort. */
+struct case_mistake {
+	uint64_t count;
+	uint8_t opcode;
+	uint8_t sqe_flags;
+	uint16_t ioprio;
+	int32_t res;
+};
+
+/* A registration that was refused, the last. */
+struct case_refusal {
+	uint64_t count;
+	uint64_t addr;
+	uint32_t entries;
+	int32_t res;
+};
+
 struct case_group {
 	uint64_t ring_id;
 	uint32_t bgid;
@@ -94,6 +129,7 @@ struct case_group {
 	struct group_rec rec; /* as last sampled; entries 0: never */
 	bool is_sampled;
 	bool is_live;       /* in the last sample */
+	bool is_whole;      /* its registration was seen: the books are complete */
 	uint64_t ring_addr; /* in the program, 0: not seen or in kernel memory */
 	uint32_t entries;
 	enum group_kind kind;
@@ -109,7 +145,23 @@ struct case_group {
 	struct case_stream *streams;
 	uint32_t nr_streams;
 
-	uint64_t taken, returned, filled;
+	uint64_t taken, returned, filled, named;
+	uint64_t open;        /* requests that were seen submitted and have not ended */
+	uint64_t after_last;  /* completions with a buffer that no request can have made */
+	uint64_t backs;       /* times that the tail went back */
+	uint32_t back_by;     /* the last time */
+	uint32_t back_to;     /* available then, as the kernel counts it */
+	uint64_t unselected;  /* receives that carry the group's id and do not select */
+	uint64_t empty_since; /* first of the samples that showed it so, with requests armed; 0: it
+				 is not */
+	struct {
+		uint64_t ns, open;
+		uint32_t held;
+	} waited;         /* longest time that requests were armed on it while it was empty */
+	int32_t most_res; /* of a completion that told one buffer */
+	struct case_mistake mistake;
+	struct case_refusal refusal;
+	struct case_quiet quiet;
 	uint64_t causes[STARVE_CAUSES];
 	uint64_t double_returns;
 	uint32_t double_bid;
@@ -143,9 +195,12 @@ struct casebook {
 	struct ring_rec *rings; /* of the last samples, by ring_id; gone ones stay */
 	size_t nr_rings;
 	uint64_t started_ns, ended_ns;
-	uint64_t refused_registrations;
-	int32_t refused_res;
 	struct case_group *last; /* look-up cache */
+	struct {
+		uint64_t ring_id, at_ns;
+	} births[CASE_BIRTHS];
+	uint32_t nr_births;
+	uint64_t nr_buried; /* rings whose address another has taken since */
 	bool out_of_memory;
 	bool may_miss; /* records of the trace were lost: the books may be wrong */
 };
@@ -173,8 +228,5 @@ enum case_fate {
 	FATE_ALL,       /* none ever came back */
 };
 enum case_fate casebook_fate(const struct case_group *group, uint32_t bid);
-
-/* Starves if the group had had `buffers`; UINT64_MAX: cannot be told. */
-uint64_t casebook_replay(const struct case_group *group, uint32_t buffers);
 
 #endif

@@ -43,6 +43,7 @@ enum complaint {
 	/* what comes back is wrong */
 	RETURNED_TWICE,
 	FOREIGN_BID,
+	ADDRESS_CHANGED,
 	LENGTH_SHRUNK,
 	ZERO_LENGTH,
 	BAD_ADDRESS,
@@ -51,11 +52,20 @@ enum complaint {
 	OVER_RING,
 	RING_UNMAPPED,
 	SHARED_RING,
+	TAIL_BACK,
+	/* what the kernel says does not agree with what it does */
+	TAKEN_UNTOLD,
+	NAMED_NOT_TAKEN,
+	CURSOR_ASTRAY,
+	AFTER_LAST,
 	/* requests that ended */
 	NOT_REARMED,
 	BUNDLE_EXHAUSTED,
 	REARM_SPIN,
 	FALLBACK_STAYS,
+	ARMED_ON_EMPTY,
+	REQUEST_REFUSED,
+	NOT_SELECTED,
 	/* calls and limits */
 	LEGACY_ON_RING,
 	REGISTRATION_REFUSED,
@@ -91,9 +101,10 @@ struct diagnose_case {
 	const struct casebook *book;
 	const struct diagnose_limit *limits;
 	size_t nr_limits;
+	uint64_t memory_bytes; /* that the machine has to spare; 0: not known */
 };
 
-#define EVIDENCE_BYTES 400
+#define EVIDENCE_BYTES 640
 
 struct finding {
 	enum complaint complaint;

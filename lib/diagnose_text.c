@@ -121,6 +121,16 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			 "this or another group or is not mapped",
 			 "Check the bid against the group that the request was made with.",
 			 LIBURING "726"},
+	[ADDRESS_CHANGED] =
+		{"address-changed", SEVERITY_WARN, "a bid came back with another's memory",
+		 "Nearly all buffers keep their memory from round to round, but this bid was put "
+		 "in with memory that belonged to another: the program will look for the data in "
+		 "the wrong place.",
+		 "a bid whose address became that of another bid, in a group where most addresses "
+		 "stand",
+		 "Compute the address of an entry from its own bid.",
+		 "https://lore.kernel.org/io-uring/CAKq9yRg1NkEOei-G8JKMMo-cTCp128aPPONeL"
+		 "CGPFLqD5w+fkA@mail.gmail.com/"},
 	[LENGTH_SHRUNK] =
 		{"length-shrunk", SEVERITY_WARN, "a buffer became shorter",
 		 "A buffer came back with the same address and less length: the result "
@@ -172,6 +182,57 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			 "same entries, so each buffer is handed out twice.",
 			 "two living groups of a process with overlapping ring addresses",
 			 "Give each group a ring of its own.", LIBURING "1151"},
+	[TAIL_BACK] =
+		{"tail-back", SEVERITY_CRIT, "the tail of the ring went back",
+		 "The tail was stored lower than it had been: two threads add buffers without "
+		 "a lock and one overwrites the other's tail, or the ring was set up anew "
+		 "while in use. Buffers added in between are lost, or handed out twice.",
+		 "a tail that is behind where an earlier look saw it",
+		 "Let one thread add buffers, or hold a lock from reading the tail to storing "
+		 "it; call io_uring_buf_ring_init() once.",
+		 LIBURING "562"},
+	[TAKEN_UNTOLD] =
+		{"taken-untold", SEVERITY_CRIT, "buffers were taken that no completion names",
+		 "The kernel's head moved over buffers of which no completion tells, so the "
+		 "program "
+		 "cannot return them: requests with IOSQE_CQE_SKIP_SUCCESS take a buffer and say "
+		 "nothing, and some kernels lose one when they retry a request.",
+		 "head moved further than completions named buffers, after a second without any "
+		 "event",
+		 "Do not select buffers in requests with IOSQE_CQE_SKIP_SUCCESS; without such "
+		 "requests it is the kernel: try a newer one.",
+		 LIBURING "778"},
+	[NAMED_NOT_TAKEN] =
+		{"named-not-taken", SEVERITY_CRIT, "completions name buffers that were not taken",
+		 "Completions carry IORING_CQE_F_BUFFER although the kernel took no buffer for "
+		 "them: returning it puts it into the ring twice. Some kernels do so with failed "
+		 "reads or without IORING_CQE_F_BUF_MORE, and a message from another ring can say "
+		 "it, too.",
+		 "completions named more buffers than head moved, after a second without any event",
+		 "Do not pass completion flags on with IORING_MSG_RING_FLAGS_PASS; otherwise it is "
+		 "the kernel: try a newer one.",
+		 LIBURING "1530"},
+	[CURSOR_ASTRAY] =
+		{"cursor-astray", SEVERITY_CRIT, "an incremental buffer is filled with gaps",
+		 "The kernel moved its position in an incremental buffer further than the results "
+		 "say: what comes next does not lie where their sum points. Kernels do so when a "
+		 "file gives less than was asked for, and when a datagram was truncated.",
+		 "the address in the entry in use moved by more than the results between two quiet "
+		 "moments",
+		 "Use a group that is not incremental for files, and for datagrams that can be "
+		 "larger than what is left of a buffer.",
+		 LIBURING "1555"},
+	[AFTER_LAST] =
+		{"after-last", SEVERITY_WARN, "completions come after the last one",
+		 "Completions with a buffer came when every request that selects from the "
+		 "group had ended: the program may take them for another request's, or lose "
+		 "their buffers.",
+		 "completions with IORING_CQE_F_BUFFER while no request of the group was "
+		 "under way",
+		 "Keep what belongs to a request until no completion can come any more; look "
+		 "for messages from another ring with the same user_data; else it is the "
+		 "kernel.",
+		 LIBURING "1246"},
 	[NOT_REARMED] = {"not-rearmed", SEVERITY_WARN, "multishot requests that ended for good",
 			 "A multishot request ended because there was no buffer, and nothing "
 			 "receives from its file any more, although buffers are back.",
@@ -204,6 +265,31 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			    "many requests without buffer selection on a file that starved, and "
 			    "buffers available",
 			    "Select buffers again once some were returned.", NETTY "14866"},
+	[ARMED_ON_EMPTY] = {"armed-on-empty", SEVERITY_WARN,
+			    "requests wait on a group without buffers",
+			    "The group has been empty for long while requests wait on it. No error "
+			    "tells: each "
+			    "will end with -ENOBUFS when data comes.",
+			    "armed requests, no buffer between head and tail for a second or more, "
+			    "and buffers "
+			    "that the program holds",
+			    "Return buffers; do not wait for -ENOBUFS to do so.", LIBURING "688"},
+	[REQUEST_REFUSED] =
+		{"request-refused", SEVERITY_INFO, "requests are mistaken in themselves",
+		 "Requests were refused before they began: their fields do not go together.",
+		 "entries that failed when they were read, with the opcode, the IOSQE_ flags and "
+		 "ioprio that they had",
+		 "Correct the fields: a multishot receive needs IOSQE_BUFFER_SELECT and must not "
+		 "have "
+		 "MSG_WAITALL; few operations can select buffers.",
+		 LIBURING "1331"},
+	[NOT_SELECTED] =
+		{"not-selected", SEVERITY_WARN, "requests name a group but do not select from it",
+		 "Receives carry the group's id in buf_group but lack IOSQE_BUFFER_SELECT: they "
+		 "receive into the address that they carry.",
+		 "receives with the group's id and without the flag, and none with it",
+		 "Set IOSQE_BUFFER_SELECT in the request's flags.",
+		 "https://github.com/tokio-rs/io-uring/issues/202"},
 	[LEGACY_ON_RING] = {"legacy-on-ring", SEVERITY_WARN, "PROVIDE or REMOVE on a buffer ring",
 			    "IORING_OP_PROVIDE_BUFFERS or IORING_OP_REMOVE_BUFFERS was used on a "
 			    "group that is a ring; the kernel refuses that.",

@@ -63,6 +63,25 @@ static bool is_writable(const struct lint_view *view, uint64_t start, uint64_t e
 	return false;
 }
 
+#define SEARCHES 64 /* for whose memory a bid came with: where all move, nothing is to be found */
+
+/* A bid with other memory than before: whose was it? */
+static void note_move(struct lint *lint, const struct ring_slot *slot)
+{
+	lint->nr_moved += !lint->memory[slot->bid].has_moved;
+	lint->memory[slot->bid].has_moved = true;
+	if (lint->nr_moved > SEARCHES)
+		return;
+	for (uint32_t bid = 0; bid < lint->nr_memory; bid++) {
+		if (bid == slot->bid || !lint->memory[bid].len ||
+		    lint->memory[bid].addr != slot->addr)
+			continue;
+		lint->has_swapped = true;
+		lint->moved_bid = slot->bid;
+		lint->moved_from = bid;
+	}
+}
+
 static int remember(struct lint *lint, const struct ring_slot *slot)
 {
 	struct lint_memory *memory;
@@ -80,6 +99,10 @@ static int remember(struct lint *lint, const struct ring_slot *slot)
 	memory = &lint->memory[slot->bid];
 	if (memory->len && memory->addr == slot->addr && memory->len >= slot->len)
 		return 0;
+	if (!memory->len)
+		lint->nr_known++;
+	else if (memory->addr != slot->addr)
+		note_move(lint, slot);
 	memory->addr = slot->addr;
 	memory->len = slot->len;
 	return 0;
@@ -245,6 +268,8 @@ int lint_look(struct lint *lint, const struct lint_view *view)
 	for (int kind = 0; kind < LINT_KINDS; kind++)
 		enter(&lint->found[kind], &look.found[kind]);
 	lint->available = (uint16_t)(view->tail - view->head);
+	lint->has_first = view->tail != view->head;
+	lint->first = view->slots[view->head & (view->entries - 1)];
 	lint->looks++;
 	return err;
 }

@@ -53,6 +53,7 @@ struct lint_finding {
 struct lint_memory {
 	uint64_t addr;
 	uint32_t len; /* 0: not seen */
+	bool has_moved;
 };
 
 struct lint {
@@ -63,8 +64,14 @@ struct lint {
 	uint32_t buf_bytes;      /* largest length seen */
 	uint32_t available;      /* at the last look */
 	struct ring_slot behind; /* the slot at the tail, at the last look */
+	struct ring_slot first;  /* the slot at the head, if there is one */
 	uint16_t tail;
-	bool has_behind;
+	bool has_behind, has_first;
+	uint32_t nr_known;  /* bids whose memory is known */
+	uint32_t nr_moved;  /* of them that came back with other memory */
+	uint32_t moved_bid; /* the last that came with what had been another's */
+	uint32_t moved_from;
+	bool has_swapped;
 };
 
 void lint_done(struct lint *lint);

@@ -3,9 +3,14 @@
 #include "load_scenario.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "../lib/uapi.h"
+
+#define MSG_PASSES_FLAGS 2 /* IORING_MSG_RING_FLAGS_PASS, since 6.3 */
 
 static void legacy_on_ring(struct stage *stage)
 {
@@ -80,11 +85,172 @@ static void memlock_low(struct stage *stage)
 	io_uring_queue_exit(&own);
 }
 
+/* Multishot receives without buffer selection: refused before they begin. */
+static void multishot_alone(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	for (int i = 0; i < 3; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
+
+		io_uring_prep_recv(sqe, stage->near[0], NULL, 0, 0);
+		sqe->ioprio |= IORING_RECV_MULTISHOT;
+		io_uring_submit(&stage->ring);
+		stage_reap(stage, 50);
+	}
+	stage_sleep(300);
+}
+
+static void not_selected(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16, .bgid = 5};
+	char own[STAGE_BYTES];
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	for (int i = 0; i < 8; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
+
+		io_uring_prep_recv(sqe, stage->near[0], own, sizeof(own), 0);
+		sqe->buf_group = 5;
+		io_uring_submit(&stage->ring);
+		stage_send(stage, 0, 1);
+		stage_reap(stage, 50);
+	}
+	stage_sleep(300);
+}
+
+/* Requests that shall say nothing when they succeed take their buffers all the same. */
+static void skipped_completion(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	for (int i = 0; i < 8; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
+		unsigned int nr;
+
+		io_uring_prep_recv(sqe, stage->near[0], NULL, 0, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT | (i % 2 ? IOSQE_CQE_SKIP_SUCCESS : 0);
+		io_uring_submit(&stage->ring);
+		stage_send(stage, 0, 1);
+		nr = stage_reap(stage, 50);
+		if (nr && stage->got[0].flags & IORING_CQE_F_BUFFER)
+			stage_return(&group,
+				     (uint16_t)(stage->got[0].flags >> IORING_CQE_BUFFER_SHIFT));
+	}
+	stage_sleep(1800);
+}
+
+/* Another ring sends a completion that says it had a buffer. */
+static void forged_buffer(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+	struct io_uring_cqe *cqe;
+	struct io_uring other;
+	int res;
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	stage_arm(stage, 0, 0, STAGE_MULTISHOT);
+	stage_send(stage, 0, 2);
+	stage_reap(stage, 50);
+	if (io_uring_queue_init(8, &other, 0))
+		stage_fail(stage, "cannot open a ring", EPERM);
+	for (int i = 0; i < 3; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&other);
+
+		io_uring_prep_msg_ring(sqe, stage->ring.ring_fd, 64, 0, MSG_PASSES_FLAGS);
+		sqe->file_index = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE |
+				  (unsigned int)(8 + i) << IORING_CQE_BUFFER_SHIFT;
+		io_uring_submit(&other);
+		if (io_uring_wait_cqe(&other, &cqe))
+			break;
+		res = cqe->res;
+		io_uring_cqe_seen(&other, cqe);
+		if (res < 0)
+			stage_fail(stage, "no flags can be passed", -res);
+	}
+	stage_sleep(1800);
+	io_uring_queue_exit(&other);
+}
+
+/* A file gives less than was asked for; the kernel may count what was asked for. */
+static void cursor_astray(struct stage *stage)
+{
+	struct stage_group group = {.entries = 8};
+	int file = memfd_create("short", MFD_CLOEXEC);
+	uint64_t before;
+
+	if (file < 0 || write(file, "twelve bytes", 12) != 12)
+		stage_fail(stage, "cannot make a file", errno);
+	stage_register(stage, &group, IOU_PBUF_RING_INC);
+	for (uint16_t bid = 0; bid < 8; bid++)
+		stage_put(&group, bid, bid);
+	stage_publish(&group, 8);
+	stage_sleep(700);
+	before = group.ring->bufs[0].addr;
+	for (int i = 0; i < 3; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
+
+		io_uring_prep_read(sqe, file, NULL, 16, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT;
+		io_uring_submit(&stage->ring);
+		stage_reap(stage, 50);
+	}
+	close(file);
+	if (group.ring->bufs[0].addr - before == 36)
+		stage_fail(stage, "this kernel counts what it read", ENOSYS);
+	stage_sleep(900);
+}
+
+/* The last buffers are in use for long, and a request waits for one. */
+static void armed_on_empty(struct stage *stage)
+{
+	struct stage_group group = {.entries = 8};
+	uint16_t kept[8];
+
+	stage_pairs(stage, 2, SOCK_SEQPACKET);
+	stage_group(stage, &group, 8);
+	stage_arm(stage, 1, 0, STAGE_MULTISHOT);
+	for (unsigned int round = 0; round < 2; round++) {
+		unsigned int nr = 0;
+
+		while (nr < 8) {
+			stage_arm(stage, 0, 0, 0);
+			stage_send(stage, 0, 1);
+			if (!stage_reap(stage, 50) || stage->got[0].res < 0)
+				return;
+			kept[nr++] = (uint16_t)(stage->got[0].flags >> IORING_CQE_BUFFER_SHIFT);
+		}
+		if (round)
+			stage_sleep(2000);
+		while (nr)
+			stage_return(&group, kept[--nr]);
+	}
+	stage_sleep(300);
+}
+
 const struct scenario load_scenarios_call[] = {
 	{"legacy-on-ring", "PROVIDE_BUFFERS is used on a buffer ring", "legacy-on-ring", NULL,
 	 legacy_on_ring},
 	{"registration-refused", "a ring of three entries is registered", "registration-refused",
 	 NULL, registration_refused},
+	{"multishot-alone", "multishot receives that do not select buffers", "request-refused",
+	 NULL, multishot_alone},
+	{"not-selected", "receives name a group and do not select from it", "not-selected", NULL,
+	 not_selected},
+	{"skipped-completion", "requests that say nothing when they succeed", "taken-untold", NULL,
+	 skipped_completion},
+	{"forged-buffer", "a message says that it had a buffer", "named-not-taken", NULL,
+	 forged_buffer},
+	{"cursor-astray", "short reads of a file into an incremental buffer", "cursor-astray", NULL,
+	 cursor_astray},
+	{"armed-on-empty", "a request waits while all buffers are kept", "armed-on-empty", NULL,
+	 armed_on_empty},
 	{"cq-overflow", "sixteen completions for a queue of eight", "cq-overflow", NULL,
 	 cq_overflow, 4},
 	{"memlock-low", "rings take most of RLIMIT_MEMLOCK", "memlock-low", "registration-refused",

@@ -2,8 +2,12 @@
 /* Scenarios with insane entries, or with rings whose memory is wrong. */
 #include "load_scenario.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+
+#include "../lib/uapi.h"
 
 /* A receive at a time, data or not, for a while. */
 static void use(struct stage *stage, uint16_t bgid, unsigned int times)
@@ -122,6 +126,91 @@ static void shared_ring(struct stage *stage)
 	stage_sleep(700);
 }
 
+/* Incremental buffers that were used up have length 0 until they are written again. */
+static void not_rewritten(struct stage *stage)
+{
+	struct stage_group group = {.entries = 8};
+
+	stage_pairs(stage, 1, SOCK_STREAM);
+	stage_register(stage, &group, IOU_PBUF_RING_INC);
+	for (uint16_t bid = 0; bid < 8; bid++)
+		stage_put(&group, bid, bid);
+	stage_publish(&group, 8);
+	stage_send(stage, 0, 4 * STAGE_BYTES / STAGE_MESSAGE);
+	for (unsigned int i = 0; i < 4; i++) {
+		stage_arm(stage, 0, 0, 0);
+		stage_reap(stage, 20);
+	}
+	stage_publish(&group, 4);
+	stage_send(stage, 0, 4 * STAGE_BYTES / STAGE_MESSAGE + 1);
+	use(stage, 0, 8);
+	stage_sleep(300);
+}
+
+struct adding {
+	struct stage *stage;
+	struct stage_group *group;
+	uint16_t bid;
+};
+
+/* Loses the processor between reading the tail and storing it. */
+static void *add_slowly(void *context)
+{
+	struct adding *adding = context;
+	struct io_uring_buf_ring *ring = adding->group->ring;
+	uint16_t tail = ring->tail;
+
+	stage_put(adding->group, adding->bid, 0);
+	stage_sleep(60);
+	__atomic_store_n(&ring->tail, (uint16_t)(tail + 1), __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void two_threads(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	for (unsigned int round = 0; round < 2; round++) {
+		struct adding adding = {stage, &group, 0};
+		uint16_t taken[4];
+		pthread_t other;
+
+		for (unsigned int i = 0; i < 4; i++) {
+			stage_send(stage, 0, 1);
+			stage_arm(stage, 0, 0, 0);
+			if (!stage_reap(stage, 50) || stage->got[0].res < 0)
+				return;
+			taken[i] = (uint16_t)(stage->got[0].flags >> IORING_CQE_BUFFER_SHIFT);
+		}
+		adding.bid = taken[0];
+		if (pthread_create(&other, NULL, add_slowly, &adding))
+			stage_fail(stage, "cannot start a thread", EAGAIN);
+		stage_sleep(20);
+		for (unsigned int i = 1; i < 4; i++)
+			stage_return(&group, taken[i]);
+		pthread_join(other, NULL);
+		stage_sleep(100);
+	}
+	stage_sleep(400);
+}
+
+static void set_up_anew(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	stage_send(stage, 0, 8);
+	use(stage, 0, 8);
+	io_uring_buf_ring_init(group.ring);
+	stage_sleep(100);
+	for (uint16_t bid = 0; bid < 16; bid++)
+		stage_return(&group, bid);
+	stage_sleep(400);
+}
+
 const struct scenario load_scenarios_entry[] = {
 	{"zero-length", "the tail is moved over 12 slots that were not written", "zero-length",
 	 NULL, zero_length},
@@ -131,6 +220,10 @@ const struct scenario load_scenarios_entry[] = {
 	{"over-ring", "a buffer lies over the ring", "over-ring", NULL, over_ring},
 	{"ring-unmapped", "the ring's memory is unmapped while registered", "ring-unmapped", NULL,
 	 ring_unmapped},
+	{"not-rewritten", "used-up incremental buffers are published as they are", "zero-length",
+	 NULL, not_rewritten},
+	{"two-threads", "two threads add buffers without a lock", "tail-back", NULL, two_threads},
+	{"set-up-anew", "a ring in use is initialised again", "tail-back", NULL, set_up_anew},
 	{"shared-ring", "two groups are registered over one ring", "shared-ring", NULL,
 	 shared_ring},
 	{0},

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../lib/uapi.h"
+
 #define HAS_BUFFER(cqe) ((cqe)->flags & IORING_CQE_F_BUFFER)
 #define BID_OF(cqe)     ((uint16_t)((cqe)->flags >> IORING_CQE_BUFFER_SHIFT))
 
@@ -208,6 +210,52 @@ static void length_shrunk(struct stage *stage)
 	stage_sleep(600);
 }
 
+/* Two are out at a time and go back with each other's memory. */
+static void address_changed(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	stage_sleep(300);
+	for (int i = 0; i < 8; i++) {
+		int a = one(stage, 0), b = one(stage, 0);
+		struct io_uring_buf entry = {.len = STAGE_BYTES, .bid = (uint16_t)a};
+
+		if (a < 0 || b < 0)
+			break;
+		entry.addr = (uintptr_t)group.buffers + (unsigned int)(i ? a : b) * STAGE_BYTES;
+		stage_put_at(&group, entry, 0);
+		entry.bid = (uint16_t)b;
+		entry.addr = (uintptr_t)group.buffers + (unsigned int)(i ? b : a) * STAGE_BYTES;
+		stage_put_at(&group, entry, 1);
+		stage_publish(&group, 2);
+		stage_sleep(150);
+	}
+	stage_sleep(300);
+}
+
+/* With room for as many again, so that the ring is not overfilled. */
+static void returned_early(struct stage *stage)
+{
+	struct stage_group group = {.entries = 32};
+
+	stage_pairs(stage, 1, SOCK_STREAM);
+	stage_register(stage, &group, IOU_PBUF_RING_INC);
+	for (uint16_t bid = 0; bid < 8; bid++)
+		stage_put(&group, bid, bid);
+	stage_publish(&group, 8);
+	stage_sleep(300);
+	for (int i = 0; i < 10; i++) {
+		int bid = one(stage, 0);
+
+		if (bid >= 0)
+			stage_return(&group, (uint16_t)bid);
+		stage_sleep(30);
+	}
+	stage_sleep(300);
+}
+
 const struct scenario load_scenarios_return[] = {
 	{"leak", "five buffers are forgotten, the others go round", "leak", NULL, leak},
 	{"leak-on-close", "every fourth connection ends with a buffer", "leak-on-close", NULL,
@@ -221,6 +269,10 @@ const struct scenario load_scenarios_return[] = {
 	 returned_twice},
 	{"foreign-bid", "bid 65535 is returned", "foreign-bid", NULL, foreign_bid},
 	{"wrong-group", "a buffer goes back into another group", "foreign-bid", NULL, wrong_group},
+	{"address-changed", "two buffers go back with each other's memory", "address-changed", NULL,
+	 address_changed},
+	{"returned-early", "an incremental buffer is returned while it is filled", "returned-twice",
+	 NULL, returned_early},
 	{"length-shrunk", "buffers go back with the length of their data", "length-shrunk", NULL,
 	 length_shrunk},
 	{0},

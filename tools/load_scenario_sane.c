@@ -3,6 +3,8 @@
 #include "load_scenario.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -194,6 +196,107 @@ static void busy_legacy(struct stage *stage)
 	}
 }
 
+/* Rings come and go, each at the address of the one before, with the same buffers in their groups.
+ */
+static void busy_rings(struct stage *stage)
+{
+	static char buffers[16][STAGE_BYTES];
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	for (unsigned int i = 0; i < 100; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
+
+		io_uring_prep_provide_buffers(sqe, buffers, STAGE_BYTES, 16, 0, 0);
+		io_uring_submit(&stage->ring);
+		stage_reap(stage, 100);
+		for (unsigned int j = 0; j < 8; j++) {
+			stage_arm(stage, 0, 0, 0);
+			stage_send(stage, 0, 1);
+			stage_reap(stage, 100);
+		}
+		io_uring_queue_exit(&stage->ring);
+		if (io_uring_queue_init(64, &stage->ring, 0))
+			stage_fail(stage, "cannot open a ring", EPERM);
+		stage_sleep(5);
+	}
+}
+
+/* Each time with other memory, as programs do that hand their buffers on. */
+static void busy_new_memory(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+	static char pool[64][STAGE_BYTES];
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	for (unsigned int i = 0; i < 400; i++) {
+		struct io_uring_buf entry = {.addr = (uintptr_t)pool[i % 64], .len = STAGE_BYTES};
+
+		stage_arm(stage, 0, 0, 0);
+		stage_send(stage, 0, 1);
+		if (!stage_reap(stage, 100) || !HAS_BUFFER(&stage->got[0]))
+			continue;
+		entry.bid = BID_OF(&stage->got[0]);
+		stage_put_at(&group, entry, 0);
+		stage_publish(&group, 1);
+		stage_sleep(3);
+	}
+}
+
+struct sharing {
+	struct stage_group *group;
+	pthread_mutex_t lock;
+	uint16_t queue[64];
+	unsigned int nr;
+	bool is_over;
+};
+
+/* Returns what the other thread took, and like it under the lock. */
+static void *return_others(void *context)
+{
+	struct sharing *sharing = context;
+	bool is_over = false;
+
+	while (!is_over) {
+		pthread_mutex_lock(&sharing->lock);
+		while (sharing->nr)
+			stage_return(sharing->group, sharing->queue[--sharing->nr]);
+		is_over = sharing->is_over;
+		pthread_mutex_unlock(&sharing->lock);
+		stage_sleep(2);
+	}
+	return NULL;
+}
+
+static void busy_threads(struct stage *stage)
+{
+	struct stage_group group = {.entries = 64};
+	struct sharing sharing = {.group = &group, .lock = PTHREAD_MUTEX_INITIALIZER};
+	pthread_t other;
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 64);
+	if (pthread_create(&other, NULL, return_others, &sharing))
+		stage_fail(stage, "cannot start a thread", EAGAIN);
+	for (unsigned int i = 0; i < 600; i++) {
+		stage_arm(stage, 0, 0, 0);
+		stage_send(stage, 0, 1);
+		if (!stage_reap(stage, 100) || !HAS_BUFFER(&stage->got[0]))
+			continue;
+		pthread_mutex_lock(&sharing.lock);
+		if (i % 3 && sharing.nr < 32)
+			sharing.queue[sharing.nr++] = BID_OF(&stage->got[0]);
+		else
+			stage_return(&group, BID_OF(&stage->got[0]));
+		pthread_mutex_unlock(&sharing.lock);
+		stage_sleep(2);
+	}
+	pthread_mutex_lock(&sharing.lock);
+	sharing.is_over = true;
+	pthread_mutex_unlock(&sharing.lock);
+	pthread_join(other, NULL);
+}
+
 const struct scenario load_scenarios_sane[] = {
 	{"busy", "four streams, buffers returned at once", NULL, NULL, busy},
 	{"busy-lazy", "32 buffers in a ring of 1024, enough of them", NULL, NULL, busy_lazy},
@@ -202,6 +305,9 @@ const struct scenario load_scenarios_sane[] = {
 	{"busy-connections", "400 connections come, send and go", NULL, NULL, busy_connections},
 	{"busy-bundles", "bundles, returned whole", NULL, NULL, busy_bundles},
 	{"busy-incremental", "buffers used up piece by piece", NULL, NULL, busy_incremental},
+	{"busy-rings", "a hundred rings, one after the other", NULL, NULL, busy_rings},
+	{"busy-new-memory", "each return brings other memory", NULL, NULL, busy_new_memory},
+	{"busy-threads", "two threads return buffers, under a lock", NULL, NULL, busy_threads},
 	{"busy-legacy", "PROVIDE_BUFFERS after each receive", NULL, NULL, busy_legacy},
 	{0},
 };

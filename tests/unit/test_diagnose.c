@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "diagnose.h"
+#include "shortage.h"
 
 #define MS     1000000ULL
 #define RING   0x1000
@@ -62,9 +63,21 @@ static void put(uint32_t bid, uint32_t nr)
 	casebook_take(&book, &rec);
 }
 
+static void submit(int fd)
+{
+	struct trace_rec rec = rec_of(TRACE_SUBMIT);
+
+	rec.fd = fd;
+	rec.flags = TRACE_MULTISHOT;
+	casebook_take(&book, &rec);
+}
+
 static void take(uint32_t bid, int fd)
 {
 	struct trace_rec rec = rec_of(TRACE_SELECT);
+
+	if (book.nr_groups && !book.groups[0]->open)
+		submit(fd);
 
 	rec.bid = bid;
 	rec.nr = 1;
@@ -82,15 +95,6 @@ static void starve(enum starve_cause cause, int fd)
 	rec.cause = cause;
 	rec.fd = fd;
 	rec.res = -105;
-	rec.flags = TRACE_MULTISHOT;
-	casebook_take(&book, &rec);
-}
-
-static void submit(int fd)
-{
-	struct trace_rec rec = rec_of(TRACE_SUBMIT);
-
-	rec.fd = fd;
 	rec.flags = TRACE_MULTISHOT;
 	casebook_take(&book, &rec);
 }
@@ -200,8 +204,8 @@ static void replayed(void **state)
 {
 	(void)state;
 	rounds(8, 4, 1);
-	assert_int_equal(casebook_replay(book.groups[0], 8), 10);
-	assert_int_equal(casebook_replay(book.groups[0], 16), 0);
+	assert_int_equal(shortage_replay(book.groups[0], 8), 10);
+	assert_int_equal(shortage_replay(book.groups[0], 16), 0);
 }
 
 static void forgotten(void **state)
@@ -282,6 +286,163 @@ static void not_armed_again(void **state)
 	assert_string_equal(codes(), "pool-too-small not-rearmed");
 	submit(10);
 	assert_string_equal(codes(), "pool-too-small");
+}
+
+/* A completion with a buffer when nothing was asked for. */
+static void after_the_last(void **state)
+{
+	struct trace_rec rec;
+
+	(void)state;
+	reg(8);
+	put(0, 8);
+	take(0, 5);
+	rec = rec_of(TRACE_DONE);
+	rec.fd = 5;
+	rec.res = -125;
+	casebook_take(&book, &rec);
+	rec = rec_of(TRACE_SELECT);
+	rec.bid = 1;
+	rec.nr = 1;
+	rec.cqe_flags = BUFFER | MORE;
+	casebook_take(&book, &rec);
+	seen(8);
+	assert_string_equal(codes(), "after-last");
+}
+
+static void went_back(void **state)
+{
+	struct trace_rec rec;
+
+	(void)state;
+	reg(8);
+	put(0, 8);
+	take(0, 5);
+	rec = rec_of(TRACE_RETURN);
+	rec.flags = TRACE_BACK;
+	rec.nr = 2;
+	rec.available = 5;
+	casebook_take(&book, &rec);
+	seen(8);
+	assert_string_equal(codes(), "tail-back");
+}
+
+/* What a ring did says nothing of the next one at its address. */
+static void next_ring(void **state)
+{
+	struct trace_rec rec;
+
+	(void)state;
+	for (int life = 0; life < 3; life++) {
+		rec = rec_of(TRACE_CREATE);
+		rec.fd = 3;
+		casebook_take(&book, &rec);
+		reg(8);
+		put(0, 8);
+		submit(5);
+		take(0, 5);
+		seen(8);
+		now += MS;
+	}
+	assert_string_equal(codes(), "");
+	assert_int_equal(book.nr_groups, 3);
+	assert_int_equal(book.nr_rings, 3);
+	assert_ptr_not_equal(casebook_find(&book, RING, 0), book.groups[0]);
+}
+
+/* A sample from before it was created is of the ring that was there. */
+static void late_sample(void **state)
+{
+	struct trace_rec rec = rec_of(TRACE_CREATE);
+
+	(void)state;
+	rec.at_ns += MS;
+	casebook_take(&book, &rec);
+	seen(8);
+	assert_int_equal(book.nr_groups, 0);
+	now += 2 * MS;
+	seen(8);
+	assert_int_equal(book.nr_groups, 1);
+}
+
+static void tell_taken(uint32_t looks, uint64_t taken)
+{
+	for (uint32_t i = 0; i < looks; i++) {
+		struct group_rec group = {.ring_id = RING, .entries = 8, .available = 4};
+		struct ring_rec ring = {.ring_id = RING, .tgid = 7};
+		struct group_counts counts = {0};
+		struct sample sample = {.at_ns = now,
+					.rings = &ring,
+					.nr_rings = 1,
+					.groups = &group,
+					.nr_groups = 1,
+					.counts = &counts};
+
+		counts.total[COUNT_TAKEN] = taken;
+		now += 100 * MS;
+		casebook_sample(&book, &sample);
+		book.groups[0]->lint.buf_bytes = 256;
+	}
+}
+
+/* The kernel's head against what completions said, when all has been still for a second. */
+static void disagreement(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	take(0, 5);
+	take(1, 5);
+	tell_taken(20, 2);
+	assert_string_equal(codes(), "");
+	take(2, 5);
+	tell_taken(9, 4);
+	assert_string_equal(codes(), "");
+	tell_taken(2, 4);
+	assert_string_equal(codes(), "taken-untold");
+	take(3, 5);
+	take(4, 5);
+	tell_taken(11, 4);
+	assert_string_equal(codes(), "named-not-taken");
+}
+
+/* Each starve has one cause, and each that found the group empty one context. */
+static void adds_up(void **state)
+{
+	struct shortage shortage;
+	uint64_t causes = 0, contexts = 0;
+
+	(void)state;
+	rounds(8, 4, 1);
+	starve(STARVE_NOT_EMPTY, 5);
+	starve(STARVE_UNREGISTERED, 5);
+	shortage_of(book.groups[0], &shortage);
+	for (int i = 0; i < STARVE_CAUSES; i++)
+		causes += shortage.causes[i];
+	for (int i = 0; i < SHORT_CONTEXTS; i++)
+		contexts += shortage.contexts[i];
+	assert_int_equal(shortage.starves, 12);
+	assert_int_equal(causes, 12);
+	assert_int_equal(contexts, 10);
+	assert_int_equal(shortage.contexts[SHORT_BY_SIZE], 10);
+}
+
+static void sized(void **state)
+{
+	struct sizing sizing;
+
+	(void)state;
+	rounds(8, 4, 1);
+	assert_int_equal(sizing_of(book.groups[0], &sizing), 0);
+	assert_int_equal(sizing.now, 8);
+	assert_int_equal(sizing.seen, 10);
+	assert_int_equal(sizing.again, 10);
+	assert_int_equal(sizing.nr_tries, 1);
+	assert_int_equal(sizing.tries[0].buffers, 16);
+	assert_int_equal(sizing.tries[0].starves, 0);
+	assert_int_equal(sizing.wanted, 9);
+	assert_int_equal(sizing.entries, 16);
+	assert_int_equal(sizing.fit_bytes, 128);
 }
 
 static void lost_records(void **state)
@@ -434,6 +595,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(slow_is_no_leak, begin, end),
 		cmocka_unit_test_setup_teardown(twice, begin, end),
 		cmocka_unit_test_setup_teardown(not_armed_again, begin, end),
+		cmocka_unit_test_setup_teardown(after_the_last, begin, end),
+		cmocka_unit_test_setup_teardown(went_back, begin, end),
+		cmocka_unit_test_setup_teardown(next_ring, begin, end),
+		cmocka_unit_test_setup_teardown(late_sample, begin, end),
+		cmocka_unit_test_setup_teardown(disagreement, begin, end),
+		cmocka_unit_test_setup_teardown(adds_up, begin, end),
+		cmocka_unit_test_setup_teardown(sized, begin, end),
 		cmocka_unit_test_setup_teardown(lost_records, begin, end),
 		cmocka_unit_test(slots),
 		cmocka_unit_test(shrunk),

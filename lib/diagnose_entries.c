@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/* What is wrong with what lies in a ring? */
+#include "diagnose_bench.h"
+
+#include <inttypes.h>
+
+static void judge_entries(struct bench *bench)
+{
+	static const struct {
+		enum lint_kind kind;
+		enum complaint complaint;
+	} pairs[] = {
+		{LINT_ZERO_LENGTH, ZERO_LENGTH}, {LINT_OVER_RING, OVER_RING},
+		{LINT_UNMAPPED, RING_UNMAPPED},  {LINT_SHRUNK, LENGTH_SHRUNK},
+		{LINT_UNPUBLISHED, UNPUBLISHED},
+	};
+	const struct case_group *group = bench->group;
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		const struct lint_finding *found = &group->lint.found[pairs[i].kind];
+		struct finding *finding;
+
+		if (!bench_is_sure(bench, pairs[i].kind))
+			continue;
+		finding = bench_add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);
+		if (!finding)
+			return;
+		if (pairs[i].kind == LINT_UNMAPPED) {
+			bench_say(finding->evidence,
+				  "the ring of %u entries at 0x%" PRIx64 " is gone", group->entries,
+				  found->addr);
+			continue;
+		}
+		bench_say(finding->evidence,
+			  "%u entr%s, such as bid %u: address 0x%" PRIx64 ", length %u",
+			  found->count, found->count == 1 ? "y" : "ies", found->bid, found->addr,
+			  found->len);
+		if (pairs[i].kind == LINT_SHRUNK)
+			bench_say(finding->evidence, ", before %u", found->other);
+		if (pairs[i].kind == LINT_ZERO_LENGTH && group->phantom_ends)
+			bench_say(finding->evidence,
+				  "; %" PRIu64 " requests ended with 0 though data "
+				  "waited",
+				  group->phantom_ends);
+	}
+}
+
+static void judge_overfull(struct bench *bench)
+{
+	const struct lint_finding *found = &bench->group->lint.found[LINT_OVERFILLED];
+	struct finding *finding = bench_add(bench, OVERFILLED, CONFIDENCE_CERTAIN);
+
+	if (finding)
+		bench_say(finding->evidence, "%u buffers between head and tail of %u entries",
+			  found->other, bench->group->entries);
+}
+
+/*
+ * A return and the next taking of the same buffer may be told in the wrong order, once in a while,
+ * when two processors tell them: fewer than so many are no evidence, unless the ring shows it.
+ */
+#define SURELY_TWICE 4
+
+static void judge_double(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	const struct lint_finding *found = &group->lint.found[LINT_DUPLICATE];
+	bool is_seen = bench_is_sure(bench, LINT_DUPLICATE);
+	struct finding *finding =
+		bench_add(bench, RETURNED_TWICE, is_seen ? CONFIDENCE_CERTAIN : CONFIDENCE_LIKELY);
+
+	if (!finding)
+		return;
+	if (group->double_returns)
+		bench_say(finding->evidence,
+			  "%" PRIu64 " returns of buffers that were in the ring, the "
+			  "last of bid %u",
+			  group->double_returns, group->double_bid);
+	if (is_seen)
+		bench_say(finding->evidence, "%sbid %u seen twice between head and tail",
+			  group->double_returns ? "; " : "", found->bid);
+}
+
+/* Whose memory, if not this group's, is it? NULL: nobody's that is known. */
+static const struct case_group *owner_of(const struct bench *bench, uint64_t addr)
+{
+	const struct casebook *book = bench->what->book;
+
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		const struct case_group *other = book->groups[i];
+
+		if (other == bench->group || other->tgid != bench->group->tgid)
+			continue;
+		for (uint32_t bid = 0; bid < other->lint.nr_memory; bid++) {
+			if (other->lint.memory[bid].len && other->lint.memory[bid].addr == addr)
+				return other;
+		}
+	}
+	return NULL;
+}
+
+static bool is_foreign(const struct bench *bench, const struct case_group **owner)
+{
+	const struct case_group *group = bench->group;
+	const struct lint *lint = &group->lint;
+	uint32_t bid = group->alien_bid;
+
+	if (!group->alien_returns || bid >= lint->nr_memory || !lint->memory[bid].len)
+		return false;
+	*owner = owner_of(bench, lint->memory[bid].addr);
+	return *owner ||
+	       (bench_is_sure(bench, LINT_SHARED) &&
+		(lint->found[LINT_SHARED].bid == bid || lint->found[LINT_SHARED].other == bid)) ||
+	       (bench_is_sure(bench, LINT_BAD_ADDRESS) && lint->found[LINT_BAD_ADDRESS].bid == bid);
+}
+
+static void judge_foreign(struct bench *bench, const struct case_group *owner)
+{
+	const struct case_group *group = bench->group;
+	struct finding *finding = bench_add(bench, FOREIGN_BID, CONFIDENCE_CERTAIN);
+
+	if (!finding)
+		return;
+	bench_say(finding->evidence, "bid %u came into a ring that had its %u buffers; its memory ",
+		  group->alien_bid, group->entries);
+	if (owner)
+		bench_say(finding->evidence, "is a buffer of group %u", owner->bgid);
+	else if (bench_is_sure(bench, LINT_SHARED))
+		bench_say(finding->evidence, "is also bid %u's or %u's",
+			  group->lint.found[LINT_SHARED].other, group->lint.found[LINT_SHARED].bid);
+	else
+		bench_say(finding->evidence, "is not mapped");
+}
+
+/* Some programs put new memory under each bid: then most move, and nothing is wrong. */
+static void judge_moved(struct bench *bench)
+{
+	const struct lint *lint = &bench->group->lint;
+	struct finding *finding;
+
+	if (!lint->has_swapped || lint->nr_moved * 4 > lint->nr_known ||
+	    bench_is_sure(bench, LINT_SHARED))
+		return;
+	finding = bench_add(bench, ADDRESS_CHANGED, CONFIDENCE_LIKELY);
+	if (finding)
+		bench_say(finding->evidence,
+			  "bid %u came with the memory that bid %u had; %u of %u bids have other "
+			  "memory than at first",
+			  lint->moved_bid, lint->moved_from, lint->nr_moved, lint->nr_known);
+}
+
+static void judge_pairs(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	const struct lint_finding *shared = &group->lint.found[LINT_SHARED];
+	const struct lint_finding *bad = &group->lint.found[LINT_BAD_ADDRESS];
+	const struct case_group *owner = NULL;
+	struct finding *finding;
+
+	/* one mistake that looks like several */
+	if (bench_is_sure(bench, LINT_OVERFILLED)) {
+		judge_overfull(bench);
+		return;
+	}
+	if (is_foreign(bench, &owner)) {
+		judge_foreign(bench, owner);
+		return;
+	}
+	/* slots that were not written all say bid 0 */
+	if (bench_is_sure(bench, LINT_DUPLICATE) ||
+	    (group->double_returns >= SURELY_TWICE && !bench_is_sure(bench, LINT_ZERO_LENGTH)))
+		judge_double(bench);
+	if (bench_is_sure(bench, LINT_SHARED)) {
+		finding = bench_add(bench, SHARED_MEMORY, CONFIDENCE_CERTAIN);
+		if (finding)
+			bench_say(finding->evidence,
+				  "%u pairs, such as bids %u and %u at 0x%" PRIx64, shared->count,
+				  shared->other, shared->bid, shared->addr);
+	}
+	judge_moved(bench);
+	if (bench_is_sure(bench, LINT_BAD_ADDRESS)) {
+		finding = bench_add(bench, BAD_ADDRESS, CONFIDENCE_CERTAIN);
+		if (finding)
+			bench_say(finding->evidence,
+				  "%u entries, such as bid %u: 0x%" PRIx64 "; %" PRIu64
+				  " requests ended with -EFAULT",
+				  bad->count, bad->bid, bad->addr, group->efaults);
+	}
+}
+
+void diagnose_shared(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	const struct casebook *book = bench->what->book;
+	uint64_t end = group->ring_addr + group->entries * 16ULL;
+
+	for (size_t i = 0; group->ring_addr && group->seen_ns && i < book->nr_groups; i++) {
+		const struct case_group *other = book->groups[i];
+		struct finding *finding;
+
+		if (other == group || other->seen_ns != group->seen_ns || !other->ring_addr ||
+		    other->tgid != group->tgid || other->ring_addr > group->ring_addr ||
+		    other->ring_addr + other->entries * 16ULL <= group->ring_addr ||
+		    end <= other->ring_addr ||
+		    (other->ring_addr == group->ring_addr && other->bgid > group->bgid))
+			continue;
+		finding = bench_add(bench, SHARED_RING, CONFIDENCE_CERTAIN);
+		if (finding)
+			bench_say(finding->evidence, "groups %u and %u both at 0x%" PRIx64,
+				  other->bgid, group->bgid, group->ring_addr);
+		return;
+	}
+}
+
+void diagnose_entries(struct bench *bench)
+{
+	judge_entries(bench);
+	judge_pairs(bench);
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+/* What went wrong with requests, and what was told of them that is not so? */
+#include "diagnose_bench.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "shortage.h"
+#include "text.h"
+
+#define GRACE_NS     300000000ULL /* for a program to arm a request again */
+#define SPINS        10
+#define UNSELECTED   4
+#define MOST_ENTRIES 32768
+#define FALLBACKS    16
+
+static bool is_dead(const struct case_group *group, const struct case_stream *stream)
+{
+	return stream->ended_ns && group->seen_ns > stream->ended_ns + GRACE_NS;
+}
+
+static void judge_dead(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	struct finding *finding = NULL, *silent = NULL;
+	uint32_t nr = 0, nr_silent = 0;
+	char names[2][EVIDENCE_BYTES] = {"", ""};
+
+	for (uint32_t i = 0; i < group->nr_streams; i++) {
+		const struct case_stream *stream = &group->streams[i];
+		bool is_silent = stream->ended_with_buffer && group->bundles;
+		uint32_t *count = is_silent ? &nr_silent : &nr;
+
+		if (!is_dead(group, stream) || (!is_silent && !group->lint.available))
+			continue;
+		if (++*count > MOST_LISTED)
+			continue;
+		bench_say(names[is_silent], *count > 1 ? ", " : ": ");
+		bench_say_file(names[is_silent], stream);
+		bench_say(names[is_silent], " since ");
+		bench_say_span(names[is_silent], group->seen_ns - stream->ended_ns);
+	}
+	if (nr)
+		finding = bench_add(bench, NOT_REARMED, CONFIDENCE_LIKELY);
+	if (finding)
+		bench_say(finding->evidence, "%u requests ended%s; %u buffers are available", nr,
+			  names[0], group->lint.available);
+	if (nr_silent)
+		silent = bench_add(bench, BUNDLE_EXHAUSTED, CONFIDENCE_CERTAIN);
+	if (silent)
+		bench_say(silent->evidence, "%u requests ended with data and an empty group%s",
+			  nr_silent, names[1]);
+}
+
+static void judge_streams(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	const struct case_stream *spin = NULL, *fallback = NULL;
+	struct finding *finding;
+
+	for (uint32_t i = 0; i < group->nr_streams; i++) {
+		const struct case_stream *stream = &group->streams[i];
+
+		if (stream->most_spins >= SPINS && (!spin || stream->most_spins > spin->most_spins))
+			spin = stream;
+		if (stream->starved && stream->plain >= FALLBACKS && group->lint.available &&
+		    group->seen_ns > stream->plain_ns + GRACE_NS)
+			fallback = stream;
+	}
+	if (spin && (finding = bench_add(bench, REARM_SPIN, CONFIDENCE_CERTAIN))) {
+		bench_say(finding->evidence, "%u requests in a row on ", spin->most_spins);
+		bench_say_file(finding->evidence, spin);
+		bench_say(finding->evidence, " starved when issued");
+	}
+	if (fallback && (finding = bench_add(bench, FALLBACK_STAYS, CONFIDENCE_LIKELY))) {
+		bench_say(finding->evidence, "%" PRIu64 " requests with a buffer of their own on ",
+			  fallback->plain);
+		bench_say_file(finding->evidence, fallback);
+		bench_say(finding->evidence, " since it starved; %u buffers are available",
+			  group->lint.available);
+	}
+}
+
+/* ---- what the kernel says, and what it does */
+
+static void judge_agreement(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	const struct case_quiet *quiet = &group->quiet;
+	struct finding *finding;
+
+	if (quiet->untold && (finding = bench_add(bench, TAKEN_UNTOLD, CONFIDENCE_LIKELY)))
+		bench_say(finding->evidence,
+			  "%" PRIu64 " buffers taken, %" PRIu64 " of them named by completions",
+			  quiet->taken, group->named);
+	if (quiet->unfounded && (finding = bench_add(bench, NAMED_NOT_TAKEN, CONFIDENCE_LIKELY)))
+		bench_say(finding->evidence,
+			  "%" PRIu64 " buffers named by completions, %" PRIu64 " taken",
+			  group->named, quiet->taken);
+	if (quiet->astray && (finding = bench_add(bench, CURSOR_ASTRAY, CONFIDENCE_CERTAIN)))
+		bench_say(finding->evidence,
+			  "bid %u: its position moved %" PRId64 " bytes more than was received",
+			  quiet->astray_bid, quiet->astray);
+	if (group->after_last && (finding = bench_add(bench, AFTER_LAST, CONFIDENCE_LIKELY)))
+		bench_say(finding->evidence,
+			  "%" PRIu64 " completions with a buffer while no request was under way",
+			  group->after_last);
+}
+
+/* ---- requests that wait, or never began */
+
+#define WAITING_NS 1000000000ULL
+
+static void judge_armed(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	struct finding *finding;
+	struct losses losses;
+
+	if (!group->provided || group->waited.ns < WAITING_NS)
+		return;
+	/* said already: the buffers are lost */
+	losses_of(group, UINT64_MAX, &losses);
+	if (losses.all * 2 >= group->provided)
+		return;
+	finding = bench_add(bench, ARMED_ON_EMPTY, CONFIDENCE_LIKELY);
+	if (!finding)
+		return;
+	bench_say(finding->evidence, "%" PRIu64 " requests armed, no buffer for ",
+		  group->waited.open);
+	bench_say_span(finding->evidence, group->waited.ns);
+	bench_say(finding->evidence, "; the program held %u of %u", group->waited.held,
+		  group->provided);
+}
+
+#define IOSQE_SELECT    32
+#define RECV_MULTI      2
+#define RECV_IN_BUNDLES 16
+#define OP_RECVMSG      10
+#define OP_RECV         27
+
+/* NULL: no guess. */
+static const char *mistake_of(const struct case_mistake *mistake)
+{
+	bool is_recv = mistake->opcode == OP_RECV || mistake->opcode == OP_RECVMSG;
+
+	if (mistake->res == -EOPNOTSUPP && mistake->sqe_flags & IOSQE_SELECT)
+		return "this operation cannot select buffers";
+	if (is_recv && mistake->ioprio & RECV_MULTI && !(mistake->sqe_flags & IOSQE_SELECT))
+		return "multishot without IOSQE_BUFFER_SELECT";
+	if (is_recv && mistake->ioprio & RECV_IN_BUNDLES && !(mistake->sqe_flags & IOSQE_SELECT))
+		return "a bundle without IOSQE_BUFFER_SELECT";
+	if (mistake->opcode == OP_RECVMSG && mistake->ioprio & RECV_IN_BUNDLES)
+		return "bundles are for recv, not for recvmsg";
+	if (is_recv && mistake->ioprio & RECV_MULTI)
+		return "multishot with MSG_WAITALL, or with a flag that this kernel does not know";
+	if (mistake->res == -EINVAL && mistake->sqe_flags & IOSQE_SELECT)
+		return "selecting takes one buffer: not several iovecs";
+	return NULL;
+}
+
+static void judge_mistakes(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	const struct case_mistake *mistake = &group->mistake;
+	const char *guess = mistake_of(mistake);
+	struct finding *finding;
+
+	if (mistake->count && (finding = bench_add(bench, REQUEST_REFUSED, CONFIDENCE_CERTAIN))) {
+		bench_say(finding->evidence,
+			  "%" PRIu64 " requests, the last (opcode %u, flags %#x, ioprio %#x) with "
+			  "-%s",
+			  mistake->count, mistake->opcode, mistake->sqe_flags, mistake->ioprio,
+			  text_errno(-mistake->res));
+		if (guess)
+			bench_say(finding->evidence, ": %s", guess);
+	}
+	if (group->unselected >= UNSELECTED && !group->nr_streams &&
+	    (finding = bench_add(bench, NOT_SELECTED, CONFIDENCE_LIKELY)))
+		bench_say(finding->evidence,
+			  "%" PRIu64 " receives that name the group and do not select, none that "
+			  "does",
+			  group->unselected);
+}
+
+/* ---- calls */
+
+static const char *refusal_of(const struct case_refusal *refusal)
+{
+	switch (-refusal->res) {
+	case EEXIST:
+		return "the id is in use on this ring, or the ring belongs to another thread "
+		       "(IORING_SETUP_SINGLE_ISSUER)";
+	case EINVAL:
+		if (!refusal->entries || refusal->entries & (refusal->entries - 1))
+			return "the entries are no power of two";
+		if (refusal->entries > MOST_ENTRIES)
+			return "more than 32768 entries";
+		if (refusal->addr & 4095)
+			return "the address is not that of a page";
+		return "a flag that this kernel does not know, or a reserved field that is not "
+		       "zero";
+	case EFAULT:
+		return "the memory is not mapped for writing";
+	case ENOMEM:
+		return "no memory, or RLIMIT_MEMLOCK is used up";
+	case ENOENT:
+		return "there is no such group";
+	default:
+		return NULL;
+	}
+}
+
+static void judge_refusal(struct bench *bench)
+{
+	const struct case_refusal *refusal = &bench->group->refusal;
+	const char *guess = refusal_of(refusal);
+	struct finding *finding;
+
+	if (!refusal->count)
+		return;
+	finding = bench_add(bench, REGISTRATION_REFUSED, CONFIDENCE_CERTAIN);
+	if (!finding)
+		return;
+	bench_say(finding->evidence,
+		  "%" PRIu64 " call%s, the last (%u entries at 0x%" PRIx64 ") with -%s",
+		  refusal->count, refusal->count == 1 ? "" : "s", refusal->entries, refusal->addr,
+		  text_errno(-refusal->res));
+	if (guess)
+		bench_say(finding->evidence, ": %s", guess);
+}
+
+static void judge_calls(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	const struct ring_rec *ring = casebook_ring(bench->what->book, group->ring_id);
+	struct finding *finding;
+
+	judge_refusal(bench);
+	if (group->refused_legacy &&
+	    (finding = bench_add(bench, LEGACY_ON_RING, CONFIDENCE_CERTAIN)))
+		bench_say(finding->evidence, "%" PRIu64 " requests ended with -%s",
+			  group->refused_legacy, text_errno(-group->refused_res));
+	if (group->overflows && (finding = bench_add(bench, CQ_OVERFLOW, CONFIDENCE_CERTAIN))) {
+		bench_say(finding->evidence, "%" PRIu64 " completions with a buffer",
+			  group->overflows);
+		if (ring && ring->cq_entries && group->entries)
+			bench_say(finding->evidence, "; the queue has %u entries, the group %u",
+				  ring->cq_entries, group->entries);
+	}
+}
+
+void diagnose_requests(struct bench *bench)
+{
+	judge_dead(bench);
+	judge_streams(bench);
+	judge_agreement(bench);
+	judge_armed(bench);
+	judge_mistakes(bench);
+	judge_calls(bench);
+}

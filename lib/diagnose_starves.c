@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/* Why was there no buffer, and which do not come back? */
+#include "diagnose_bench.h"
+
+#include <inttypes.h>
+
+#include "hist.h"
+#include "shortage.h"
+#include "text.h"
+
+static void name_losses(char *text, const struct case_group *group, enum case_fate fate)
+{
+	unsigned int nr = 0;
+
+	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
+		const struct case_buffer *buffer = &group->buffers[bid];
+
+		if (casebook_fate(group, bid) != fate)
+			continue;
+		if (++nr > MOST_LISTED)
+			continue;
+		bench_say(text, "%sbid %u (", nr == 1 ? ": " : ", ", bid);
+		if (buffer->stream < group->nr_streams) {
+			bench_say_file(text, &group->streams[buffer->stream]);
+			bench_say(text, ", ");
+		}
+		bench_say_span(text, group->seen_ns - buffer->since_ns);
+		bench_say(text, ")");
+	}
+	if (nr > MOST_LISTED)
+		bench_say(text, ", %u more", nr - MOST_LISTED);
+}
+
+static uint64_t count_empty_starves(const struct case_group *group)
+{
+	return group->causes[STARVE_EMPTY_AT_ISSUE] + group->causes[STARVE_EMPTY_AT_DATA];
+}
+
+void diagnose_losses(struct bench *bench)
+{
+	static const enum complaint complaints[] = {
+		[FATE_FORGOTTEN] = LEAK,       [FATE_CLOSED] = LEAK_ON_CLOSE,
+		[FATE_FAILED] = LEAK_ON_ERROR, [FATE_UNNAMED] = LEAK_BUNDLE,
+		[FATE_ALL] = NEVER_RETURNED,
+	};
+	const struct case_group *group = bench->group;
+	uint64_t starves = count_empty_starves(group);
+	struct losses losses;
+
+	losses_of(group, UINT64_MAX, &losses);
+	/* a program may keep all it ever got, as long as nobody wants for it */
+	if (!starves)
+		losses.by_fate[FATE_ALL] = 0;
+	/* once bundles lose their tails, whoever closes first matters little */
+	if (losses.by_fate[FATE_UNNAMED])
+		losses.by_fate[FATE_FORGOTTEN] = 0;
+	for (int fate = FATE_FORGOTTEN; fate <= FATE_ALL; fate++) {
+		struct finding *finding;
+
+		if (!losses.by_fate[fate])
+			continue;
+		finding =
+			bench_add(bench, complaints[fate],
+				  fate == FATE_FORGOTTEN ? CONFIDENCE_LIKELY : CONFIDENCE_CERTAIN);
+		if (!finding)
+			return;
+		bench_say(finding->evidence, "%" PRIu64 " of %u buffers", losses.by_fate[fate],
+			  group->provided);
+		name_losses(finding->evidence, group, (enum case_fate)fate);
+		if (starves)
+			bench_say(finding->evidence, "; %" PRIu64 " requests starved", starves);
+	}
+}
+
+static const struct diagnose_limit *limit_of(const struct bench *bench, uint32_t tgid)
+{
+	for (size_t i = 0; i < bench->what->nr_limits; i++) {
+		if (bench->what->limits[i].tgid == tgid)
+			return &bench->what->limits[i];
+	}
+	return NULL;
+}
+
+/* Whether there is room for a group of that size beside the present one. */
+static void say_room(const struct bench *bench, char *text, const struct sizing *sizing)
+{
+	const struct case_group *group = bench->group;
+	const struct ring_rec *ring = casebook_ring(bench->what->book, group->ring_id);
+	const struct diagnose_limit *limit = limit_of(bench, group->tgid);
+	uint64_t pool = (uint64_t)sizing->entries * sizing->buf_bytes;
+	uint64_t slots =
+		group->kind == GROUP_LEGACY ? 0 : ((sizing->entries * 16ULL) + 4095) & ~4095ULL;
+	char bytes[16];
+
+	if (!sizing->buf_bytes)
+		return;
+	bench_say(text, " They take %s", text_bytes(bytes, sizeof(bytes), pool));
+	if (slots)
+		bench_say(text, ", their ring %s", text_bytes(bytes, sizeof(bytes), slots));
+	if (bench->what->memory_bytes)
+		bench_say(text, "; the machine has %s to spare%s",
+			  text_bytes(bytes, sizeof(bytes), bench->what->memory_bytes),
+			  pool + slots > bench->what->memory_bytes ? ", which is too little" : "");
+	if (slots && ring && ring->locked_bytes && limit && limit->bytes != UINT64_MAX)
+		bench_say(text, ", RLIMIT_MEMLOCK leaves %s%s",
+			  text_bytes(bytes, sizeof(bytes),
+				     limit->bytes > ring->locked_bytes
+					     ? limit->bytes - ring->locked_bytes
+					     : 0),
+			  ring->locked_bytes + slots > limit->bytes ? ", which is too little" : "");
+	bench_say(text, ".");
+}
+
+static void say_tries(char *text, const struct sizing *sizing)
+{
+	bench_say(text,
+		  "A replay of what was seen at the present %u buffers: %" PRIu64
+		  " starve (%" PRIu64 " did)",
+		  sizing->now, sizing->again, sizing->seen);
+	for (uint32_t i = 0; i < sizing->nr_tries; i++) {
+		/* of many that do not suffice the first and the last tell enough */
+		if (i > 1 && i + 2 < sizing->nr_tries)
+			continue;
+		if (sizing->tries[i].starves)
+			bench_say(text, "; with %u %" PRIu64, sizing->tries[i].buffers,
+				  sizing->tries[i].starves);
+		else
+			bench_say(text, "; with %u none", sizing->tries[i].buffers);
+	}
+	bench_say(text, ".");
+}
+
+static void say_results(char *text, const struct sizing *sizing)
+{
+	if (!sizing->buf_bytes || !sizing->fit_bytes)
+		return;
+	if (sizing->fit_bytes * 2ULL <= sizing->buf_bytes)
+		bench_say(text, " 99%% of the results are shorter than %u bytes, a buffer has %u.",
+			  sizing->fit_bytes, sizing->buf_bytes);
+	else if (sizing->full_percent >= 50)
+		bench_say(text,
+			  " %u%% of the results fill their buffer of %u bytes: fewer larger ones "
+			  "would do.",
+			  sizing->full_percent, sizing->buf_bytes);
+}
+
+/* Other sizes, tried on what happened; and what they cost. */
+static void advise_size(const struct bench *bench, struct finding *finding)
+{
+	struct sizing sizing;
+	char *text = finding->advice, span[16];
+
+	if (sizing_of(bench->group, &sizing))
+		return;
+	say_tries(text, &sizing);
+	if (!sizing.entries) {
+		bench_say(text, " No size up to %u would have sufficed.", SIZING_LARGEST);
+		return;
+	}
+	bench_say(text,
+		  " Out at once then: %u; %" PRIu64
+		  " arrivals in the busiest 100 ms x %s held (p99) = "
+		  "%u; as a power of two: %u.",
+		  sizing.wanted, sizing.arrivals, text_span(span, sizeof(span), sizing.hold_p99_ns),
+		  sizing.by_rate, sizing.entries);
+	say_room(bench, text, &sizing);
+	say_results(text, &sizing);
+}
+
+static void say_worst(char *text, const struct case_group *group, enum shortage_context context,
+		      const struct case_episode *worst)
+{
+	bench_say(text, "; at worst %u of %u buffers were out, half of them for ", worst->held,
+		  worst->provided);
+	bench_say_span(text, worst->age_ns);
+	bench_say(text, " or longer");
+	if (context == SHORT_OF_FILL)
+		bench_say(text, ", and the ring has %u entries", group->entries);
+	if (context != SHORT_BY_ONE || worst->top >= group->nr_streams)
+		return;
+	bench_say(text, "; ");
+	bench_say_file(text, &group->streams[worst->top]);
+	bench_say(text, " had %u of them, %u files use the group", worst->top_held,
+		  group->nr_streams);
+}
+
+static void explain_starves(struct bench *bench, enum complaint complaint,
+			    enum shortage_context context, const struct shortage *shortage)
+{
+	const struct case_group *group = bench->group;
+	struct finding *finding = bench_add(bench, complaint, CONFIDENCE_LIKELY);
+	uint64_t p50 = hist_quantile_ns(group->hold, 0.5);
+	uint64_t p99 = hist_quantile_ns(group->hold, 0.99);
+
+	if (!finding)
+		return;
+	bench_say(finding->evidence, "%" PRIu64 " of %" PRIu64 " starves",
+		  shortage->contexts[context], shortage->starves);
+	say_worst(finding->evidence, group, context, shortage->worst[context]);
+	if (p50 != UINT64_MAX) {
+		bench_say(finding->evidence, "; held for ");
+		bench_say_span(finding->evidence, p50);
+		bench_say(finding->evidence, " (p50), ");
+		bench_say_span(finding->evidence, p99);
+		bench_say(finding->evidence, " (p99)");
+	}
+	advise_size(bench, finding);
+}
+
+static void judge_empty(struct bench *bench)
+{
+	static const struct {
+		enum shortage_context context;
+		enum complaint complaint;
+	} pairs[] = {
+		{SHORT_OF_FILL, LAZY_FILL},
+		{SHORT_BY_ONE, ONE_STREAM},
+		{SHORT_BY_SLOW, CONSUMER_SLOW},
+		{SHORT_BY_SIZE, POOL_TOO_SMALL},
+	};
+	struct shortage shortage;
+	uint32_t all = 0;
+
+	shortage_of(bench->group, &shortage);
+	for (int context = 0; context < SHORT_UNKNOWN; context++)
+		all += shortage.episodes[context];
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		enum shortage_context context = pairs[i].context;
+
+		if (shortage.worst[context] && shortage.episodes[context] * 2 >= all)
+			explain_starves(bench, pairs[i].complaint, context, &shortage);
+	}
+}
+
+static void judge_causes(struct bench *bench)
+{
+	static const struct {
+		enum starve_cause cause;
+		enum complaint complaint;
+	} pairs[] = {
+		{STARVE_NO_GROUP, NO_GROUP},       {STARVE_NEVER_FILLED, NEVER_FILLED},
+		{STARVE_UNPUBLISHED, UNPUBLISHED}, {STARVE_UNREGISTERED, UNREGISTERED},
+		{STARVE_NOT_EMPTY, NOT_EMPTY},
+	};
+	const struct case_group *group = bench->group;
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		struct finding *finding;
+
+		if (!group->causes[pairs[i].cause])
+			continue;
+		/* said by what lies in the memory */
+		if (bench_is_sure(bench, LINT_UNPUBLISHED) &&
+		    (pairs[i].cause == STARVE_NEVER_FILLED || pairs[i].cause == STARVE_UNPUBLISHED))
+			continue;
+		/* the kernel does not take every entry for a buffer */
+		if (pairs[i].cause == STARVE_NOT_EMPTY && (bench_is_sure(bench, LINT_OVERFILLED) ||
+							   bench_is_sure(bench, LINT_ZERO_LENGTH)))
+			continue;
+		finding = bench_add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);
+		if (finding)
+			bench_say(finding->evidence, "%" PRIu64 " requests of group %u",
+				  group->causes[pairs[i].cause], group->bgid);
+	}
+}
+
+void diagnose_starves(struct bench *bench)
+{
+	judge_causes(bench);
+	if (!bench_is_sure(bench, LINT_UNPUBLISHED))
+		judge_empty(bench);
+}
