@@ -284,7 +284,7 @@ static void change_pace(struct tui *tui)
 
 /* ---- the screen and the keys */
 
-static void draw(struct tui *tui)
+static struct tui_frame frame_of(struct tui *tui)
 {
 	struct tui_frame frame = {
 		.state = &tui->state,
@@ -299,21 +299,33 @@ static void draw(struct tui *tui)
 		frame.detail = &tui->detail;
 	getmaxyx(stdscr, frame.rows, frame.cols);
 	frame.age_ns = tui->watch.replay ? 0 : now_ns() - frame.model->at_ns;
+	return frame;
+}
+
+static void draw(struct tui *tui)
+{
+	struct tui_frame frame = frame_of(tui);
+
 	tui_state_fit(&tui->state, view_list_height(&frame), view_text_lines(&frame));
 	view_draw(&frame);
 }
 
-static void obey(struct tui *tui, unsigned int effects)
+static enum draw_theme theme_of(const struct tui_state *state)
 {
 	static const enum draw_theme themes[] = {
 		[THEME_DARK] = DRAW_DARK, [THEME_LIGHT] = DRAW_LIGHT, [THEME_MONO] = DRAW_MONO};
 
+	return themes[state->likes.theme];
+}
+
+static void obey(struct tui *tui, unsigned int effects)
+{
 	if (effects & EFFECT_QUIT)
 		end(tui, EXIT_OK);
 	if (effects & EFFECT_REDRAW)
 		clearok(curscr, TRUE);
 	if (effects & EFFECT_THEME)
-		draw_use_theme(themes[tui->state.theme]);
+		draw_use_theme(theme_of(&tui->state));
 	if (effects & EFFECT_PACE)
 		change_pace(tui);
 	if (effects & EFFECT_RECORD)
@@ -330,12 +342,37 @@ static void obey(struct tui *tui, unsigned int effects)
 		follow(tui);
 }
 
+static unsigned int take_mouse(struct tui *tui)
+{
+	struct tui_state *state = &tui->state;
+	struct term_mouse mouse = term_read_mouse();
+	struct tui_frame frame = frame_of(tui);
+	struct view_hit hit;
+
+	if (mouse.what == MOUSE_WHEEL_UP || mouse.what == MOUSE_WHEEL_DOWN)
+		return tui_state_key(state,
+				     mouse.what == MOUSE_WHEEL_UP ? TUI_KEY_UP : TUI_KEY_DOWN);
+	if (mouse.what == MOUSE_NOTHING)
+		return 0;
+	hit = view_at(&frame, mouse.y, mouse.x);
+	switch (hit.what) {
+	case HIT_ROW:
+		return tui_state_click_row(state, hit.row);
+	case HIT_COLUMN:
+		return tui_state_click_column(state, hit.column);
+	case HIT_KEY:
+		return tui_state_act(state, hit.action);
+	default:
+		return 0;
+	}
+}
+
 static void take_keys(struct tui *tui)
 {
 	uint32_t key;
 
 	while (!tui->is_over && (key = term_read_key()) != 0)
-		obey(tui, tui_state_key(&tui->state, key));
+		obey(tui, key == TUI_KEY_MOUSE ? take_mouse(tui) : tui_state_key(&tui->state, key));
 }
 
 static void take_signal(struct tui *tui)
@@ -415,6 +452,8 @@ static void loop(struct tui *tui)
 int tui_run(const struct tui_opts *opts)
 {
 	struct tui tui = {.opts = opts, .signals = -1, .limits_fd = -1, .code = EXIT_FAILED};
+	char why[CONFIG_WHY];
+	bool keeps_likes = true;
 	int code = watch_open(&tui.watch, &opts->watch);
 
 	if (code)
@@ -423,14 +462,21 @@ int tui_run(const struct tui_opts *opts)
 	tui_state_init(&tui.state);
 	tui.state.interval_ns = opts->watch.interval_ns;
 	tui.state.is_replay = opts->watch.replay != NULL;
+	if (config_load(&tui.state.likes, why)) {
+		tui_state_say(&tui.state, "%s", why);
+		keeps_likes = false;
+	}
 	tui.signals = open_signals();
 	code = tui.signals < 0 ? EXIT_FAILED : term_begin(opts->has_color);
 	if (!code) {
+		draw_use_theme(theme_of(&tui.state));
 		loop(&tui);
 		stop_recording(&tui);
 		forget_limits(&tui);
 		term_end();
 		code = tui.code;
+		if (keeps_likes && tui.state.is_changed && config_save(&tui.state.likes, why))
+			cmd_error("%s", why);
 	}
 	if (tui.signals >= 0)
 		close(tui.signals);

@@ -17,10 +17,10 @@ static void draw_titles(const struct tui_state *state, struct rect at, const int
 	struct span span = {.y = at.y, .x = at.x, .cols = at.cols};
 
 	draw_text(span, C_HEADER, ALIGN_LEFT, "");
-	for (size_t i = 0; i < state->columns.nr; i++) {
-		const struct tui_column *column = state->columns.columns[i];
+	for (size_t i = 0; i < state->likes.columns.nr; i++) {
+		const struct tui_column *column = state->likes.columns.columns[i];
 		bool is_number = column->field && field_is_number(column->field);
-		bool is_sort = column == state->sort && !state->is_tree;
+		bool is_sort = column == state->likes.sort && !state->likes.is_tree;
 
 		if (widths[i] == 0)
 			continue;
@@ -29,6 +29,20 @@ static void draw_titles(const struct tui_state *state, struct rect at, const int
 			  column->title);
 		span.x += widths[i] + LAYOUT_GAP;
 	}
+}
+
+const struct tui_column *page_column_at(const struct tui_frame *frame, int x)
+{
+	const struct tui_choice *choice = &frame->state->likes.columns;
+	int widths[TUI_MAX_COLUMNS], left = 0;
+
+	tui_choice_widths(choice, frame->cols, widths);
+	for (size_t i = 0; i < choice->nr; i++) {
+		if (widths[i] > 0 && x >= left && x < left + widths[i])
+			return choice->columns[i];
+		left += widths[i] > 0 ? widths[i] + LAYOUT_GAP : 0;
+	}
+	return NULL;
 }
 
 /* A process or a ring in a tree: one line of words. */
@@ -53,7 +67,7 @@ static void draw_branch(struct span line, const struct tui_row *row)
 static void draw_row(const struct tui_frame *frame, struct span line, const struct tui_row *row,
 		     const int *widths)
 {
-	const struct tui_choice *choice = &frame->state->columns;
+	const struct tui_choice *choice = &frame->state->likes.columns;
 	struct span span = line;
 
 	draw_text(line, C_NORMAL, ALIGN_LEFT, "");
@@ -85,7 +99,7 @@ void page_draw_list(const struct tui_frame *frame, struct rect header, struct re
 	const struct tui_place *place = tui_state_here(state);
 	int widths[TUI_MAX_COLUMNS];
 
-	tui_choice_widths(&state->columns, body.cols, widths);
+	tui_choice_widths(&state->likes.columns, body.cols, widths);
 	draw_titles(state, header, widths);
 	if (state->rows.nr == 0)
 		draw_nothing(frame, body);
@@ -166,18 +180,23 @@ static void add_up(const struct model *model, uint32_t tgid, struct totals *tota
 
 static void draw_totals(struct span line, const struct totals *totals)
 {
-	char text[256], held[24], taken[24], returned[24], starved[24];
-	bool is_bad = totals->alerts > 0;
+	char text[256], alerts[32], held[24], taken[24], returned[24], starved[24];
+	struct span right = line;
 
-	snprintf(
-		text, sizeof(text),
-		"%zu ring%s  %zu group%s  held %s  take %s/s  return %s/s  starve %s/s  alerts %zu",
-		totals->rings, totals->rings == 1 ? "" : "s", totals->groups,
-		totals->groups == 1 ? "" : "s", say_sum(&totals->held, held, sizeof(held)),
-		say_sum(&totals->taken, taken, sizeof(taken)),
-		say_sum(&totals->returned, returned, sizeof(returned)),
-		say_sum(&totals->starved, starved, sizeof(starved)), totals->alerts);
-	draw_text(line, is_bad ? C_BAD : C_NORMAL, ALIGN_LEFT, text);
+	snprintf(text, sizeof(text),
+		 "%zu ring%s  %zu group%s  held %s  take %s/s  return %s/s  starve %s/s",
+		 totals->rings, totals->rings == 1 ? "" : "s", totals->groups,
+		 totals->groups == 1 ? "" : "s", say_sum(&totals->held, held, sizeof(held)),
+		 say_sum(&totals->taken, taken, sizeof(taken)),
+		 say_sum(&totals->returned, returned, sizeof(returned)),
+		 say_sum(&totals->starved, starved, sizeof(starved)));
+	snprintf(alerts, sizeof(alerts), totals->alerts == 1 ? "%zu alert " : "%zu alerts ",
+		 totals->alerts);
+	right.cols = (int)strlen(alerts);
+	right.x = line.x + line.cols - right.cols;
+	line.cols -= right.cols + 1;
+	draw_text(line, C_NORMAL, ALIGN_LEFT, text);
+	draw_text(right, totals->alerts > 0 ? C_BAD : C_DIM, ALIGN_LEFT, alerts);
 }
 
 static const struct model_ring *find_ring(const struct model *model, uint32_t ordinal)
@@ -285,7 +304,7 @@ void page_draw_sort(const struct tui_frame *frame, struct rect at)
 void page_draw_columns(const struct tui_frame *frame, struct rect at)
 {
 	const struct tui_place *place = tui_state_here(frame->state);
-	const struct tui_choice *choice = &frame->state->columns;
+	const struct tui_choice *choice = &frame->state->likes.columns;
 
 	for (int i = 0; i < at.rows && place->top + (size_t)i < place->nr; i++) {
 		size_t n = place->top + (size_t)i;

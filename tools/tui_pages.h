@@ -10,6 +10,9 @@ int page_info_lines(enum tui_page page);
 void page_draw_info(const struct tui_frame *frame, struct rect at);
 
 void page_draw_list(const struct tui_frame *frame, struct rect header, struct rect body);
+/* The column whose title covers cell `x` of a list; NULL: none. */
+const struct tui_column *page_column_at(const struct tui_frame *frame, int x);
+
 void page_draw_sort(const struct tui_frame *frame, struct rect at);
 void page_draw_columns(const struct tui_frame *frame, struct rect at);
 

@@ -17,8 +17,7 @@
 void tui_state_init(struct tui_state *state)
 {
 	memset(state, 0, sizeof(*state));
-	tui_choice_default(&state->columns);
-	state->sort = tui_column_find("state");
+	config_default(&state->likes);
 	state->speed = 1;
 }
 
@@ -90,9 +89,9 @@ static struct rows_opts rows_wanted(const struct tui_state *state)
 	const struct tui_place *place = tui_state_here(state);
 	struct rows_opts opts = {
 		.filter = &state->filter,
-		.sort = state->sort,
-		.is_inverted = state->is_inverted,
-		.is_tree = state->is_tree,
+		.sort = state->likes.sort,
+		.is_inverted = state->likes.is_inverted,
+		.is_tree = state->likes.is_tree,
 	};
 
 	if (place->page == PAGE_PROCESS) {
@@ -286,9 +285,11 @@ unsigned int tui_state_click_row(struct tui_state *state, size_t row)
 
 static unsigned int sort_by(struct tui_state *state, const struct tui_column *column)
 {
-	state->is_inverted = column && column == state->sort && !state->is_inverted;
-	state->sort = column;
-	state->is_tree = false;
+	state->likes.is_inverted =
+		column && column == state->likes.sort && !state->likes.is_inverted;
+	state->likes.sort = column;
+	state->likes.is_tree = false;
+	state->is_changed = true;
 	return EFFECT_ROWS;
 }
 
@@ -306,7 +307,7 @@ static unsigned int open_sort(struct tui_state *state)
 	const struct tui_column *columns = tui_columns(&nr);
 
 	place->nr = nr + 1;
-	place->cursor = state->sort ? (size_t)(state->sort - columns) + 1 : 0;
+	place->cursor = state->likes.sort ? (size_t)(state->likes.sort - columns) + 1 : 0;
 	return effects;
 }
 
@@ -330,16 +331,16 @@ static unsigned int open_columns(struct tui_state *state)
 static unsigned int change_column(struct tui_state *state, enum tui_action action)
 {
 	struct tui_place *place = tui_state_place(state);
-	const struct tui_column *column = tui_choice_listed(&state->columns, place->cursor);
+	const struct tui_column *column = tui_choice_listed(&state->likes.columns, place->cursor);
 
 	if (!column)
 		return 0;
 	if (action == ACT_COLUMN_TOGGLE)
-		tui_choice_toggle(&state->columns, column);
+		tui_choice_toggle(&state->likes.columns, column);
 	else
-		tui_choice_move(&state->columns, column, action == ACT_COLUMN_LEFT ? -1 : 1);
+		tui_choice_move(&state->likes.columns, column, action == ACT_COLUMN_LEFT ? -1 : 1);
 	for (size_t i = 0; i < place->nr; i++)
-		if (tui_choice_listed(&state->columns, i) == column)
+		if (tui_choice_listed(&state->likes.columns, i) == column)
 			place->cursor = i;
 	scroll(place);
 	return 0;
@@ -595,18 +596,35 @@ static unsigned int act_on_pages(struct tui_state *state, enum tui_action action
 	}
 }
 
+/* What changes what the user likes. */
+static unsigned int act_on_likes(struct tui_state *state, enum tui_action action)
+{
+	state->is_changed = true;
+	switch (action) {
+	case ACT_INVERT:
+		state->likes.is_inverted = !state->likes.is_inverted;
+		return EFFECT_ROWS;
+	case ACT_TREE:
+		state->likes.is_tree = !state->likes.is_tree;
+		return EFFECT_ROWS;
+	case ACT_THEME:
+		state->likes.theme = (state->likes.theme + 1) % THEME_MAX;
+		return EFFECT_THEME;
+	default:
+		return change_column(state, action);
+	}
+}
+
 static unsigned int act_on_view(struct tui_state *state, enum tui_action action)
 {
 	switch (action) {
 	case ACT_INVERT:
-		state->is_inverted = !state->is_inverted;
-		return EFFECT_ROWS;
 	case ACT_TREE:
-		state->is_tree = !state->is_tree;
-		return EFFECT_ROWS;
 	case ACT_THEME:
-		state->theme = (state->theme + 1) % THEME_MAX;
-		return EFFECT_THEME;
+	case ACT_COLUMN_TOGGLE:
+	case ACT_COLUMN_LEFT:
+	case ACT_COLUMN_RIGHT:
+		return act_on_likes(state, action);
 	case ACT_PAUSE:
 		state->is_held = !state->is_held;
 		return EFFECT_HOLD;
@@ -616,10 +634,6 @@ static unsigned int act_on_view(struct tui_state *state, enum tui_action action)
 	case ACT_SLOWER:
 	case ACT_FASTER:
 		return change_pace(state, action);
-	case ACT_COLUMN_TOGGLE:
-	case ACT_COLUMN_LEFT:
-	case ACT_COLUMN_RIGHT:
-		return change_column(state, action);
 	default:
 		return change_moment(state, action);
 	}

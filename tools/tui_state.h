@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "../lib/model.h"
-#include "tui_columns.h"
+#include "tui_config.h"
 #include "tui_filter.h"
 #include "tui_keys.h"
 #include "tui_rows.h"
@@ -26,8 +26,6 @@ enum tui_page {
 	PAGE_SORT,
 	PAGE_COLUMNS,
 };
-
-enum tui_theme { THEME_DARK, THEME_LIGHT, THEME_MONO, THEME_MAX };
 
 /* A page, and where one is on it. */
 struct tui_place {
@@ -50,12 +48,8 @@ struct tui_state {
 	size_t depth;                       /* its index */
 	struct tui_rows rows;               /* of a list; valid until the model changes */
 
-	/* What the user likes. */
-	struct tui_choice columns;
-	const struct tui_column *sort; /* NULL: as the model has them */
-	bool is_inverted;
-	bool is_tree;
-	enum tui_theme theme;
+	struct tui_config likes; /* of the user */
+	bool is_changed;         /* likes, by a key: they are worth keeping */
 
 	struct filter filter;
 	char search[FILTER_TEXT];

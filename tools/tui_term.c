@@ -53,19 +53,23 @@ static void on_fatal_signal(int signal_nr)
 	raise(signal_nr);
 }
 
-static void add_farewell(const char *capability)
+static void append_farewell(const char *text)
 {
-	const char *text = tigetstr(capability);
-	size_t length;
+	size_t length = strlen(text);
 
-	/* -1: no such string. A padding mark would be printed, not waited for. */
-	if (!text || (intptr_t)text == -1 || strstr(text, "$<"))
-		return;
-	length = strlen(text);
 	if (terminal.farewell_length + length > sizeof(terminal.farewell))
 		return;
 	memcpy(terminal.farewell + terminal.farewell_length, text, length);
 	terminal.farewell_length += length;
+}
+
+static void add_farewell(const char *capability)
+{
+	const char *text = tigetstr(capability);
+
+	/* -1: no such string. A padding mark would be printed, not waited for. */
+	if (text && (intptr_t)text != -1 && !strstr(text, "$<"))
+		append_farewell(text);
 }
 
 static void catch_fatal_signals(void)
@@ -74,6 +78,9 @@ static void catch_fatal_signals(void)
 	const stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
 	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = SA_ONSTACK};
 
+	/* Mouse reports, wherever they were switched on; ncurses has no name for that. */
+	if (tigetstr("kmous") && (intptr_t)tigetstr("kmous") != -1)
+		append_farewell("\033[?1006l\033[?1002l\033[?1000l");
 	add_farewell("sgr0");
 	add_farewell("cnorm");
 	add_farewell("rmkx");
@@ -139,6 +146,8 @@ int term_begin(bool has_color)
 	keypad(stdscr, TRUE);
 	nodelay(stdscr, TRUE);
 	curs_set(0);
+	mouseinterval(0); /* else a click waits for a second one */
+	mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL);
 	draw_init(has_color, is_utf8);
 	return EXIT_OK;
 }
@@ -182,9 +191,29 @@ uint32_t term_read_key(void)
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if ((int)wide == keys[i].curses)
 			return keys[i].key;
+	if (wide == KEY_MOUSE)
+		return TUI_KEY_MOUSE;
 	if (wide >= KEY_F(1) && wide <= KEY_F(10))
 		return TUI_KEY_F1 + (uint32_t)(wide - KEY_F(1));
 	return TUI_KEY_OTHER;
+}
+
+struct term_mouse term_read_mouse(void)
+{
+	struct term_mouse mouse = {MOUSE_NOTHING, 0, 0};
+	MEVENT event;
+
+	if (getmouse(&event) != OK)
+		return mouse;
+	mouse.y = event.y;
+	mouse.x = event.x;
+	if (event.bstate & BUTTON1_PRESSED)
+		mouse.what = MOUSE_CLICK;
+	else if (event.bstate & BUTTON4_PRESSED)
+		mouse.what = MOUSE_WHEEL_UP;
+	else if (event.bstate & BUTTON5_PRESSED)
+		mouse.what = MOUSE_WHEEL_DOWN;
+	return mouse;
 }
 
 void term_resize(void)

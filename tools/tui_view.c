@@ -110,8 +110,11 @@ static void draw_prompt(const struct tui_state *state, struct rect at)
 	draw_text(span, C_ACCENT, ALIGN_LEFT, text);
 }
 
-/* Keys that fit, each whole or not at all. */
-static void draw_keys(const struct tui_state *state, struct rect at)
+/*
+ * Keys that fit, each whole or not at all; what the one does that covers cell `hit`. A place
+ * without rows draws nothing.
+ */
+static enum tui_action lay_keys(const struct tui_state *state, struct rect at, int hit)
 {
 	unsigned int mode = tui_state_mode(state);
 	size_t nr;
@@ -131,12 +134,17 @@ static void draw_keys(const struct tui_state *state, struct rect at)
 		key_cols = (int)strlen(key);
 		label_cols = (int)strlen(bindings[i].label);
 		if (x + key_cols + label_cols + 3 > at.cols)
-			return;
-		draw_text((struct span){at.y, x + 1, key_cols}, C_SELECT, ALIGN_LEFT, key);
-		draw_text((struct span){at.y, x + key_cols + 2, label_cols}, C_NORMAL, ALIGN_LEFT,
-			  bindings[i].label);
+			break;
+		if (hit > x && hit < x + key_cols + label_cols + 2)
+			return bindings[i].action;
+		if (at.rows > 0) {
+			draw_text((struct span){at.y, x + 1, key_cols}, C_SELECT, ALIGN_LEFT, key);
+			draw_text((struct span){at.y, x + key_cols + 2, label_cols}, C_NORMAL,
+				  ALIGN_LEFT, bindings[i].label);
+		}
 		x += key_cols + label_cols + 3;
 	}
+	return ACT_NONE;
 }
 
 static void draw_footer(const struct tui_state *state, struct rect at)
@@ -166,7 +174,7 @@ static void draw_footer(const struct tui_state *state, struct rect at)
 		return;
 	draw_text((struct span){at.y, at.cols - cols, cols}, C_DIM, ALIGN_LEFT, right);
 	at.cols -= cols;
-	draw_keys(state, at);
+	lay_keys(state, at, -1);
 }
 
 /* ---- all of it */
@@ -248,6 +256,29 @@ static void draw_page(const struct tui_frame *frame, const struct layout *layout
 		page_draw_list(frame, layout->header, layout->body);
 		break;
 	}
+}
+
+struct view_hit view_at(const struct tui_frame *frame, int y, int x)
+{
+	const struct tui_state *state = frame->state;
+	const struct tui_place *place = tui_state_here(state);
+	struct layout layout = layout_for(frame);
+	struct view_hit hit = {HIT_NOTHING};
+	int first = tui_state_is_list(state) ? layout.body.y : layout.header.y + 1;
+
+	if (layout.is_too_small || state->prompt)
+		return hit;
+	if (y == layout.footer.y) {
+		hit.action = lay_keys(state, (struct rect){.cols = frame->cols}, x);
+		hit.what = hit.action ? HIT_KEY : HIT_NOTHING;
+	} else if (y == layout.header.y && tui_state_is_list(state)) {
+		hit.column = page_column_at(frame, x);
+		hit.what = hit.column ? HIT_COLUMN : HIT_NOTHING;
+	} else if (y >= first && y < first + layout.body.rows) {
+		hit.row = place->top + (size_t)(y - first);
+		hit.what = is_text(frame) || place->page == PAGE_GROUP ? HIT_NOTHING : HIT_ROW;
+	}
+	return hit;
 }
 
 static void draw_too_small(const struct tui_frame *frame)

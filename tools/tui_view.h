@@ -26,6 +26,16 @@ size_t view_list_height(const struct tui_frame *frame);
 /* Lines of a page of text, or blocks of a group's page; 0 for other pages. */
 size_t view_text_lines(const struct tui_frame *frame);
 
+/* What stands at a place on the screen. */
+struct view_hit {
+	enum { HIT_NOTHING, HIT_ROW, HIT_COLUMN, HIT_KEY } what;
+	size_t row;                      /* of a list or a menu */
+	const struct tui_column *column; /* its title */
+	enum tui_action action;          /* of a key in the last line */
+};
+
+struct view_hit view_at(const struct tui_frame *frame, int y, int x);
+
 /* Draws a whole frame and hands it to curses; the terminal sees one update. */
 void view_draw(const struct tui_frame *frame);
 

@@ -78,7 +78,7 @@ check "other keys do no harm" sees ' 6/6$'
 
 for size in 40x10 120x40 300x100 80x24; do
 	screen_resize "$size"
-	check "fits $size" sees "^ .* ?$P/"
+	check "fits $size" sees "^[ciTLS+?] +$P/"
 	check "$size: title at the right edge" wait_until \
 		awk -v cols="${size%x*}" 'length > cols { bad = 1 } END { exit bad }' <(screen_text)
 done
@@ -86,7 +86,7 @@ screen_resize 39x9
 check "too small says so" sees 'bufscope needs 40x10, this is 39x9'
 screen_resize 1x1
 screen_resize 80x24
-check "and recovers" sees "^ .* ?$P/"
+check "and recovers" sees "^[ciTLS+?] +$P/"
 
 # ---- coming and going
 

@@ -27,7 +27,7 @@ static int setup(void **context)
 		return -1;
 	f->model = model_new();
 	tui_state_init(&f->state);
-	f->state.sort = NULL;
+	f->state.likes.sort = NULL;
 	f->state.interval_ns = SECOND;
 	tui_state_fit(&f->state, 5, 0);
 	*context = f;
@@ -316,12 +316,12 @@ static void test_sort_menu(void **context)
 	       strcmp(tui_columns(&(size_t){0})[tui_state_here(&f->state)->cursor - 1].key, "bgid"))
 		press(f, ACT_DOWN, 1);
 	press(f, ACT_ACCEPT, 1);
-	assert_string_equal(f->state.sort->key, "bgid");
+	assert_string_equal(f->state.likes.sort->key, "bgid");
 	assert_int_equal(f->state.rows.rows[0].group->rec.bgid, 3);
 	assert_chosen(f, 10, 1); /* wherever it stands now */
 	assert_in_sight(f);
-	assert_int_equal(tui_state_click_column(&f->state, f->state.sort), EFFECT_ROWS);
-	assert_true(f->state.is_inverted);
+	assert_int_equal(tui_state_click_column(&f->state, f->state.likes.sort), EFFECT_ROWS);
+	assert_true(f->state.likes.is_inverted);
 }
 
 static void test_record_prompt(void **context)
