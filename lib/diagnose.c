@@ -149,11 +149,18 @@ static int by_gravity(const void *a, const void *b)
 
 	if (grave)
 		return grave;
+	/* what is said once of many stands together */
+	if (x->complaint != y->complaint)
+		return (int)x->complaint - (int)y->complaint;
 	if (x->tgid != y->tgid)
 		return x->tgid < y->tgid ? -1 : 1;
-	if (x->bgid != y->bgid)
-		return x->bgid < y->bgid ? -1 : 1;
-	return (int)x->complaint - (int)y->complaint;
+	return (x->bgid > y->bgid) - (x->bgid < y->bgid);
+}
+
+void bench_sort(struct diagnosis *diagnosis)
+{
+	if (diagnosis->nr)
+		qsort(diagnosis->findings, diagnosis->nr, sizeof(*diagnosis->findings), by_gravity);
 }
 
 int diagnose(const struct diagnose_case *what, struct diagnosis *diagnosis)
@@ -177,8 +184,7 @@ int diagnose(const struct diagnose_case *what, struct diagnosis *diagnosis)
 		diagnosis_done(diagnosis);
 		return bench.err;
 	}
-	if (diagnosis->nr)
-		qsort(diagnosis->findings, diagnosis->nr, sizeof(*diagnosis->findings), by_gravity);
+	bench_sort(diagnosis);
 	return 0;
 }
 

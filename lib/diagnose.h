@@ -125,4 +125,11 @@ struct diagnosis {
 int diagnose(const struct diagnose_case *what, struct diagnosis *diagnosis);
 void diagnosis_done(struct diagnosis *diagnosis);
 
+/*
+ * What the totals alone tell, of a recording or of a dashboard without events: fewer complaints,
+ * and never a certain one but for what stands in head and tail themselves. 0 or -ENOMEM.
+ */
+struct model;
+int diagnose_model(const struct model *model, struct diagnosis *diagnosis);
+
 #endif

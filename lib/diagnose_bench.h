@@ -29,6 +29,9 @@ void bench_say_file(char *text, const struct case_stream *stream);
 /* Whether the group's entries were seen to be wrong in this way, beyond doubt. */
 bool bench_is_sure(const struct bench *bench, enum lint_kind kind);
 
+/* The gravest first. */
+void bench_sort(struct diagnosis *diagnosis);
+
 /* The parts, each of which adds its findings. */
 void diagnose_entries(struct bench *bench);  /* what lies in the ring */
 void diagnose_shared(struct bench *bench);   /* rings that lie over each other */

@@ -15,6 +15,9 @@
 #define EXPLAIN    512
 #define FAIL_ON    517
 #define SELF       518
+#define REPLAY     519
+#define BASELINE   520
+#define DIFF       521
 #define DEFAULT_NS UINT64_C(10000000000)
 
 struct options {
@@ -22,13 +25,17 @@ struct options {
 	enum severity fail_on;
 	bool json;
 	bool self;
-	const char *file;    /* NULL: standard output */
-	const char *explain; /* NULL, a code, or "list" */
+	const char *file;     /* NULL: standard output */
+	const char *explain;  /* NULL, a code, or "list" */
+	const char *baseline; /* an earlier report; NULL: none */
+	const char *diff;     /* a report to compare with it, instead of watching; NULL: none */
 };
 
 static void print_help(void)
 {
 	puts("usage: bufscope doctor [options] [-- COMMAND [ARGUMENT...]]\n"
+	     "       bufscope doctor --replay FILE\n"
+	     "       bufscope doctor --baseline FILE --diff FILE\n"
 	     "       bufscope doctor --explain CODE\n"
 	     "       bufscope doctor --self\n"
 	     "\n"
@@ -40,6 +47,12 @@ static void print_help(void)
 	     "  -g, --bgid BGID      only groups with this id\n"
 	     "  -d, --duration SECONDS  how long (default 10; with a COMMAND until it ends)\n"
 	     "      --fail-on LEVEL  exit with 1 if a finding is info, warn (default) or crit\n"
+	     "      --replay FILE    examine a recording of 'top -b -j --full' instead: its "
+	     "totals\n"
+	     "                       tell less than events do\n"
+	     "      --baseline FILE  compare with an earlier report (-j); only what is new counts\n"
+	     "                       for the exit status\n"
+	     "      --diff FILE      compare this report with the baseline, and watch nothing\n"
 	     "      --self           the table of abilities instead: what bufscope can do on this\n"
 	     "                       kernel and as this user, and what each missing one costs\n"
 	     "      --explain CODE   the text of one code; 'list' names all\n"
@@ -77,6 +90,15 @@ static int parse_option(int c, char **argv, struct options *o)
 		return 0;
 	case FAIL_ON:
 		return parse_level(o, argv[0]);
+	case REPLAY:
+		o->doctor.replay = optarg;
+		return 0;
+	case BASELINE:
+		o->baseline = optarg;
+		return 0;
+	case DIFF:
+		o->diff = optarg;
+		return 0;
 	case SELF:
 		o->self = true;
 		return 0;
@@ -100,6 +122,26 @@ static int parse_option(int c, char **argv, struct options *o)
 	}
 }
 
+/* What goes together. 0, or 1 + the exit code. */
+static int check_options(const struct options *o, const char *command)
+{
+	bool is_bound = o->doctor.replay || o->diff;
+
+	if (o->self && o->doctor.command)
+		return 1 + cmd_usage(command, "--self takes no command");
+	if (o->doctor.command && o->doctor.target.nr_tgids)
+		return 1 + cmd_usage(command, "-p and a command exclude each other");
+	if (is_bound && o->doctor.command)
+		return 1 + cmd_usage(command, "--replay and --diff take no command");
+	if (o->doctor.replay && o->diff)
+		return 1 + cmd_usage(command, "--replay and --diff exclude each other");
+	if (is_bound && o->doctor.duration_ns)
+		return 1 + cmd_usage(command, "--replay and --diff take no duration");
+	if (o->diff && !o->baseline)
+		return 1 + cmd_usage(command, "--diff needs a --baseline to compare with");
+	return 0;
+}
+
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option table[] = {
@@ -108,6 +150,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"duration", required_argument, NULL, 'd'},
 		{"fail-on", required_argument, NULL, FAIL_ON},
 		{"self", no_argument, NULL, SELF},
+		{"replay", required_argument, NULL, REPLAY},
+		{"baseline", required_argument, NULL, BASELINE},
+		{"diff", required_argument, NULL, DIFF},
 		{"explain", required_argument, NULL, EXPLAIN},
 		{"json", no_argument, NULL, 'j'},
 		{"output", required_argument, NULL, 'o'},
@@ -115,11 +160,10 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	int c;
+	int c, stop;
 
 	while ((c = getopt_long(argc, argv, "+p:g:d:jo:vh", table, NULL)) != -1) {
-		int stop = parse_option(c, argv, o);
-
+		stop = parse_option(c, argv, o);
 		if (stop)
 			return stop;
 	}
@@ -127,10 +171,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		return 1 + cmd_usage(argv[0], "a command stands after --: '%s'", argv[optind]);
 	if (optind < argc)
 		o->doctor.command = argv + optind;
-	if (o->self && o->doctor.command)
-		return 1 + cmd_usage(argv[0], "--self takes no command");
-	if (o->doctor.command && o->doctor.target.nr_tgids)
-		return 1 + cmd_usage(argv[0], "-p and a command exclude each other");
+	stop = check_options(o, argv[0]);
+	if (stop)
+		return stop;
 	if (!o->doctor.duration_ns)
 		o->doctor.duration_ns = o->doctor.command ? UINT64_MAX : DEFAULT_NS;
 	return 0;
@@ -167,7 +210,7 @@ static int examine_self(const struct options *o)
 	return code || caps_backend() >= 0 ? code : EXIT_UNSUPPORTED;
 }
 
-static int report(const struct options *o, const struct consultation *consultation)
+static int write_report(const struct options *o, const struct doctor_report *report)
 {
 	FILE *file = out_open(o->file);
 	int code;
@@ -175,16 +218,68 @@ static int report(const struct options *o, const struct consultation *consultati
 	if (!file)
 		return EXIT_FAILED;
 	if (o->json)
-		doctor_json(file, consultation);
+		doctor_json(file, report);
 	else
-		doctor_text(file, consultation);
+		doctor_text(file, report);
 	code = out_close(file, o->file);
-	for (size_t i = 0; !code && i < consultation->diagnosis.nr; i++) {
-		enum complaint complaint = consultation->diagnosis.findings[i].complaint;
+	for (size_t i = 0; !code && i < report->now->nr; i++) {
+		const struct doctor_entry *entry = &report->now->at[i];
 
-		if (complaint_texts[complaint].severity >= o->fail_on)
+		if (entry->severity >= o->fail_on && entry->since != SINCE_BEFORE)
 			code = EXIT_FAILED;
 	}
+	return code;
+}
+
+/* c: NULL if two reports are compared. */
+static int report(const struct options *o, const struct consultation *c)
+{
+	struct doctor_list now = {0}, before = {0};
+	struct doctor_report report = {.consultation = c, .now = &now};
+	int code = EXIT_OK;
+
+	if (o->baseline)
+		code = doctor_list_read(&before, o->baseline);
+	if (!code && o->diff)
+		code = doctor_list_read(&now, o->diff);
+	else if (!code && doctor_list_make(&now, c)) {
+		cmd_error("out of memory");
+		code = EXIT_FAILED;
+	}
+	if (!code && o->baseline) {
+		before.nr = doctor_compare(&now, &before);
+		report.gone = &before;
+	}
+	code = code ? code : write_report(o, &report);
+	doctor_list_done(&now);
+	doctor_list_done(&before);
+	return code;
+}
+
+/* Before anything is watched for long: that it can be read is known only then. */
+static int check_baseline(const struct options *o)
+{
+	struct doctor_list before = {0};
+	int code = o->baseline ? doctor_list_read(&before, o->baseline) : EXIT_OK;
+
+	doctor_list_done(&before);
+	return code;
+}
+
+static int consult(struct options *o)
+{
+	struct consultation *consultation = calloc(1, sizeof(*consultation));
+	int code;
+
+	if (!consultation) {
+		cmd_error("out of memory");
+		return EXIT_FAILED;
+	}
+	code = o->doctor.replay ? doctor_replay(&o->doctor, consultation)
+				: doctor_watch(&o->doctor, consultation);
+	code = code ? code : report(o, consultation);
+	doctor_done(consultation);
+	free(consultation);
 	return code;
 }
 
@@ -194,7 +289,6 @@ int cmd_doctor(int argc, char **argv, const struct globals *globals)
 		.doctor = {.target = TARGET_ALL, .verbose = globals->verbose},
 		.fail_on = SEVERITY_WARN,
 	};
-	struct consultation *consultation;
 	int code = parse_options(argc, argv, &o);
 
 	if (code)
@@ -203,14 +297,8 @@ int cmd_doctor(int argc, char **argv, const struct globals *globals)
 		return explain(o.explain);
 	if (o.self)
 		return examine_self(&o);
-	consultation = calloc(1, sizeof(*consultation));
-	if (!consultation) {
-		cmd_error("out of memory");
-		return EXIT_FAILED;
-	}
-	code = doctor_watch(&o.doctor, consultation);
-	code = code ? code : report(&o, consultation);
-	doctor_done(consultation);
-	free(consultation);
-	return code;
+	code = check_baseline(&o);
+	if (code)
+		return code;
+	return o.diff ? report(&o, NULL) : consult(&o);
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* How are findings told? */
+/* A report for people, who may have been woken by it. */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "../lib/text.h"
 #include "doctor.h"
-#include "json_write.h"
 
-#define COLUMNS 78
-#define INDENT  12
+#define COLUMNS     78
+#define INDENT      12
+#define MOST_PLACES 3 /* of one complaint that are told in full */
 
 /* "  label     text", wrapped. */
 static void put_part(FILE *file, const char *label, const char *text)
@@ -29,202 +28,277 @@ static void put_part(FILE *file, const char *label, const char *text)
 	}
 }
 
-static uint32_t ordinal_of(const struct casebook *book, uint64_t ring_id)
+static const char *plural(uint64_t nr)
 {
-	for (size_t i = 0; i < book->nr_rings; i++) {
-		if (book->rings[i].ring_id == ring_id)
-			return (uint32_t)i + 1;
-	}
-	return 0;
+	return nr == 1 ? "" : "s";
 }
 
-static void put_where(FILE *file, const struct consultation *c, const struct finding *finding)
+/* ---- findings */
+
+static void name_place(char *text, size_t size, const struct doctor_entry *entry)
 {
-	const struct ring_rec *ring = casebook_ring(&c->book, finding->ring_id);
-	char where[160] = "";
 	size_t used = 0;
 
-	if (finding->tgid)
-		used += (size_t)snprintf(where, sizeof(where), "process %u", finding->tgid);
-	if (ring)
-		used += (size_t)snprintf(where + used, sizeof(where) - used, " (%.16s)",
-					 ring->comm);
-	if (ring && ring->fd >= 0)
-		used += (size_t)snprintf(where + used, sizeof(where) - used, ", ring fd %d",
-					 ring->fd);
-	if (finding->bgid != REC_UNKNOWN_U32)
-		snprintf(where + used, sizeof(where) - used, ", group %u", finding->bgid);
-	if (where[0])
-		put_part(file, "where", where);
+	text[0] = '\0';
+	if (entry->tgid)
+		used += (size_t)snprintf(text, size, "process %u", entry->tgid);
+	if (entry->comm[0])
+		used += (size_t)snprintf(text + used, size - used, "%s(%s)", used ? " " : "",
+					 entry->comm);
+	if (entry->fd >= 0)
+		used += (size_t)snprintf(text + used, size - used, "%sring fd %d", used ? ", " : "",
+					 entry->fd);
+	if (entry->bgid != REC_UNKNOWN_U32)
+		snprintf(text + used, size - used, "%sgroup %u", used ? ", " : "", entry->bgid);
 }
 
-static void put_finding(FILE *file, const struct consultation *c, const struct finding *finding)
+static void put_place(FILE *file, const struct doctor_entry *entry)
 {
-	const struct complaint_text *text = &complaint_texts[finding->complaint];
+	char where[160];
 
-	fprintf(file, "\n%s %s: %s\n", severity_name(text->severity), text->code, text->title);
-	put_where(file, c, finding);
-	put_part(file, "evidence", finding->evidence);
-	put_part(file, "cause", text->cause);
-	put_part(file, "change", text->cure);
-	if (finding->advice[0])
-		put_part(file, "size", finding->advice);
-	put_part(file, "sure", confidence_name(finding->confidence));
-	if (text->reference)
-		put_part(file, "see", text->reference);
+	name_place(where, sizeof(where), entry);
+	if (where[0])
+		put_part(file, "where", where);
+	put_part(file, "evidence", entry->evidence);
+	if (entry->size[0])
+		put_part(file, "size", entry->size);
+}
+
+static void put_title(FILE *file, const struct doctor_entry *entry)
+{
+	const char *title = entry->complaint < 0 ? NULL : complaint_texts[entry->complaint].title;
+	char code[128];
+
+	fprintf(file, "%s %s (%s%s)%s%s\n", severity_name(entry->severity),
+		text_escape(code, sizeof(code), entry->code), confidence_name(entry->confidence),
+		entry->since == SINCE_NEW      ? "; new"
+		: entry->since == SINCE_BEFORE ? "; as before"
+					       : "",
+		title ? ": " : "", title ? title : "");
+}
+
+static bool is_together(const struct doctor_entry *a, const struct doctor_entry *b)
+{
+	return strcmp(a->code, b->code) == 0 && a->since == b->since &&
+	       a->confidence == b->confidence;
+}
+
+/* Those that differ in their place alone, as one. Returns how many they are. */
+static size_t put_findings(FILE *file, const struct doctor_list *list, size_t from)
+{
+	const struct doctor_entry *first = &list->at[from];
+	size_t nr = 1;
+
+	while (from + nr < list->nr && is_together(first, first + nr))
+		nr++;
+	fputc('\n', file);
+	put_title(file, first);
+	for (size_t i = 0; i < nr && i < MOST_PLACES; i++)
+		put_place(file, first + i);
+	if (nr > MOST_PLACES)
+		fprintf(file, "  %-*sthe same of %zu more group%s (-j lists all)\n", INDENT - 2,
+			"and", nr - MOST_PLACES, plural(nr - MOST_PLACES));
+	if (first->complaint < 0)
+		return nr;
+	put_part(file, "cause", complaint_texts[first->complaint].cause);
+	put_part(file, "change", complaint_texts[first->complaint].cure);
+	if (complaint_texts[first->complaint].reference)
+		put_part(file, "see", complaint_texts[first->complaint].reference);
+	return nr;
+}
+
+static void put_gone(FILE *file, const struct doctor_list *gone)
+{
+	char where[160];
+
+	if (!gone->nr)
+		return;
+	fputs("\nno longer found:\n", file);
+	for (size_t i = 0; i < gone->nr; i++) {
+		fputs("  ", file);
+		put_title(file, &gone->at[i]);
+		name_place(where, sizeof(where), &gone->at[i]);
+		put_part(file, "", where);
+		put_part(file, "", gone->at[i].evidence);
+	}
+}
+
+/* ---- why requests starved */
+
+static void put_causes(FILE *file, const struct shortage *shortage)
+{
+	for (int i = 0; i < STARVE_CAUSES; i++) {
+		if (shortage->causes[i])
+			fprintf(file, "  %8" PRIu64 "  %s\n", shortage->causes[i],
+				shortage_cause_text((enum starve_cause)i));
+	}
+	for (int i = 0; i < SHORT_CONTEXTS; i++) {
+		if (shortage->contexts[i])
+			fprintf(file, "            when empty, %" PRIu64 ": %s\n",
+				shortage->contexts[i],
+				shortage_context_text((enum shortage_context)i));
+	}
+}
+
+static void put_starved(FILE *file, const struct casebook *book)
+{
+	size_t nr = 0, more = 0;
+
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		const struct case_group *group = book->groups[i];
+		const struct ring_rec *ring = casebook_ring(book, group->ring_id);
+		struct doctor_entry entry = {
+			.tgid = group->tgid, .fd = ring ? ring->fd : -1, .bgid = group->bgid};
+		struct shortage shortage;
+		char where[160];
+
+		shortage_of(group, &shortage);
+		if (!shortage.starves)
+			continue;
+		if (++nr > MOST_PLACES) {
+			more++;
+			continue;
+		}
+		name_place(where, sizeof(where), &entry);
+		fprintf(file, "\nstarved, each under one cause: %" PRIu64 " request%s of %s\n",
+			shortage.starves, plural(shortage.starves), where);
+		put_causes(file, &shortage);
+	}
+	if (more)
+		fprintf(file, "\nstarved, too: requests of %zu more group%s (-j lists all)\n", more,
+			plural(more));
 }
 
 /* ---- what could not be seen */
 
-static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_groups)
+static const char *loss_text(enum sample_loss loss)
 {
-	const char *none = "nothing that counts";
-	bool any = false;
+	static const char *const texts[] = {
+		[LOSS_RINGS] = "rings: there are more than there is room for",
+		[LOSS_GROUPS] = "groups: there are more than there is room for",
+		[LOSS_WALK] = "walks over the kernel's structures: they changed meanwhile",
+		[LOSS_UNATTRIBUTED] = "completions with a buffer: their requests are from before "
+				      "the watch, and no group fits",
+		[LOSS_GUESSED] = "completions were given to one of several groups that fit: their "
+				 "requests are from before the watch",
+		[LOSS_ACCOUNTS] = "groups were not counted for want of room",
+		[LOSS_LEDGERS] = "groups: which buffers they have, for want of room",
+		[LOSS_REQUESTS] = "requests were forgotten for want of room: the files of their "
+				  "completions",
+		[LOSS_CALLS] =
+			"calls of the kernel's buffer functions, of which no return was seen",
+		[LOSS_EVENTS] = "events that the kernel did not deliver: no finding is certain",
+	};
 
-	fputs("\nnot seen:", file);
-	if (blind->records_lost) {
-		fprintf(file,
-			"\n  %" PRIu64 " events were lost for want of room: no finding is certain",
-			blind->records_lost);
-		any = true;
-	}
-	for (int i = 0; i < LOSS_MAX; i++) {
-		if (!blind->losses[i])
-			continue;
-		fprintf(file, "\n  %" PRIu64 " %s", blind->losses[i],
-			sample_loss_name((enum sample_loss)i));
-		any = true;
-	}
-	if (blind->early_groups) {
-		fprintf(file,
-			"\n  %u groups were there before: what they had lent then, and the "
-			"addresses of their rings",
-			blind->early_groups);
-		any = true;
-	}
-	if (blind->unread_groups) {
-		fprintf(file, "\n  the ring memory of %u groups, which came and went between looks",
-			blind->unread_groups);
-		any = true;
-	}
-	if (blind->legacy_groups) {
-		fprintf(file, "\n  the buffers of %u legacy groups: they are in the kernel alone",
-			blind->legacy_groups);
-		any = true;
-	}
-	if (blind->maps_unread) {
-		fputs("\n  the mappings of some processes, so that addresses were not compared",
-		      file);
-		any = true;
-	}
-	if (blind->out_of_memory) {
-		fputs("\n  parts of the books, for want of memory", file);
-		any = true;
-	}
-	if (!has_groups)
-		none = "no buffer group was there";
-	fprintf(file, "%s%s\n", any ? "" : " ", any ? "" : none);
+	_Static_assert(sizeof(texts) / sizeof(texts[0]) == LOSS_MAX, "each loss has a text");
+	return texts[loss];
 }
 
-static size_t count_groups(const struct casebook *book)
+struct blind_writer {
+	FILE *file;
+	bool any;
+};
+
+static void put_unseen(struct blind_writer *to, uint64_t nr, const char *what)
+{
+	char line[200];
+
+	if (!nr)
+		return;
+	if (!to->any)
+		fputs("\nnot seen:\n", to->file);
+	to->any = true;
+	snprintf(line, sizeof(line), "%" PRIu64 " %s", nr, what);
+	put_part(to->file, "", line);
+}
+
+static void put_hidden(struct blind_writer *to, bool is_hidden, const char *what)
+{
+	if (!is_hidden)
+		return;
+	if (!to->any)
+		fputs("\nnot seen:\n", to->file);
+	to->any = true;
+	put_part(to->file, "", what);
+}
+
+static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_groups)
+{
+	struct blind_writer to = {.file = file};
+
+	put_hidden(&to, blind->no_events,
+		   "single events: a recording has totals alone, so who took what, why requests "
+		   "starved and what lies in the rings is not known");
+	put_hidden(&to, blind->no_starves,
+		   "starves and hold times: the recording was not made with --full");
+	put_unseen(&to, blind->records_lost,
+		   "events were lost, they came faster than they were read: no finding is certain");
+	for (int i = 0; i < LOSS_MAX; i++)
+		put_unseen(&to, blind->losses[i], loss_text((enum sample_loss)i));
+	put_unseen(&to, blind->early_groups,
+		   "groups were there before the watch: what they had lent then, and the addresses "
+		   "of their rings");
+	put_unseen(&to, blind->unread_groups,
+		   "groups came and went between two looks: what lay in their rings");
+	put_unseen(&to, blind->legacy_groups,
+		   "groups are legacy ones: their buffers lie in the kernel, where no memory tells "
+		   "of them");
+	put_hidden(&to, blind->maps_unread,
+		   "the mappings of some processes (not permitted): whether addresses are valid");
+	put_hidden(&to, blind->out_of_memory, "parts of the books, for want of memory");
+	if (to.any)
+		return;
+	fprintf(file, "\nnot seen: nothing; %s\n",
+		has_groups ? "every event was followed and every ring read"
+			   : "no buffer group was there");
+}
+
+/* ---- the whole */
+
+size_t doctor_count_groups(const struct casebook *book)
 {
 	size_t nr = 0;
 
 	for (size_t i = 0; i < book->nr_groups; i++)
-		nr += book->groups[i]->is_sampled || book->groups[i]->entries;
+		nr += book->groups[i]->is_sampled || book->groups[i]->entries ||
+		      book->groups[i]->provided;
 	return nr;
 }
 
-void doctor_text(FILE *file, const struct consultation *c)
+static void put_head(FILE *file, const struct doctor_report *report)
 {
-	const struct casebook *book = &c->book;
-	size_t groups = count_groups(book);
+	const struct consultation *c = report->consultation;
+	size_t groups, new = 0;
 	char span[16];
 
-	fprintf(file, "watched %s: %zu ring%s, %zu group%s (%s); %zu finding%s\n",
-		text_span(span, sizeof(span), book->ended_ns - book->started_ns), book->nr_rings,
-		book->nr_rings == 1 ? "" : "s", groups, groups == 1 ? "" : "s",
-		sample_backend_name(c->backend), c->diagnosis.nr, c->diagnosis.nr == 1 ? "" : "s");
-	for (size_t i = 0; i < c->diagnosis.nr; i++)
-		put_finding(file, c, &c->diagnosis.findings[i]);
-	put_blind(file, &c->blind, groups > 0);
-}
-
-/* ---- JSON */
-
-static void json_finding(struct json *json, const struct consultation *c,
-			 const struct finding *finding)
-{
-	const struct complaint_text *text = &complaint_texts[finding->complaint];
-	const struct ring_rec *ring = casebook_ring(&c->book, finding->ring_id);
-
-	json_open(json, NULL, '{');
-	json_text(json, "code", text->code);
-	json_text(json, "severity", severity_name(text->severity));
-	if (finding->tgid)
-		json_u64(json, "tgid", finding->tgid);
-	else
-		json_null(json, "tgid");
-	if (ring && ring->fd >= 0)
-		json_u64(json, "fd", (uint64_t)ring->fd);
-	else
-		json_null(json, "fd");
-	if (ring)
-		json_u64(json, "ring", ordinal_of(&c->book, finding->ring_id));
-	else
-		json_null(json, "ring");
-	if (finding->bgid != REC_UNKNOWN_U32)
-		json_u64(json, "bgid", finding->bgid);
-	else
-		json_null(json, "bgid");
-	json_text(json, "evidence", finding->evidence);
-	json_text(json, "cause", text->cause);
-	json_text(json, "advice", text->cure);
-	if (finding->advice[0])
-		json_text(json, "size", finding->advice);
-	else
-		json_null(json, "size");
-	json_text(json, "confidence", confidence_name(finding->confidence));
-	if (text->reference)
-		json_text(json, "reference", text->reference);
-	else
-		json_null(json, "reference");
-	json_close(json, '}');
-}
-
-static void json_blind(struct json *json, const struct doctor_blind *blind)
-{
-	json_open(json, "not_seen", '{');
-	json_u64(json, "records_lost", blind->records_lost);
-	for (int i = 0; i < LOSS_MAX; i++)
-		json_u64(json, sample_loss_name((enum sample_loss)i), blind->losses[i]);
-	json_u64(json, "early_groups", blind->early_groups);
-	json_u64(json, "unread_groups", blind->unread_groups);
-	json_u64(json, "legacy_groups", blind->legacy_groups);
-	json_close(json, '}');
-}
-
-void doctor_json(FILE *file, const struct consultation *c)
-{
-	struct json json = {.file = file};
-	struct utsname uts = {0};
-
-	uname(&uts);
-	json_open(&json, NULL, '{');
-	json_text(&json, "schema", "bufscope.doctor/1");
-	json_text(&json, "kernel", uts.release);
-	json_u64(&json, "at_ns", c->book.ended_ns);
-	json_u64(&json, "watched_ns", c->book.ended_ns - c->book.started_ns);
-	json_text(&json, "backend", sample_backend_name(c->backend));
-	json_u64(&json, "rings", c->book.nr_rings);
-	json_u64(&json, "groups", count_groups(&c->book));
-	json_open(&json, "findings", '[');
-	for (size_t i = 0; i < c->diagnosis.nr; i++)
-		json_finding(&json, c, &c->diagnosis.findings[i]);
-	json_close(&json, ']');
-	json_blind(&json, &c->blind);
-	json_close(&json, '}');
+	for (size_t i = 0; i < report->now->nr; i++)
+		new += report->now->at[i].since == SINCE_NEW;
+	if (c) {
+		groups = doctor_count_groups(&c->book);
+		fprintf(file, "watched %s: %zu ring%s, %zu group%s (%s); ",
+			text_span(span, sizeof(span), c->book.ended_ns - c->book.started_ns),
+			c->book.nr_rings, plural(c->book.nr_rings), groups, plural(groups),
+			sample_backend_name(c->backend));
+	}
+	fprintf(file, "%zu finding%s", report->now->nr, plural(report->now->nr));
+	if (report->gone)
+		fprintf(file, ", %zu new, %zu no longer there", new, report->gone->nr);
 	fputc('\n', file);
+}
+
+void doctor_text(FILE *file, const struct doctor_report *report)
+{
+	const struct consultation *c = report->consultation;
+
+	put_head(file, report);
+	for (size_t i = 0; i < report->now->nr;)
+		i += put_findings(file, report->now, i);
+	if (report->gone)
+		put_gone(file, report->gone);
+	if (!c)
+		return;
+	put_starved(file, &c->book);
+	put_blind(file, &c->blind, doctor_count_groups(&c->book) > 0);
 }
 
 void doctor_explain(FILE *file, int complaint)

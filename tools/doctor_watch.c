@@ -128,6 +128,22 @@ static void read_limit(struct watching *w, uint32_t tgid)
 	out->nr_limits++;
 }
 
+/* 0: not known. */
+static uint64_t read_memory(void)
+{
+	unsigned long long kib = 0;
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "re");
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+			break;
+	}
+	if (file)
+		fclose(file);
+	return (uint64_t)kib * 1024;
+}
+
 /* ---- memory of a ring */
 
 static void look_at_memory(struct watching *w, struct case_group *group)
@@ -345,8 +361,10 @@ static void end_command(struct watching *w)
 
 static int conclude(struct watching *w)
 {
-	const struct diagnose_case what = {
-		.book = &w->out->book, .limits = w->out->limits, .nr_limits = w->out->nr_limits};
+	const struct diagnose_case what = {.book = &w->out->book,
+					   .limits = w->out->limits,
+					   .nr_limits = w->out->nr_limits,
+					   .memory_bytes = read_memory()};
 
 	w->out->book.ended_ns = now_ns();
 	note_blind(w);
