@@ -28,6 +28,19 @@ static void put_part(FILE *file, const char *label, const char *text)
 	}
 }
 
+/* "  text", wrapped. */
+static void put_item(FILE *file, const char *text)
+{
+	const char *rest = text;
+
+	for (const char *lead = "  "; *rest; lead = "    ") {
+		const char *line = rest;
+		size_t bytes = text_wrap(&rest, COLUMNS - 4);
+
+		fprintf(file, "%s%.*s\n", lead, (int)bytes, line);
+	}
+}
+
 static const char *plural(uint64_t nr)
 {
 	return nr == 1 ? "" : "s";
@@ -209,7 +222,7 @@ static void put_unseen(struct blind_writer *to, uint64_t nr, const char *what)
 		fputs("\nnot seen:\n", to->file);
 	to->any = true;
 	snprintf(line, sizeof(line), "%" PRIu64 " %s", nr, what);
-	put_part(to->file, "", line);
+	put_item(to->file, line);
 }
 
 static void put_hidden(struct blind_writer *to, bool is_hidden, const char *what)
@@ -219,7 +232,7 @@ static void put_hidden(struct blind_writer *to, bool is_hidden, const char *what
 	if (!to->any)
 		fputs("\nnot seen:\n", to->file);
 	to->any = true;
-	put_part(to->file, "", what);
+	put_item(to->file, what);
 }
 
 static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_groups)

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The doctor as a command: what goes together, comparing with an earlier report, recordings, a
+# process that dies, one that must not notice, and who may not look.
+# shellcheck source=tests/tap.sh
+. "$(dirname "$0")/../tap.sh"
+
+children=()
+cleanup() { [ ${#children[@]} -eq 0 ] || kill "${children[@]}" 2>/dev/null; }
+report() { tail -n 20 "$TMP"/said "$TMP"/out 2>/dev/null; }
+
+# doctor ARGUMENT...: its exit code in $rc, output in $TMP/out, messages in $TMP/said
+doctor() {
+	"$BUFSCOPE" doctor "$@" >"$TMP/out" 2>"$TMP/said"
+	rc=$?
+}
+ends_with() {
+	local want=$1
+	shift
+	doctor "$@"
+	[ "$rc" = "$want" ]
+}
+is_json() { jq -e "$1" "$TMP/out" >/dev/null; }
+says() { grep -qF -- "$1" "$TMP/said"; }
+
+# ---- what goes together
+
+check "an unknown level is a mistake" ends_with 2 --fail-on bad
+check "an unknown code is a mistake" ends_with 2 --explain no-such-code
+check "a comparison needs a baseline" ends_with 2 --diff "$TMP/none"
+check "a recording takes no command" ends_with 2 --replay "$TMP/none" -- true
+check "what is no recording is refused" ends_with 1 --replay /etc/passwd
+check "what is no report is refused" ends_with 1 --baseline /etc/passwd -d 1
+check "before anything is watched" says "is no report"
+check "every code is explained" bash -c \
+	"'$BUFSCOPE' doctor --explain list | awk '{ print \$2 }' | xargs -n 1 '$BUFSCOPE' doctor --explain"
+
+"$BUFSCOPE" doctor -d 0.1 >"$TMP/out" 2>"$TMP/said"
+if [ $? = 3 ]; then
+	skip "the doctor watches" "this kernel or user does not allow it"
+	finish
+fi
+
+# ---- two runs
+
+# play SCENARIO: in the background, as process $pid
+play() {
+	"$BUFSCOPE" load --scenario "$1" &
+	pid=$!
+	children+=("$pid")
+}
+run() { doctor -j "${@:2}" -- "$BUFSCOPE" load --scenario "$1"; }
+
+run burst
+cp "$TMP/out" "$TMP/base.json"
+check "a finding fails the run" [ "$rc" = 1 ]
+check "each starve has one cause" is_json '.starved[0] | .starved > 0 and .starved == ([.causes[]] | add)'
+check "and, if the group was empty, one context" is_json \
+	'.starved[0] | ([.contexts[]] | add) == .causes.empty_at_issue + .causes.emptied_at_data'
+check "the replay at the present size tells what happened" is_json \
+	'.starved[0].sizing | .replayed >= .starved / 2 and .replayed <= .starved * 2'
+check "and ends with a size at which none starves" is_json \
+	'.starved[0].sizing | .tries[-1].starved == 0 and .entries >= .tries[-1].buffers'
+doctor --fail-on crit -- "$BUFSCOPE" load --scenario burst
+check "a lesser finding does not, when told so" [ "$rc" = 0 ]
+check "the text has the sizes, too" grep -q 'with 32 none' "$TMP/out"
+run burst --baseline "$TMP/base.json"
+check "what the baseline has does not fail" [ "$rc" = 0 ]
+check "and is marked" is_json '.findings[0].is_new == false and .gone == []'
+run leak --baseline "$TMP/base.json"
+cp "$TMP/out" "$TMP/leak.json"
+check "what is new does" [ "$rc" = 1 ]
+check "and what has gone is told" is_json \
+	'.findings[0].is_new and .findings[0].code == "leak" and .gone[0].code == "pool-too-small"'
+doctor -j --baseline "$TMP/leak.json" --diff "$TMP/base.json"
+check "two reports compare without watching" is_json \
+	'.findings[0].code == "pool-too-small" and .findings[0].is_new and .gone[0].code == "leak"'
+check "and fail on what is new" [ "$rc" = 1 ]
+check "a report equals itself" ends_with 0 --baseline "$TMP/base.json" --diff "$TMP/base.json"
+
+# ---- a recording
+
+# record SCENARIO: into $TMP/rec, its process in $pid
+record() {
+	play "$1"
+	"$BUFSCOPE" top -b -j --full -p "$pid" -i 0.2 >"$TMP/rec" 2>"$TMP/said" &
+	local top=$!
+	wait "$pid"
+	sleep 0.3
+	kill -INT "$top" 2>/dev/null
+	wait "$top"
+}
+record consumer-slow
+doctor -j --replay "$TMP/rec"
+check "a recording tells of starves" is_json \
+	'[.findings[].code] == ["consumer-slow"] and .findings[0].confidence == "possible"'
+check "and what it cannot tell" is_json '.not_seen.single_events and (.not_seen.starves | not)'
+record busy
+check "a sound one tells nothing" ends_with 0 --fail-on info --replay "$TMP/rec"
+
+# ---- the process that is watched
+
+play busy-to-the-last
+doctor -j -p "$pid" -d 30 &
+watcher=$!
+traced=
+for _ in $(seq 20); do
+	[ -r "/proc/$pid/status" ] || break
+	grep -qE '^(State:\s+[tT]|TracerPid:\s+[1-9])' "/proc/$pid/status" && traced=1
+	sleep 0.05
+done
+check "it is never stopped" [ -z "$traced" ]
+kill -KILL "$pid"
+wait "$watcher"
+check "its death ends the watch" [ $? -le 1 ]
+check "with a report" is_json '.schema == "bufscope.doctor/1"'
+
+play busy
+"$BUFSCOPE" doctor -p "$pid" -d 30 >"$TMP/out" 2>"$TMP/said" &
+watcher=$!
+sleep 0.7
+kill -INT "$watcher"
+wait "$watcher"
+check "an interrupt ends in a report" grep -q '^watched' "$TMP/out"
+check "of a process that is gone none is made" ends_with 1 -p 4194303 -d 1
+
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	setpriv --reuid 65534 --clear-groups --inh-caps=-all "$BUFSCOPE" doctor -d 1 \
+		>"$TMP/out" 2>"$TMP/said"
+	check "who may not look is told so" [ $? = 3 ]
+else
+	skip "who may not look is told so" "not root, or no setpriv"
+fi
+finish
