@@ -2,16 +2,19 @@
 /*
  * libbufscope: buffer pools for io_uring.
  *
- * A pool owns N buffers of equal size, lends them to the kernel as one provided-buffer group of
- * one ring, and tells exactly where each of them is. Buffers come out of a pool through
- * completions (the kernel picks them) and go back with bs_pool_give().
+ * A pool owns N buffers of equal size and tells exactly where each of them is. There are two ways
+ * out of a pool: of some kinds the kernel picks a buffer when data arrive, and the completion
+ * names it (bs_pool_take()); of the others the program takes one before it asks for data
+ * (bs_pool_acquire()). The managed operations (bs_recv_managed(), bs_read_managed_at()) are the
+ * same for all kinds. All buffers go back with bs_pool_give().
  *
  * Conventions: functions return 0 or a count, or -errno; constructors return NULL and set errno.
  * The library never prints, never exits, and copies no data.
  *
  * Threads: a pool belongs to the thread that opened it, as its ring does. Calls from any other
  * thread are refused with -EPERM before anything is touched; only bs_pool_read_stats() may be
- * called from everywhere.
+ * called from everywhere. A BS_POOL_GLOBAL belongs to all threads of its process; BS_POOL_HEAP and
+ * BS_POOL_LOCAL can be handed over (bs_pool_hand_over()).
  */
 #ifndef BUFSCOPE_H
 #define BUFSCOPE_H
@@ -47,6 +50,12 @@ enum bs_pool_kind {
 	BS_POOL_MMAP, /* buffer ring in kernel memory (IOU_PBUF_RING_MMAP), since 6.4 */
 	BS_POOL_INC,  /* user memory, buffers consumed piecewise (IOU_PBUF_RING_INC), since 6.12 */
 	BS_POOL_LEGACY, /* no ring, requests (PROVIDE_BUFFERS), since 5.7; here since 5.17 */
+
+	/* Of these the program picks; nothing of them is known to the kernel, any kernel will do.
+	 */
+	BS_POOL_HEAP,   /* a buffer is allocated when acquired and freed when given */
+	BS_POOL_GLOBAL, /* allocated once, for all threads, behind a mutex; may grow */
+	BS_POOL_LOCAL,  /* allocated once, for one thread, without a lock */
 };
 
 /*
@@ -65,7 +74,9 @@ struct bs_pool_opts {
 			    */
 	uint16_t bgid;     /* buffer group id on the ring, 0 ... 65535 (mmap: 0 ... 2047) */
 	uint16_t min_left; /* inc only: retire a buffer with fewer bytes left; 0: off; since 2026 */
-	uint32_t flags;    /* BS_POOL_SINGLE; not with inc */
+	uint32_t flags;    /* BS_POOL_SINGLE; only where the kernel picks, not with inc */
+	uint32_t max_buffers; /* global only: how far it grows, up to 32768; 0: not at all */
+	uint32_t zero;        /* must be 0 */
 };
 
 /*
@@ -87,18 +98,24 @@ struct bs_pool_stats {
 	uint32_t buffers;  /* buffers the pool owns */
 	uint32_t in_use;   /* lent to the program now, with inc at least a piece of each */
 	uint32_t peak;     /* most ever lent at once */
-	uint64_t taken;    /* buffers that left the group: the kernel's head has moved this far */
+	uint64_t taken;    /* buffers that left the group: the kernel's head has moved this far;
+			      or that were acquired */
 	uint64_t returned; /* buffers put into the group, the first fill included: the tail */
 	uint64_t selected; /* completions that named a buffer */
 	uint64_t partial;  /* of these: completions after which the buffer stayed current */
-	uint64_t starved;  /* completions with -ENOBUFS and without a buffer */
+	uint64_t starved;  /* completions with -ENOBUFS and without a buffer; or calls of
+			      bs_pool_acquire() that got fewer than they asked for */
 	uint64_t bytes;    /* sum of the results, if positive, of completions that named a buffer */
 	uint64_t refused;  /* calls refused with an error other than -ENOSPC */
+	uint64_t allocated; /* buffers got from the system: all at first, heap: as acquired */
+	uint32_t kind;      /* enum bs_pool_kind */
+	uint32_t zero;
 };
 
 /**
  * bs_pool_open() - allocate a pool and register it on a ring.
  * @ring: an initialised ring of the calling thread; it must outlive the pool, at its address.
+ *        May be NULL for heap, global and local pools.
  * @opts: see struct bs_pool_opts; fields past opts->size count as zero.
  *
  * All buffers are in the group on return. The calling thread becomes the owner.
@@ -128,6 +145,49 @@ struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *o
  */
 int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
 		 unsigned int max);
+
+/**
+ * bs_pool_acquire() - get buffers to read into, where the program picks.
+ * @pool: of a kind of which the program picks.
+ * @bufs: filled; len is the room of each.
+ * @nr: how many.
+ *
+ * What was given last is lent first: its memory is still in the caches.
+ *
+ * Return: number of buffers, less than @nr (0, too) when the pool has no more: that is counted as
+ * a starve; -EOPNOTSUPP (a kind of which the kernel picks), -EINVAL (no room for buffers), -EPERM,
+ * -EBADF.
+ */
+int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr);
+
+/**
+ * bs_pool_acquire_bid() - get a certain buffer, where the program picks.
+ *
+ * For programs to which the buffers are places: the frames of a page cache, the regions of a file.
+ *
+ * Return: 0; -EBUSY (lent already, to be counted as a starve), -ENOBUFS (heap: no memory),
+ * -ERANGE (no such bid), -EOPNOTSUPP, -EINVAL, -EPERM, -EBADF.
+ */
+int bs_pool_acquire_bid(struct bs_pool *pool, uint16_t bid, struct bs_buf *buf);
+
+/**
+ * bs_pool_hand_over() - give up the ownership of a pool; BS_POOL_HEAP and BS_POOL_LOCAL.
+ *
+ * Buffers that are out travel with it. Until another thread calls bs_pool_adopt() all calls are
+ * refused with -EPERM. How that thread learns of the pool is the program's business: whatever
+ * passes the pointer (a queue, a mutex) orders the memory, too.
+ *
+ * Return: 0; -EOPNOTSUPP (a kind that is bound to its ring, or to nobody), -EBUSY (managed
+ * operations are in flight), -EPERM, -EBADF.
+ */
+int bs_pool_hand_over(struct bs_pool *pool);
+
+/**
+ * bs_pool_adopt() - become the owner of a pool that was handed over.
+ *
+ * Return: 0; -EPERM (it has an owner), -EBADF.
+ */
+int bs_pool_adopt(struct bs_pool *pool);
 
 /**
  * bs_pool_give() - put buffers back with a single publication of the tail.

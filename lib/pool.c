@@ -3,7 +3,7 @@
  * Whose pool is it, which buffers are lent, and what happened to them so far?
  *
  * A call passes three gates: the pool is open, the caller owns it, each buffer is out exactly as
- * the caller says. Then the kind (pool_ring.c, pool_legacy.c) acts; nothing is touched before.
+ * the caller says. Then the kind (pool_ring.c, pool_heap.c ...) acts; nothing is touched before.
  */
 #include "pool.h"
 
@@ -43,7 +43,32 @@ static int refuse(const struct bs_pool *pool, int err)
 	return err;
 }
 
-static inline int check_owner(const struct bs_pool *pool)
+/* How often an ancestor of this process was forked: a shared pool is not the child's, either. */
+static uint32_t forks;
+
+static uint64_t own_token(void)
+{
+	if (!self)
+		self = __atomic_add_fetch(&last_token, 1, __ATOMIC_RELAXED);
+	return self;
+}
+
+/* Headers are type-stable: their lock may be taken whatever became of the pool meanwhile. */
+static int enter_shared(const struct bs_pool *pool)
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)&pool->lock;
+
+	if (__atomic_load_n(&pool->forks, __ATOMIC_RELAXED) != forks)
+		return refuse(pool, -EPERM);
+	pthread_mutex_lock(lock);
+	if (__atomic_load_n(&pool->owner, __ATOMIC_RELAXED) == POOL_ANYONE)
+		return 0;
+	pthread_mutex_unlock(lock);
+	return -EBADF;
+}
+
+/* Each call that enters a pool leaves it. */
+static inline int enter(const struct bs_pool *pool)
 {
 	uint64_t owner;
 
@@ -52,7 +77,23 @@ static inline int check_owner(const struct bs_pool *pool)
 	owner = __atomic_load_n(&pool->owner, __ATOMIC_RELAXED);
 	if (__builtin_expect(owner && owner == self, 1))
 		return 0;
+	if (owner == POOL_ANYONE)
+		return enter_shared(pool);
 	return owner ? refuse(pool, -EPERM) : -EBADF;
+}
+
+static inline void leave(const struct bs_pool *pool)
+{
+	if (__builtin_expect(pool->ops->is_shared, 0))
+		pthread_mutex_unlock((pthread_mutex_t *)&pool->lock);
+}
+
+static inline int leave_with(const struct bs_pool *pool, int result)
+{
+	if (__builtin_expect(result < 0 && result != -ENOSPC, 0))
+		refuse(pool, result);
+	leave(pool);
+	return result;
 }
 
 /* ---- headers */
@@ -84,6 +125,7 @@ static void after_fork(void)
 static void after_fork_child(void)
 {
 	self = 0;
+	forks++;
 	pthread_mutex_unlock(&closed.lock);
 }
 
@@ -119,6 +161,7 @@ static struct bs_pool *header_get(void)
 		if (!pool)
 			return NULL;
 		memset(pool, 0, sizeof(*pool));
+		pthread_mutex_init(&pool->lock, NULL);
 	}
 	__atomic_store_n(&pool->serial, serial, __ATOMIC_RELEASE);
 	return pool;
@@ -249,7 +292,7 @@ void *pool_map(size_t bytes)
 
 static size_t data_bytes(const struct bs_pool *pool)
 {
-	return (size_t)pool->buffers * pool->stride;
+	return (size_t)pool->capacity * pool->stride;
 }
 
 static size_t pieces_more_bytes(const struct bs_pool *pool)
@@ -289,6 +332,41 @@ static void free_memory(struct bs_pool *pool)
 
 /* ---- opening */
 
+static const struct pool_ops *ops_of(enum bs_pool_kind kind)
+{
+	switch (kind) {
+	case BS_POOL_RING:
+	case BS_POOL_MMAP:
+	case BS_POOL_INC:
+		return &pool_ring_ops;
+	case BS_POOL_LEGACY:
+		return &pool_legacy_ops;
+	case BS_POOL_HEAP:
+		return &pool_heap_ops;
+	case BS_POOL_GLOBAL:
+		return &pool_global_ops;
+	case BS_POOL_LOCAL:
+		return &pool_local_ops;
+	}
+	return NULL;
+}
+
+/* What belongs to some kinds only. */
+static int read_kind(const struct bs_pool_opts *opts)
+{
+	const struct pool_ops *ops = ops_of(opts->kind);
+
+	if (!ops)
+		return -EINVAL;
+	if (ops->acquire && (opts->flags || opts->entries || opts->min_left || opts->bgid))
+		return -EINVAL;
+	if (!opts->max_buffers)
+		return 0;
+	if (!ops->is_shared || opts->max_buffers > MAX_BUFFERS)
+		return -EINVAL;
+	return opts->max_buffers < opts->buffers ? -EINVAL : 0;
+}
+
 static int read_opts(struct bs_pool_opts *out, const struct bs_pool_opts *in)
 {
 	const unsigned char *bytes = (const unsigned char *)in;
@@ -305,22 +383,9 @@ static int read_opts(struct bs_pool_opts *out, const struct bs_pool_opts *in)
 		return -EINVAL;
 	if (out->buf_bytes < 1 || out->buf_bytes > MAX_BUF_BYTES)
 		return -EINVAL;
-	if (out->flags & ~BS_POOL_SINGLE)
+	if (out->flags & ~BS_POOL_SINGLE || out->zero)
 		return -EINVAL;
-	return 0;
-}
-
-static const struct pool_ops *ops_of(enum bs_pool_kind kind)
-{
-	switch (kind) {
-	case BS_POOL_RING:
-	case BS_POOL_MMAP:
-	case BS_POOL_INC:
-		return &pool_ring_ops;
-	case BS_POOL_LEGACY:
-		return &pool_legacy_ops;
-	}
-	return NULL;
+	return read_kind(out);
 }
 
 /* A reader that still holds an earlier life of this header sees the new serial with the figures. */
@@ -328,7 +393,7 @@ static void clear_stats(struct bs_pool *pool)
 {
 	uint64_t *wide[] = {&pool->stats.taken,   &pool->stats.returned, &pool->stats.selected,
 			    &pool->stats.partial, &pool->stats.starved,  &pool->stats.bytes,
-			    &pool->stats.refused};
+			    &pool->stats.refused, &pool->stats.allocated};
 	size_t i;
 
 	for (i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
@@ -342,15 +407,30 @@ static void clear_stats(struct bs_pool *pool)
 static int open_pool(struct bs_pool *pool, struct io_uring *ring, const struct bs_pool_opts *opts)
 {
 	pool->buffers = opts->buffers;
+	pool->capacity = opts->max_buffers ? opts->max_buffers : opts->buffers;
 	pool->buf_bytes = opts->buf_bytes;
 	pool->stride = (opts->buf_bytes + BUF_ALIGN - 1) & ~(BUF_ALIGN - 1);
 	pool->pieces_words = 0;
 	clear_stats(pool);
-	pool->leases = calloc(pool->buffers, sizeof(*pool->leases));
-	pool->data = pool_map(data_bytes(pool));
-	if (!pool->leases || !pool->data)
+	__atomic_store_n(&pool->stats.kind, (uint32_t)opts->kind, __ATOMIC_RELEASE);
+	pool->leases = calloc(pool->capacity, sizeof(*pool->leases));
+	if (!pool->leases)
 		return -ENOMEM;
+	if (!pool->ops->has_no_data) {
+		pool->data = pool_map(data_bytes(pool));
+		if (!pool->data)
+			return -ENOMEM;
+		POOL_SET(pool, allocated, pool->buffers);
+	}
 	return pool->ops->open(pool, ring, opts);
+}
+
+static void publish(struct bs_pool *pool)
+{
+	uint64_t owner = pool->ops->is_shared ? POOL_ANYONE : own_token();
+
+	__atomic_store_n(&pool->forks, forks, __ATOMIC_RELAXED);
+	__atomic_store_n(&pool->owner, owner, __ATOMIC_RELEASE);
 }
 
 struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *opts)
@@ -358,9 +438,9 @@ struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *o
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct bs_pool_opts known;
 	struct bs_pool *pool = NULL;
-	int err = ring ? read_opts(&known, opts) : -EINVAL;
+	int err = read_opts(&known, opts);
 
-	if (!err && !ops_of(known.kind))
+	if (!err && !ring && !ops_of(known.kind)->is_ringless)
 		err = -EINVAL;
 	if (err)
 		goto out;
@@ -377,9 +457,7 @@ struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *o
 		header_put(pool);
 		goto out;
 	}
-	if (!self)
-		self = __atomic_add_fetch(&last_token, 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&pool->owner, self, __ATOMIC_RELEASE);
+	publish(pool);
 	return pool;
 out:
 	errno = -err;
@@ -388,15 +466,11 @@ out:
 
 /* ---- using */
 
-int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
-		 unsigned int max)
+static int take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+		unsigned int max)
 {
-	int nr = check_owner(pool);
+	int nr;
 
-	if (nr)
-		return nr;
-	if (!cqe)
-		return refuse(pool, -EINVAL);
 	if (!(cqe->flags & IORING_CQE_F_BUFFER)) {
 		if (cqe->res == -ENOBUFS)
 			POOL_ADD(pool, starved, 1);
@@ -404,36 +478,141 @@ int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs
 	}
 	nr = pool->ops->take(pool, cqe, bufs, bufs ? max : 0);
 	if (nr < 0)
-		return nr == -ENOSPC ? nr : refuse(pool, nr);
+		return nr;
 	POOL_ADD(pool, selected, 1);
 	if (cqe->res > 0)
 		POOL_ADD(pool, bytes, (uint64_t)cqe->res);
 	return nr;
 }
 
-int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+		 unsigned int max)
 {
-	int err = check_owner(pool);
+	int err = enter(pool);
 
 	if (err)
 		return err;
-	err = bufs || !nr ? give(pool, bufs, nr) : -EINVAL;
-	return err ? refuse(pool, err) : 0;
+	if (!cqe)
+		return leave_with(pool, -EINVAL);
+	if (!pool->ops->take)
+		return leave_with(pool, -EOPNOTSUPP);
+	return leave_with(pool, take(pool, cqe, bufs, max));
+}
+
+static unsigned int acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
+{
+	unsigned int got = pool->ops->acquire(pool, bufs, nr);
+
+	POOL_ADD(pool, taken, got);
+	pool_count_lent(pool, got);
+	if (got < nr)
+		POOL_ADD(pool, starved, 1);
+	return got;
+}
+
+int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
+{
+	int err = enter(pool);
+
+	if (err)
+		return err;
+	if (!pool->ops->acquire)
+		return leave_with(pool, -EOPNOTSUPP);
+	if (nr > INT32_MAX || (!bufs && nr))
+		return leave_with(pool, -EINVAL);
+	err = (int)acquire(pool, bufs, nr);
+	leave(pool);
+	return err;
+}
+
+static int acquire_bid(struct bs_pool *pool, uint32_t bid, struct bs_buf *buf)
+{
+	int err;
+
+	if (!pool->ops->acquire)
+		return -EOPNOTSUPP;
+	if (!buf)
+		return -EINVAL;
+	if (bid >= pool->buffers)
+		return -ERANGE;
+	err = pool_is_out(pool, bid) ? -EBUSY : pool->ops->acquire_bid(pool, bid, buf);
+	if (err) {
+		POOL_ADD(pool, starved, 1);
+		return err;
+	}
+	POOL_ADD(pool, taken, 1);
+	pool_count_lent(pool, 1);
+	return 0;
+}
+
+int bs_pool_acquire_bid(struct bs_pool *pool, uint16_t bid, struct bs_buf *buf)
+{
+	int err = enter(pool);
+
+	if (err)
+		return err;
+	err = acquire_bid(pool, bid, buf);
+	if (err == -EBUSY || err == -ENOBUFS) { /* no misuse */
+		leave(pool);
+		return err;
+	}
+	return leave_with(pool, err);
+}
+
+int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+{
+	int err = enter(pool);
+
+	if (err)
+		return err;
+	return leave_with(pool, bufs || !nr ? give(pool, bufs, nr) : -EINVAL);
 }
 
 void bs_buf_drop(struct bs_buf *buf)
 {
 	/* One that was given already is no misuse here. */
-	if (buf->pool && !check_owner(buf->pool))
+	if (buf->pool && !enter(buf->pool)) {
 		give(buf->pool, buf, 1);
+		leave(buf->pool);
+	}
 	memset(buf, 0, sizeof(*buf));
 }
 
 int bs_pool_available(const struct bs_pool *pool)
 {
-	int err = check_owner(pool);
+	int nr = enter(pool);
 
-	return err ? err : (int)(pool->stats.returned - pool->stats.taken);
+	if (nr)
+		return nr;
+	nr = (int)(pool->stats.returned - pool->stats.taken);
+	leave(pool);
+	return nr;
+}
+
+/* ---- changing hands */
+
+int bs_pool_hand_over(struct bs_pool *pool)
+{
+	int err = enter(pool);
+
+	if (err)
+		return err;
+	if (!pool->ops->is_movable)
+		return leave_with(pool, -EOPNOTSUPP);
+	__atomic_store_n(&pool->owner, POOL_NOBODY, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int bs_pool_adopt(struct bs_pool *pool)
+{
+	uint64_t nobody = POOL_NOBODY;
+
+	if (!pool)
+		return -EBADF;
+	if (__atomic_compare_exchange_n(&pool->owner, &nobody, own_token(), false, __ATOMIC_ACQUIRE,
+					__ATOMIC_RELAXED))
+		return 0;
+	return nobody ? refuse(pool, -EPERM) : -EBADF;
 }
 
 /* ---- watching */
@@ -469,6 +648,9 @@ int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
 	now.starved = READ(starved);
 	now.bytes = READ(bytes);
 	now.refused = READ(refused);
+	now.allocated = READ(allocated);
+	now.kind = READ(kind);
+	now.zero = 0;
 	if (!is_open(pool, serial))
 		return -EBADF;
 	*stats = now;
@@ -477,7 +659,7 @@ int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
 
 int bs_pool_close(struct bs_pool *pool)
 {
-	int err = check_owner(pool);
+	int err = enter(pool);
 	uint32_t out;
 
 	if (err)
@@ -486,6 +668,7 @@ int bs_pool_close(struct bs_pool *pool)
 	__atomic_store_n(&pool->owner, 0, __ATOMIC_RELEASE);
 	pool->ops->close(pool);
 	free_memory(pool);
+	leave(pool);
 	header_put(pool); /* from here on it may be another pool's */
 	return (int)out;
 }

@@ -6,6 +6,7 @@
 #ifndef BUFSCOPE_POOL_H
 #define BUFSCOPE_POOL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,9 +30,22 @@ struct pool_ops {
 
 	/* Takes everything from the kernel and frees what open() made. */
 	void (*close)(struct bs_pool *pool);
+
+	/* Where the program picks: lends up to nr free buffers. How many. NULL: the kernel picks.
+	 */
+	unsigned int (*acquire)(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr);
+
+	/* Lends a buffer of the pool that is not out. 0 or -errno. */
+	int (*acquire_bid)(struct bs_pool *pool, uint32_t bid, struct bs_buf *buf);
+
+	bool is_movable;  /* it may change its owner */
+	bool is_ringless; /* it may be opened without a ring */
+	bool is_shared;   /* every call is made under the pool's lock, by any thread */
+	bool has_no_data; /* it finds memory itself */
 };
 
-extern const struct pool_ops pool_ring_ops, pool_legacy_ops;
+extern const struct pool_ops pool_ring_ops, pool_legacy_ops, pool_heap_ops, pool_global_ops,
+	pool_local_ops;
 
 /*
  * Lendings of one bid. Its pieces carry ascending numbers, the last `live` of them belong to the
@@ -48,6 +62,9 @@ struct pool_pieces {
 	uint32_t nr_out;
 };
 
+#define POOL_ANYONE UINT64_MAX       /* owner of a shared pool */
+#define POOL_NOBODY (UINT64_MAX - 1) /* handed over, not adopted yet */
+
 /*
  * Headers are type-stable: recycled, never handed back to libc, so that whoever holds a stale
  * pointer reads a header that says "closed", or one with another serial.
@@ -56,7 +73,7 @@ struct pool_pieces {
  * and loaded atomically.
  */
 struct bs_pool {
-	uint64_t owner;  /* token of the owning thread, 0: closed; atomic */
+	uint64_t owner;  /* token of the owning thread, 0: closed, or POOL_*; atomic */
 	uint32_t serial; /* which life of this header; atomic */
 	uint32_t buffers;
 	uint32_t buf_bytes;
@@ -68,11 +85,14 @@ struct bs_pool {
 	struct pool_pieces *pieces; /* by bid; NULL: buffers are lent whole */
 	uint64_t *pieces_more;      /* by bid, pieces_words each; untouched as long as unused */
 	uint32_t pieces_words;
+	uint32_t capacity;           /* memory is set aside for so many buffers */
+	uint32_t forks;              /* shared: the process, by how often it was forked */
+	pthread_mutex_t lock;        /* shared: of everything here; never destroyed */
 	struct bs_pool_stats stats;  /* atomic; `refused` is counted by any thread */
 	struct bs_pool *next_closed; /* under the lock of the closed headers */
 } __attribute__((aligned(64)));
 
-/* One writer, any reader: a plain load and an atomic store, no read-modify-write. */
+/* One writer at a time, any reader: a plain load and an atomic store, no read-modify-write. */
 #define POOL_SET(pool, field, value)                                                               \
 	__atomic_store_n(&(pool)->stats.field, (value), __ATOMIC_RELAXED)
 #define POOL_ADD(pool, field, nr) POOL_SET(pool, field, (pool)->stats.field + (nr))
@@ -101,7 +121,8 @@ static inline uint32_t pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t of
 	if (pool->pieces)
 		pool_mark_piece(pool, bid);
 	buf->pool = pool;
-	buf->addr = pool->data + (size_t)bid * pool->stride + offset;
+	/* In integers: a pool that finds memory itself has no data. */
+	buf->addr = (void *)((uintptr_t)pool->data + (size_t)bid * pool->stride + offset);
 	buf->bid = (uint16_t)bid;
 	buf->lease = lease->next;
 	buf->serial = pool->serial;

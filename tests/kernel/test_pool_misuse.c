@@ -398,7 +398,8 @@ static void after_close(void **state)
 
 static void expect_fresh(struct rig *rig)
 {
-	const struct bs_pool_stats fresh = {.entries = 4, .buffers = 4, .returned = 4};
+	const struct bs_pool_stats fresh = {
+		.entries = 4, .buffers = 4, .returned = 4, .allocated = 4};
 	struct bs_pool_stats stats = rig_check(rig);
 
 	assert_memory_equal(&stats, &fresh, sizeof(stats));

@@ -44,7 +44,7 @@ static void kinds(void **state)
 	EXPECT(PASSED, opts.kind = BS_POOL_MMAP);
 	EXPECT(PASSED, opts.kind = BS_POOL_INC);
 	EXPECT(PASSED, opts.kind = BS_POOL_LEGACY);
-	EXPECT(EINVAL, opts.kind = (enum bs_pool_kind)4);
+	EXPECT(EINVAL, opts.kind = (enum bs_pool_kind)99);
 	EXPECT(EINVAL, opts.kind = (enum bs_pool_kind) - 1);
 }
 
@@ -92,6 +92,21 @@ static void min_left(void **state)
 	EXPECT(EINVAL, opts.min_left = 1; opts.kind = BS_POOL_LEGACY);
 	EXPECT(PASSED, opts.min_left = 10; opts.kind = BS_POOL_INC);
 	EXPECT(EINVAL, opts.min_left = 11; opts.kind = BS_POOL_INC);
+}
+
+/* What only the kernel's groups, or only a shared pool, can have. */
+static void of_some_kinds(void **state)
+{
+	(void)state;
+	EXPECT(EINVAL, opts.kind = BS_POOL_LOCAL; opts.bgid = 1);
+	EXPECT(EINVAL, opts.kind = BS_POOL_LOCAL; opts.entries = 4);
+	EXPECT(EINVAL, opts.kind = BS_POOL_HEAP; opts.min_left = 1);
+	EXPECT(EINVAL, opts.kind = BS_POOL_GLOBAL; opts.flags = BS_POOL_SINGLE);
+	EXPECT(EINVAL, opts.kind = BS_POOL_LOCAL; opts.max_buffers = 8);
+	EXPECT(EINVAL, opts.max_buffers = 8);
+	EXPECT(EINVAL, opts.kind = BS_POOL_GLOBAL; opts.max_buffers = 3);
+	EXPECT(EINVAL, opts.kind = BS_POOL_GLOBAL; opts.max_buffers = 32769);
+	EXPECT(EINVAL, opts.zero = 1);
 }
 
 /* A program built with an earlier header has fewer fields, one with a later header more. */
@@ -148,9 +163,10 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kinds),   cmocka_unit_test(buffers),  cmocka_unit_test(entries),
-		cmocka_unit_test(flags),   cmocka_unit_test(min_left), cmocka_unit_test(size),
-		cmocka_unit_test(nothing),
+		cmocka_unit_test(kinds),    cmocka_unit_test(buffers),
+		cmocka_unit_test(entries),  cmocka_unit_test(flags),
+		cmocka_unit_test(min_left), cmocka_unit_test(size),
+		cmocka_unit_test(nothing),  cmocka_unit_test(of_some_kinds),
 	};
 
 	return cmocka_run_group_tests_name("pool", tests, setup, teardown);
