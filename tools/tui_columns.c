@@ -190,7 +190,7 @@ void tui_choice_toggle(struct tui_choice *choice, const struct tui_column *colum
 		return;
 	choice->nr--;
 	memmove(&choice->columns[i], &choice->columns[i + 1],
-		(choice->nr - i) * sizeof(choice->columns[0]));
+		(choice->nr - i) * sizeof(const struct tui_column *));
 }
 
 void tui_choice_move(struct tui_choice *choice, const struct tui_column *column, int by)

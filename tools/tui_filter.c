@@ -65,7 +65,7 @@ static double factor_of(const char *suffix, enum field_unit unit)
 
 static int parse_value(struct filter_term *term, const char *word, char *why)
 {
-	char *end;
+	char *end = NULL;
 	double factor;
 
 	if (!term->field->number) {
@@ -77,7 +77,7 @@ static int parse_value(struct filter_term *term, const char *word, char *why)
 	}
 	/* Only digits and a point: neither signs nor "inf" mean anything here. */
 	term->number = isdigit((unsigned char)*word) ? strtod(word, &end) : -1;
-	factor = term->number < 0 ? 0 : factor_of(end, term->field->unit);
+	factor = !end ? 0 : factor_of(end, term->field->unit);
 	if (factor == 0) {
 		snprintf(why, FILTER_TEXT, "'%.40s' is no number for %s", word, term->field->key);
 		return -EINVAL;

@@ -122,7 +122,9 @@ int tui_state_follow(struct tui_state *state, const struct model *model)
 	if (found < place->nr)
 		place->cursor = found;
 	scroll(place);
-	choose_at_cursor(state);
+	/* Until the user chooses, the first row is what counts: sorted by state, the worst. */
+	if (place->has_choice)
+		choose_at_cursor(state);
 	return 0;
 }
 
@@ -244,6 +246,7 @@ static unsigned int open_row(struct tui_state *state)
 
 	if (place->cursor >= state->rows.nr)
 		return 0;
+	choose_at_cursor(state);
 	row = &state->rows.rows[place->cursor];
 	if (row->kind == ROW_PROCESS)
 		return open_process(state);

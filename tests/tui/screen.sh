@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # screen.sh: a terminal of a chosen size with a program in it, by a private tmux server. Source it
 # after tap.sh. Nothing here sleeps for luck: what is expected is waited for.
-export LC_ALL=C.UTF-8 TMUX= XDG_CONFIG_HOME=$TMP/config
+export LC_ALL=C.UTF-8 TMUX='' XDG_CONFIG_HOME=$TMP/config
 SCREEN_NR=0
 SCREEN_PATIENCE=${SCREEN_PATIENCE:-20} # seconds
 

@@ -135,7 +135,7 @@ ends() {
 	check "$what: the screen before is back" screen_has '^before$'
 	check "$what: the cursor is back" test "$(screen_flag cursor_flag)" = 1
 	check "$what: no alternate screen" test "$(screen_flag alternate_on)" = 0
-	check "$what: same modes" cmp "$TMP/before" "$TMP/stty"
+	check "$what: same modes" wait_until cmp -s "$TMP/before" "$TMP/stty"
 }
 send() { kill "-$1" "$(screen_program)"; }
 

@@ -164,8 +164,8 @@ static void test_bad_filter(void **state)
 		"comm > alpha",
 		"held > inf",
 		"hold_p99_ns > 1K",
-		"bgid=1 and bgid=1 and bgid=1 and bgid=1 and bgid=1 and bgid=1 and bgid=1 and "
-		"bgid=1 and bgid=1",
+		("bgid=1 and bgid=1 and bgid=1 and bgid=1 and bgid=1 and bgid=1 and bgid=1 and "
+		 "bgid=1 and bgid=1"),
 	};
 	struct filter filter = {.text = "as it was"};
 	char why[FILTER_TEXT];

@@ -313,7 +313,8 @@ static void test_sort_menu(void **context)
 	press(f, ACT_SORT, 1);
 	assert_int_equal(tui_state_here(&f->state)->page, PAGE_SORT);
 	while (tui_state_here(&f->state)->cursor == 0 ||
-	       strcmp(tui_columns(&(size_t){0})[tui_state_here(&f->state)->cursor - 1].key, "bgid"))
+	       strcmp(tui_columns(&(size_t){0})[tui_state_here(&f->state)->cursor - 1].key,
+		      "bgid") != 0)
 		press(f, ACT_DOWN, 1);
 	press(f, ACT_ACCEPT, 1);
 	assert_string_equal(f->state.likes.sort->key, "bgid");

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Do the numbers on the screen equal what the workload counted itself, and does a new user find the
+# descriptor that leaks, from the first screen and in at most five keys?
+# shellcheck source-path=SCRIPTDIR source=../tap.sh
+. "$(dirname "$0")/../tap.sh"
+# shellcheck source-path=SCRIPTDIR source=screen.sh
+. "$(dirname "$0")/screen.sh"
+
+LOAD_PID=
+cleanup() {
+	screen_end
+	[ -z "$LOAD_PID" ] || kill "$LOAD_PID" 2>/dev/null
+}
+
+# load_paused OPTION...: waits for SIGUSR1; its report will be in $TMP/truth
+load_paused() {
+	"$BUFSCOPE" load --json --paused "$@" >"$TMP/truth" 2>"$TMP/load" &
+	LOAD_PID=$!
+}
+load_end() {
+	kill "$LOAD_PID"
+	wait "$LOAD_PID"
+	LOAD_PID=
+}
+truth() { jq -r "$1" "$TMP/truth"; }
+
+if ! "$BUFSCOPE" list >"$TMP/list" 2>&1; then
+	skip "the screen tells the truth" "$(head -n 1 "$TMP/list")"
+	finish
+fi
+
+# ---- truth
+
+mkdir -p "$XDG_CONFIG_HOME/bufscope"
+cat >"$XDG_CONFIG_HOME/bufscope/config" <<-END
+	columns = bgid available held taken_total returned_total selected_total starved_total low_water
+	sort = none
+END
+load_paused --groups 2 --entries 64 --starve -n 5000 --wait
+screen_start 100x20 "$BUFSCOPE top -p $LOAD_PID -i 0.2"
+check "shows both groups" sees '^ *1 +64 '
+kill -USR1 "$LOAD_PID"
+check "follows the work" sees '^ *0 .* [1-9][0-9]* +[0-9]+$'
+done_working() { screen_has '^ *0 +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +5000 ' &&
+	screen_has '^ *1 +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +5000 '; }
+check "to its end" wait_until done_working
+screen_text >"$TMP/screen"
+load_end
+for group in 0 1; do
+	read -r _ available held taken returned selected starved low <<<"$(grep -E "^ *$group +[0-9]" "$TMP/screen")"
+	g=".groups[$group]"
+	check "group $group: selected" test "$selected" = "$(truth "$g.selected_total")"
+	check "group $group: taken" test "$taken" = "$(truth "$g.taken_total")"
+	# The first fill was before the first look.
+	check "group $group: returned" test "$returned" = "$(truth "$g.returned_total - $g.buffers")"
+	check "group $group: starved" test "$starved" = "$(truth "$g.starved_total")"
+	check "group $group: available" test "$available" = "$(truth "$g.available")"
+	check "group $group: held" test "$held" = "$(truth "$g.held")"
+	check "group $group: was empty" test "$low" = 0
+done
+rm "$XDG_CONFIG_HOME/bufscope/config"
+
+# ---- from `bufscope` to the descriptor that leaks
+
+# leaks: the page names a descriptor that holds buffers, and it is a socket of the load
+leaks() {
+	local fd
+	fd=$(screen_text | sed -n 's/^ *\([0-9]\+\) recv  *[1-9][0-9]* .*/\1/p' | head -n 1)
+	[ -n "$fd" ] && [[ $(readlink "/proc/$LOAD_PID/fd/$fd") == socket:* ]]
+}
+found() { wait_until leaks || { report; return 1; }; }
+
+"$BUFSCOPE" load --op recv --entries 256 --leak 250 --rate 50 -d 100 -n 1000000 >"$TMP/load" 2>&1 &
+LOAD_PID=$!
+screen_start 80x40 "$BUFSCOPE"
+check "the first screen shows the process" sees "$LOAD_PID/"
+screen_keys / "$LOAD_PID" Enter Enter
+check "search finds it, Enter opens it" sees "^ Group 0 of ring $LOAD_PID/"
+check "which tells what to do next" sees 'press e to follow this group'
+screen_keys e
+check "e names the descriptor" found
+check "and what it holds too long" sees 'S too long [1-9]'
+check "the doctor says so" sees 'leak'
+screen_keys e
+check "e again ends it" loses 'FULL'
+screen_keys Escape
+check "Esc goes back" sees ' RING .* PROCESS '
+screen_keys q
+check "and q leaves" sees '^exit 0$'
+
+finish
