@@ -100,17 +100,17 @@ check "a sound one tells nothing" ends_with 0 --fail-on info --replay "$TMP/rec"
 
 # ---- the process that is watched
 
-play busy-to-the-last
+play consumer-slow
 doctor -j -p "$pid" -d 30 &
 watcher=$!
 traced=
-for _ in $(seq 20); do
+for _ in $(seq 15); do
 	[ -r "/proc/$pid/status" ] || break
 	grep -qE '^(State:\s+[tT]|TracerPid:\s+[1-9])' "/proc/$pid/status" && traced=1
 	sleep 0.05
 done
 check "it is never stopped" [ -z "$traced" ]
-kill -KILL "$pid"
+check "and lives until now" kill -KILL "$pid"
 wait "$watcher"
 check "its death ends the watch" [ $? -le 1 ]
 check "with a report" is_json '.schema == "bufscope.doctor/1"'
