@@ -257,8 +257,10 @@ static void take_one(struct casebook *book, struct case_group *group, uint32_t b
 		return;
 	if (buffer->place == BUFFER_UNKNOWN)
 		group->provided++;
-	if (buffer->place == BUFFER_HELD)
+	if (buffer->place == BUFFER_HELD) {
 		leave(group, buffer);
+		buffer->owed += group->kind != GROUP_LEGACY && buffer->owed < UINT8_MAX;
+	}
 	buffer->place = BUFFER_HELD;
 	buffer->since_ns = rec->at_ns;
 	buffer->returns_then = group->returned;
@@ -276,6 +278,10 @@ static void take_one(struct casebook *book, struct case_group *group, uint32_t b
 		group->streams[taking->stream].held++;
 }
 
+/*
+ * Two processors may tell a return and the next taking of the same buffer in the wrong order: then
+ * it is held when its return is told.
+ */
 static void return_one(struct casebook *book, struct case_group *group, uint32_t bid,
 		       const struct trace_rec *rec)
 {
@@ -284,6 +290,10 @@ static void return_one(struct casebook *book, struct case_group *group, uint32_t
 
 	if (!buffer)
 		return;
+	if (buffer->owed && buffer->place == BUFFER_HELD) {
+		buffer->owed--;
+		return;
+	}
 	if (buffer->place == BUFFER_UNKNOWN) {
 		if (group->entries && group->provided >= group->entries &&
 		    group->kind != GROUP_LEGACY) {

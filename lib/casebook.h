@@ -38,6 +38,7 @@ struct case_buffer {
 	uint8_t place;         /* enum case_place */
 	bool is_unnamed;       /* came in a bundle, not as its first */
 	bool with_error;       /* came with a completion that failed */
+	uint8_t owed;          /* taken while it was held: its return may be told late */
 	uint64_t bytes;        /* incremental: received into it since it was put in */
 };
 

@@ -58,6 +58,7 @@ enum complaint {
 	NAMED_NOT_TAKEN,
 	CURSOR_ASTRAY,
 	AFTER_LAST,
+	DELIVERED_TWICE,
 	/* requests that ended */
 	NOT_REARMED,
 	BUNDLE_EXHAUSTED,

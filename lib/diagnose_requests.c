@@ -10,6 +10,7 @@
 
 #define GRACE_NS     300000000ULL /* for a program to arm a request again */
 #define SPINS        10
+#define SURELY_AGAIN 4
 #define UNSELECTED   4
 #define MOST_ENTRIES 32768
 #define FALLBACKS    16
@@ -83,12 +84,40 @@ static void judge_streams(struct bench *bench)
 
 /* ---- what the kernel says, and what it does */
 
+/* What the ring's entries would explain is the program's doing. */
+static void judge_delivered(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	uint32_t nr = 0, example = 0;
+	struct finding *finding;
+
+	if (bench_is_sure(bench, LINT_DUPLICATE) || bench_is_sure(bench, LINT_OVERFILLED) ||
+	    group->double_returns)
+		return;
+	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
+		if (!group->buffers[bid].owed)
+			continue;
+		nr++;
+		example = bid;
+	}
+	/* of one or two the returns may be on their way */
+	if (nr < SURELY_AGAIN || !group->quiet.looks)
+		return;
+	finding = bench_add(bench, DELIVERED_TWICE, CONFIDENCE_POSSIBLE);
+	if (finding)
+		bench_say(finding->evidence, "%u buffers, such as bid %u", nr, example);
+}
+
 static void judge_agreement(struct bench *bench)
 {
 	const struct case_group *group = bench->group;
 	const struct case_quiet *quiet = &group->quiet;
 	struct finding *finding;
 
+	/* with records lost the books disagree with everything */
+	if (bench->what->book->may_miss)
+		return;
+	judge_delivered(bench);
 	if (quiet->untold && (finding = bench_add(bench, TAKEN_UNTOLD, CONFIDENCE_LIKELY)))
 		bench_say(finding->evidence,
 			  "%" PRIu64 " buffers taken, %" PRIu64 " of them named by completions",

@@ -233,6 +233,17 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		 "for messages from another ring with the same user_data; else it is the "
 		 "kernel.",
 		 LIBURING "1246"},
+	[DELIVERED_TWICE] =
+		{"delivered-twice", SEVERITY_CRIT, "one buffer was given to two requests",
+		 "Completions named a buffer that an earlier one had named, and it was not "
+		 "returned "
+		 "in between: the data of one overwrote that of the other. The ring's entries show "
+		 "no mistake of the program, so it is likely the kernel's.",
+		 "a bid named again by a completion while it was held, and never a return told for "
+		 "the first",
+		 "Try a newer kernel; until then do not let requests with MSG_WAITALL, bundles or "
+		 "io-wq share the group with others.",
+		 LIBURING "605"},
 	[NOT_REARMED] = {"not-rearmed", SEVERITY_WARN, "multishot requests that ended for good",
 			 "A multishot request ended because there was no buffer, and nothing "
 			 "receives from its file any more, although buffers are back.",

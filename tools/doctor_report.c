@@ -245,7 +245,8 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 	put_hidden(&to, blind->no_starves,
 		   "starves and hold times: the recording was not made with --full");
 	put_unseen(&to, blind->records_lost,
-		   "events were lost, they came faster than they were read: no finding is certain");
+		   "events were lost, they came faster than they were read: leaks and double "
+		   "returns were not judged, and no finding is certain");
 	for (int i = 0; i < LOSS_MAX; i++)
 		put_unseen(&to, blind->losses[i], loss_text((enum sample_loss)i));
 	put_unseen(&to, blind->early_groups,

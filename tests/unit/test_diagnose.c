@@ -266,13 +266,63 @@ static void twice(void **state)
 	(void)state;
 	reg(8);
 	put(0, 8);
-	for (uint32_t bid = 3; bid < 6; bid++)
+	for (uint32_t bid = 3; bid < 5; bid++)
 		put(bid, 1);
 	seen(8);
 	assert_string_equal(codes(), ""); /* may be told in the wrong order */
 	put(6, 1);
 	seen(8);
 	assert_string_equal(codes(), "returned-twice");
+}
+
+/* Each return is told after the next taking: late, but not twice. */
+static void told_late(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	for (uint32_t bid = 0; bid < 8; bid++)
+		take(bid, 5);
+	for (uint32_t i = 0; i < 80; i++) {
+		take(i % 8, 5);
+		put(i % 8, 1);
+	}
+	put(0, 8);
+	seen(8);
+	assert_string_equal(codes(), "");
+	assert_int_equal(book.groups[0]->held, 0);
+}
+
+static void given_twice(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	for (uint32_t i = 0; i < 8; i++)
+		take(i % 4, 5);
+	seen(8);
+	book.groups[0]->quiet.looks = 1;
+	assert_string_equal(codes(), "delivered-twice");
+}
+
+/* Nor are lost records taken for anything that rests on their absence. */
+static void missing(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	for (uint32_t bid = 0; bid < 8; bid++)
+		put(bid, 1);
+	take(7, 5);
+	for (uint32_t i = 0; i < 700; i++) {
+		now += 2 * MS;
+		take(i % 7, 5);
+		put(i % 7, 1);
+	}
+	seen(8);
+	assert_string_equal(codes(), "leak returned-twice");
+	book.may_miss = true;
+	assert_string_equal(codes(), "");
 }
 
 static void not_armed_again(void **state)
@@ -594,6 +644,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ended_with_it, begin, end),
 		cmocka_unit_test_setup_teardown(slow_is_no_leak, begin, end),
 		cmocka_unit_test_setup_teardown(twice, begin, end),
+		cmocka_unit_test_setup_teardown(told_late, begin, end),
+		cmocka_unit_test_setup_teardown(given_twice, begin, end),
+		cmocka_unit_test_setup_teardown(missing, begin, end),
 		cmocka_unit_test_setup_teardown(not_armed_again, begin, end),
 		cmocka_unit_test_setup_teardown(after_the_last, begin, end),
 		cmocka_unit_test_setup_teardown(went_back, begin, end),
