@@ -56,6 +56,8 @@ enum bs_pool_kind {
 	BS_POOL_HEAP,   /* a buffer is allocated when acquired and freed when given */
 	BS_POOL_GLOBAL, /* allocated once, for all threads, behind a mutex; may grow */
 	BS_POOL_LOCAL,  /* allocated once, for one thread, without a lock */
+	BS_POOL_FIXED,  /* registered with the ring, all at once or as they are used; since 5.19 */
+	BS_POOL_FALLBACK, /* no io_uring at all: managed operations by poll(2), read(2), recv(2) */
 };
 
 /*
@@ -64,6 +66,27 @@ enum bs_pool_kind {
  * means that further buffers follow.
  */
 #define BS_POOL_SINGLE 1u
+
+/*
+ * bs_pool_opts.flags: if the kernel has no pool of this kind, or refuses it to this user, let the
+ * pool be one that does the same managed operations: BS_POOL_LOCAL on a ring, BS_POOL_FALLBACK
+ * without. With no ring given the pool opens one of its own (bs_pool_ring()), if there is one to be
+ * had. bs_pool_stats.kind tells what it became. Only for managed operations, and a kind other than
+ * BS_POOL_INC.
+ */
+#define BS_POOL_FALL_BACK 2u
+
+/*
+ * Which registered buffer makes room for another one in a table with fewer slots than the pool has
+ * buffers. Buffers that are lent stay, whatever is chosen.
+ */
+enum bs_evict {
+	BS_EVICT_CLOCK,  /* the next one that was not used again since it was last looked at */
+	BS_EVICT_NONE,   /* none: what found no free slot is never registered */
+	BS_EVICT_FIFO,   /* the one registered first */
+	BS_EVICT_RANDOM, /* any */
+	BS_EVICT_LRU,    /* the one used longest ago */
+};
 
 struct bs_pool_opts {
 	size_t size; /* sizeof(struct bs_pool_opts), so that the struct may grow */
@@ -76,7 +99,11 @@ struct bs_pool_opts {
 	uint16_t min_left; /* inc only: retire a buffer with fewer bytes left; 0: off; since 2026 */
 	uint32_t flags;    /* BS_POOL_SINGLE; only where the kernel picks, not with inc */
 	uint32_t max_buffers; /* global only: how far it grows, up to 32768; 0: not at all */
-	uint32_t zero;        /* must be 0 */
+	uint32_t table;      /* fixed only: slots to register in; 0: one for each buffer, at once */
+	enum bs_evict evict; /* fixed, with fewer slots than buffers */
+	uint32_t meta_buffers; /* buffers of 4 KiB besides, see bs_pool_meta(); 0: none */
+	uint16_t meta_bgid;    /* their group, where the kernel picks */
+	uint16_t zero;         /* must be 0 */
 };
 
 /*
@@ -107,9 +134,13 @@ struct bs_pool_stats {
 			      bs_pool_acquire() that got fewer than they asked for */
 	uint64_t bytes;    /* sum of the results, if positive, of completions that named a buffer */
 	uint64_t refused;  /* calls refused with an error other than -ENOSPC */
-	uint64_t allocated; /* buffers got from the system: all at first, heap: as acquired */
-	uint32_t kind;      /* enum bs_pool_kind */
-	uint32_t zero;
+	uint64_t allocated;  /* buffers got from the system: all at first, heap: as acquired */
+	uint64_t registered; /* fixed: buffers put into the ring's table */
+	uint64_t evicted;    /* fixed: of these, in the place of another one */
+	uint64_t hits;       /* fixed: buffers lent that were registered already */
+	uint64_t plain;      /* fixed: buffers lent without registration; plain reads serve them */
+	uint32_t in_flight;  /* managed operations that are not over */
+	uint32_t kind;       /* enum bs_pool_kind; with BS_POOL_FALL_BACK what it became */
 };
 
 /**
@@ -177,7 +208,8 @@ int bs_pool_acquire_bid(struct bs_pool *pool, uint16_t bid, struct bs_buf *buf);
  * refused with -EPERM. How that thread learns of the pool is the program's business: whatever
  * passes the pointer (a queue, a mutex) orders the memory, too.
  *
- * Return: 0; -EOPNOTSUPP (a kind that is bound to its ring, or to nobody), -EBUSY (managed
+ * Return: 0; -EOPNOTSUPP (a kind that is bound to its ring, or to nobody; a pool with
+ * metadata or with a ring of its own), -EBUSY (managed
  * operations are in flight), -EPERM, -EBADF.
  */
 int bs_pool_hand_over(struct bs_pool *pool);
@@ -230,9 +262,124 @@ int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats);
  * -EBADF and never touch freed memory; after 64 further pools were closed the handle may become
  * that of a new pool, but buffers of the old one are refused for good.
  *
- * Return: number of buffers that were still out (0: none), or -EPERM, -EBADF.
+ * Return: number of buffers that were still out (0: none); -EBUSY: managed operations are in
+ * flight, nothing was done (bs_pool_cancel() them and reap them first); or -EPERM, -EBADF.
  */
 int bs_pool_close(struct bs_pool *pool);
+
+/**
+ * bs_pool_meta() - the second pool of the two-pool design: 4 KiB buffers for metadata.
+ *
+ * Of the same kind and owner as the pool itself, which closes it; all calls but bs_pool_close()
+ * work on it.
+ *
+ * Return: the pool, NULL if meta_buffers was 0 or the pool is closed or another thread's.
+ */
+struct bs_pool *bs_pool_meta(struct bs_pool *pool);
+
+/**
+ * bs_pool_ring() - the ring that the pool was opened on, or opened itself.
+ *
+ * Return: NULL if there is none (BS_POOL_FALLBACK), or the pool is closed or another thread's.
+ */
+struct io_uring *bs_pool_ring(struct bs_pool *pool);
+
+/**
+ * bs_buf_index() - where a buffer of a BS_POOL_FIXED is registered.
+ *
+ * Return: index for READ_FIXED and its like (sqe->buf_index), valid until the buffer is given;
+ * -ENOENT: not registered, a plain operation must do; what bs_pool_give() would say of it.
+ */
+int bs_buf_index(const struct bs_buf *buf);
+
+/* ---- managed operations: the same on a pool of any kind */
+
+#define BS_OP_MULTISHOT 1u /* goes on after a buffer of data: sockets and pipes */
+#define BS_OP_BUNDLE    2u /* recv: may fill several buffers at once, if the kernel can; not inc */
+
+/*
+ * An operation that gets its buffer from a pool. Zeroed at first; the program sets the upper part,
+ * the library has the lower one. It must stay where it is as long as it is armed, and is then what
+ * user_data of its completions points to.
+ */
+struct bs_op {
+	void *user;            /* the program's */
+	struct io_uring *ring; /* of the calling thread; NULL: the pool's */
+	uint64_t offset;       /* read: position in the file; UINT64_MAX: where it stands */
+	int fd;
+	uint32_t len;   /* at most so many bytes; 0: a whole buffer */
+	uint32_t flags; /* BS_OP_* */
+
+	int32_t res;    /* the last completion's: bytes, 0: end, -errno */
+	uint16_t armed; /* completions are still to come */
+	uint16_t state;
+	uint32_t serial;
+	struct bs_pool *pool;
+	struct bs_op *next, *prev;
+	struct bs_buf buf;
+};
+
+/**
+ * bs_read_managed_at(), bs_recv_managed() - prepare a request whose buffer comes from the pool.
+ * @pool: any kind.
+ * @op: not armed.
+ *
+ * The request goes out with the next io_uring_submit() or bs_pool_next(). Where the kernel picks,
+ * an idle operation occupies no buffer; of the other kinds each has one from the beginning, and a
+ * multishot operation is asked for again with a new buffer after each completion. Of a pool that
+ * is BS_POOL_FALLBACK an idle one occupies none, either.
+ *
+ * Return: 0; -ENOBUFS (the program picks, and the pool has none: counted as a starve), -EAGAIN (no
+ * room in the submission queue), -EALREADY (armed), -EINVAL (flags, or no ring), -EPERM, -EBADF.
+ */
+int bs_read_managed_at(struct bs_pool *pool, struct bs_op *op);
+int bs_recv_managed(struct bs_pool *pool, struct bs_op *op);
+
+/**
+ * bs_op_done() - account a completion of an operation and get its buffers.
+ * @cqe: a completion whose user_data is @op.
+ *
+ * Afterwards op->res says how it went and op->armed whether there is more to come. A buffer that
+ * an operation used up without data (end of file, error) goes back by itself.
+ *
+ * Return: number of buffers with data, to be given back; -ENOSPC: @max is too small, call again;
+ * -EINVAL (not its completion, or not armed), and what bs_pool_take() says.
+ */
+int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+	       unsigned int max);
+
+/**
+ * bs_op_cancel() - ask the kernel to end an operation.
+ *
+ * It stays armed until its last completion (-ECANCELED, or what came first) was passed to
+ * bs_op_done(): data that arrived before are not lost. On a ring, submits what is in the
+ * submission queue; since 6.0.
+ *
+ * Return: 0; -EINVAL (not armed), -EPERM, -EBADF, or what the kernel says.
+ */
+int bs_op_cancel(struct bs_op *op);
+
+/**
+ * bs_pool_cancel() - the same for all operations of a pool, before bs_pool_close().
+ *
+ * Return: how many were armed, or -errno as bs_op_cancel().
+ */
+int bs_pool_cancel(struct bs_pool *pool);
+
+/**
+ * bs_pool_next() - submit, and get the next completion, with io_uring or without.
+ * @cqe: the completion, a copy; without a ring, one just like it.
+ * @timeout_ms: -1: wait for it.
+ *
+ * On the pool's ring also completions of other requests come, with their user_data.
+ *
+ * Not for global pools: each thread reaps its own ring.
+ *
+ * Return: 1; 0 (none in time); -EINVAL (global, or opened without a ring), -EBUSY (what the kernel
+ * says of a full completion queue),
+ * -EINTR, -EPERM, -EBADF.
+ */
+int bs_pool_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeout_ms);
 
 /**
  * bs_buf_drop() - give one buffer back if it was not yet; for BS_SCOPED_BUF.

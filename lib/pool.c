@@ -21,8 +21,10 @@
 #define MAX_BUFFERS   32768u
 #define MAX_BUF_BYTES (1u << 30)
 /* Data of every buffer is aligned enough for any structure, as struct io_uring_recvmsg_out. */
-#define BUF_ALIGN 16u
-#define WORD_BITS 64u
+#define BUF_ALIGN   16u
+#define WORD_BITS   64u
+#define META_BYTES  4096u
+#define OWN_ENTRIES 256u /* of a ring that a pool opens itself */
 
 /* ---- owners */
 
@@ -270,15 +272,24 @@ static int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr
 
 /* ---- the kernel */
 
-int pool_register(const struct io_uring *ring, unsigned int op, void *arg)
+int pool_register_nr(const struct io_uring *ring, unsigned int op, void *arg, uint32_t nr)
 {
 	int fd = ring->ring_fd;
+	long ret;
 
 	if (fd < 0) { /* the ring has no file descriptor, only an index with its thread */
 		fd = ring->enter_ring_fd;
 		op |= IORING_REGISTER_USE_REGISTERED_RING;
 	}
-	return syscall(__NR_io_uring_register, fd, op, arg, 1) < 0 ? -errno : 0;
+	ret = syscall(__NR_io_uring_register, fd, op, arg, nr);
+	return ret < 0 ? -errno : (int)ret;
+}
+
+int pool_register(const struct io_uring *ring, unsigned int op, void *arg)
+{
+	int ret = pool_register_nr(ring, op, arg, 1);
+
+	return ret < 0 ? ret : 0;
 }
 
 /* ---- memory */
@@ -347,6 +358,10 @@ static const struct pool_ops *ops_of(enum bs_pool_kind kind)
 		return &pool_global_ops;
 	case BS_POOL_LOCAL:
 		return &pool_local_ops;
+	case BS_POOL_FIXED:
+		return &pool_fixed_ops;
+	case BS_POOL_FALLBACK:
+		return &pool_fallback_ops;
 	}
 	return NULL;
 }
@@ -358,7 +373,14 @@ static int read_kind(const struct bs_pool_opts *opts)
 
 	if (!ops)
 		return -EINVAL;
-	if (ops->acquire && (opts->flags || opts->entries || opts->min_left || opts->bgid))
+	if (ops->acquire && (opts->flags & BS_POOL_SINGLE || opts->entries || opts->min_left ||
+			     opts->bgid || opts->meta_bgid))
+		return -EINVAL;
+	if (opts->flags & BS_POOL_FALL_BACK && opts->kind == BS_POOL_INC)
+		return -EINVAL;
+	if (opts->kind != BS_POOL_FIXED && (opts->table || opts->evict))
+		return -EINVAL;
+	if (opts->meta_buffers > MAX_BUFFERS || (opts->meta_bgid && !opts->meta_buffers))
 		return -EINVAL;
 	if (!opts->max_buffers)
 		return 0;
@@ -383,7 +405,7 @@ static int read_opts(struct bs_pool_opts *out, const struct bs_pool_opts *in)
 		return -EINVAL;
 	if (out->buf_bytes < 1 || out->buf_bytes > MAX_BUF_BYTES)
 		return -EINVAL;
-	if (out->flags & ~BS_POOL_SINGLE || out->zero)
+	if (out->flags & ~(BS_POOL_SINGLE | BS_POOL_FALL_BACK) || out->zero)
 		return -EINVAL;
 	return read_kind(out);
 }
@@ -391,9 +413,10 @@ static int read_opts(struct bs_pool_opts *out, const struct bs_pool_opts *in)
 /* A reader that still holds an earlier life of this header sees the new serial with the figures. */
 static void clear_stats(struct bs_pool *pool)
 {
-	uint64_t *wide[] = {&pool->stats.taken,   &pool->stats.returned, &pool->stats.selected,
-			    &pool->stats.partial, &pool->stats.starved,  &pool->stats.bytes,
-			    &pool->stats.refused, &pool->stats.allocated};
+	uint64_t *wide[] = {&pool->stats.taken,   &pool->stats.returned,  &pool->stats.selected,
+			    &pool->stats.partial, &pool->stats.starved,   &pool->stats.bytes,
+			    &pool->stats.refused, &pool->stats.allocated, &pool->stats.registered,
+			    &pool->stats.evicted, &pool->stats.hits,      &pool->stats.plain};
 	size_t i;
 
 	for (i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
@@ -401,6 +424,7 @@ static void clear_stats(struct bs_pool *pool)
 	__atomic_store_n(&pool->stats.entries, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&pool->stats.buffers, pool->buffers, __ATOMIC_RELEASE);
 	__atomic_store_n(&pool->stats.in_use, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&pool->stats.in_flight, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&pool->stats.peak, 0, __ATOMIC_RELEASE);
 }
 
@@ -411,6 +435,8 @@ static int open_pool(struct bs_pool *pool, struct io_uring *ring, const struct b
 	pool->buf_bytes = opts->buf_bytes;
 	pool->stride = (opts->buf_bytes + BUF_ALIGN - 1) & ~(BUF_ALIGN - 1);
 	pool->pieces_words = 0;
+	pool->bgid = opts->bgid;
+	pool->is_single = opts->flags & BS_POOL_SINGLE;
 	clear_stats(pool);
 	__atomic_store_n(&pool->stats.kind, (uint32_t)opts->kind, __ATOMIC_RELEASE);
 	pool->leases = calloc(pool->capacity, sizeof(*pool->leases));
@@ -433,6 +459,114 @@ static void publish(struct bs_pool *pool)
 	__atomic_store_n(&pool->owner, owner, __ATOMIC_RELEASE);
 }
 
+/* The same buffers of another kind. */
+static struct bs_pool_opts fallen(const struct bs_pool_opts *opts, enum bs_pool_kind kind)
+{
+	return (struct bs_pool_opts){
+		.size = opts->size,
+		.kind = kind,
+		.buffers = opts->buffers,
+		.buf_bytes = opts->buf_bytes,
+		.meta_buffers = opts->meta_buffers,
+	};
+}
+
+/* A header, all that the kind needs, and the calling thread as its owner. */
+static int open_single(struct io_uring *ring, const struct bs_pool_opts *opts, struct bs_pool *of,
+		       struct bs_pool **out)
+{
+	struct bs_pool *pool;
+	int err;
+
+	if (!ring && !ops_of(opts->kind)->is_ringless)
+		return -EINVAL;
+	pool = header_get();
+	if (!pool)
+		return -ENOMEM;
+	pool->ops = ops_of(opts->kind);
+	pool->ring = opts->kind == BS_POOL_FALLBACK ? NULL : ring;
+	pool->own_ring = NULL;
+	pool->meta = NULL;
+	pool->of = of;
+	pool->ops_first = pool->ops_last = NULL;
+	err = open_pool(pool, ring, opts);
+	if (err) {
+		free_memory(pool);
+		header_put(pool);
+		return err;
+	}
+	publish(pool);
+	*out = pool;
+	return 0;
+}
+
+static void close_single(struct bs_pool *pool)
+{
+	__atomic_store_n(&pool->owner, 0, __ATOMIC_RELEASE);
+	pool->ops->close(pool);
+	free_memory(pool);
+	leave(pool);
+	header_put(pool); /* from here on it may be another pool's */
+}
+
+/* A pool and, if wished for, that of its metadata. */
+static int open_both(struct io_uring *ring, const struct bs_pool_opts *opts, struct bs_pool **out)
+{
+	struct bs_pool_opts meta = {
+		.kind = opts->kind,
+		.buffers = opts->meta_buffers,
+		.buf_bytes = META_BYTES,
+		.bgid = opts->meta_bgid,
+		.flags = opts->flags,
+	};
+	int err = open_single(ring, opts, NULL, out);
+
+	if (err || !opts->meta_buffers)
+		return err;
+	err = open_single(ring, &meta, *out, &(*out)->meta);
+	if (err && !enter(*out))
+		close_single(*out);
+	return err;
+}
+
+/* What another kind may do better; not a mistake of the program, such as a bgid in use. */
+static bool may_fall_back(int err)
+{
+	return err == -EINVAL || err == -ENOSYS || err == -EPERM || err == -EACCES ||
+	       err == -EOPNOTSUPP || err == -ENOMEM;
+}
+
+static int open_or_fall_back(struct io_uring *ring, struct bs_pool_opts *opts, struct bs_pool **out)
+{
+	struct io_uring *own = NULL;
+	int err;
+
+	if (!ring && opts->kind != BS_POOL_FALLBACK) {
+		own = calloc(1, sizeof(*own));
+		if (!own)
+			return -ENOMEM;
+		err = io_uring_queue_init(OWN_ENTRIES, own, 0);
+		if (err) {
+			free(own);
+			own = NULL;
+			*opts = fallen(opts, BS_POOL_FALLBACK);
+		}
+		ring = own;
+	}
+	err = open_both(ring, opts, out);
+	if (may_fall_back(err) && ring) {
+		*opts = fallen(opts, BS_POOL_LOCAL);
+		err = open_both(ring, opts, out);
+	}
+	if (!err) {
+		(*out)->own_ring = own;
+	} else if (own) {
+		io_uring_queue_exit(own);
+		free(own);
+	}
+	return err;
+}
+
 struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *opts)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -440,26 +574,12 @@ struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *o
 	struct bs_pool *pool = NULL;
 	int err = read_opts(&known, opts);
 
-	if (!err && !ring && !ops_of(known.kind)->is_ringless)
-		err = -EINVAL;
-	if (err)
-		goto out;
 	pthread_once(&once, init_process);
-	pool = header_get();
-	if (!pool) {
-		err = -ENOMEM;
-		goto out;
-	}
-	pool->ops = ops_of(known.kind);
-	err = open_pool(pool, ring, &known);
-	if (err) {
-		free_memory(pool);
-		header_put(pool);
-		goto out;
-	}
-	publish(pool);
-	return pool;
-out:
+	if (!err)
+		err = known.flags & BS_POOL_FALL_BACK ? open_or_fall_back(ring, &known, &pool)
+						      : open_both(ring, &known, &pool);
+	if (!err)
+		return pool;
 	errno = -err;
 	return NULL;
 }
@@ -589,6 +709,48 @@ int bs_pool_available(const struct bs_pool *pool)
 	return nr;
 }
 
+struct bs_pool *bs_pool_meta(struct bs_pool *pool)
+{
+	struct bs_pool *meta;
+
+	if (enter(pool))
+		return NULL;
+	meta = pool->meta;
+	leave(pool);
+	return meta;
+}
+
+struct io_uring *bs_pool_ring(struct bs_pool *pool)
+{
+	struct io_uring *ring;
+
+	if (enter(pool))
+		return NULL;
+	ring = pool->ring;
+	leave(pool);
+	return ring;
+}
+
+int bs_buf_index(const struct bs_buf *buf)
+{
+	struct bs_pool *pool = buf->pool;
+	int err = enter(pool);
+
+	if (err)
+		return err;
+	if (buf->serial != pool->serial)
+		err = -EBADF;
+	else if (buf->bid >= pool->buffers)
+		err = -ERANGE;
+	else if (!pool_is_out(pool, buf->bid))
+		err = -EALREADY;
+	if (err)
+		return leave_with(pool, err);
+	err = pool->ops->index ? pool->ops->index(pool, buf->bid) : -ENOENT;
+	leave(pool);
+	return err;
+}
+
 /* ---- changing hands */
 
 int bs_pool_hand_over(struct bs_pool *pool)
@@ -597,8 +759,10 @@ int bs_pool_hand_over(struct bs_pool *pool)
 
 	if (err)
 		return err;
-	if (!pool->ops->is_movable)
+	if (!pool->ops->is_movable || pool->own_ring || pool->meta || pool->of)
 		return leave_with(pool, -EOPNOTSUPP);
+	if (pool->stats.in_flight)
+		return leave_with(pool, -EBUSY);
 	__atomic_store_n(&pool->owner, POOL_NOBODY, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -650,7 +814,11 @@ int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
 	now.refused = READ(refused);
 	now.allocated = READ(allocated);
 	now.kind = READ(kind);
-	now.zero = 0;
+	now.registered = READ(registered);
+	now.evicted = READ(evicted);
+	now.hits = READ(hits);
+	now.plain = READ(plain);
+	now.in_flight = READ(in_flight);
 	if (!is_open(pool, serial))
 		return -EBADF;
 	*stats = now;
@@ -659,16 +827,56 @@ int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
 
 int bs_pool_close(struct bs_pool *pool)
 {
-	int err = enter(pool);
+	struct bs_pool *meta;
+	struct io_uring *own;
 	uint32_t out;
+	int err = enter(pool);
 
 	if (err)
 		return err;
+	if (pool->of)
+		return leave_with(pool, -EPERM);
+	meta = pool->meta;
+	if (pool->stats.in_flight || (meta && meta->stats.in_flight))
+		return leave_with(pool, -EBUSY);
 	out = pool->stats.in_use;
-	__atomic_store_n(&pool->owner, 0, __ATOMIC_RELEASE);
-	pool->ops->close(pool);
-	free_memory(pool);
-	leave(pool);
-	header_put(pool); /* from here on it may be another pool's */
+	own = pool->own_ring;
+	if (meta && !enter(meta)) {
+		out += meta->stats.in_use;
+		close_single(meta);
+	}
+	close_single(pool);
+	if (own) {
+		io_uring_queue_exit(own);
+		free(own);
+	}
 	return (int)out;
+}
+
+/* ---- what managed operations use */
+
+int pool_enter(const struct bs_pool *pool)
+{
+	return enter(pool);
+}
+
+int pool_leave(const struct bs_pool *pool, int result)
+{
+	return leave_with(pool, result);
+}
+
+int pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+	      unsigned int max)
+{
+	return take(pool, cqe, bufs, max);
+}
+
+bool pool_acquire_one(struct bs_pool *pool, struct bs_buf *buf)
+{
+	return acquire(pool, buf, 1) == 1;
+}
+
+int pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+{
+	return give(pool, bufs, nr);
 }

@@ -38,6 +38,9 @@ struct pool_ops {
 	/* Lends a buffer of the pool that is not out. 0 or -errno. */
 	int (*acquire_bid)(struct bs_pool *pool, uint32_t bid, struct bs_buf *buf);
 
+	/* fixed: where bid, which is lent, is registered, or -ENOENT. */
+	int (*index)(const struct bs_pool *pool, uint32_t bid);
+
 	bool is_movable;  /* it may change its owner */
 	bool is_ringless; /* it may be opened without a ring */
 	bool is_shared;   /* every call is made under the pool's lock, by any thread */
@@ -45,7 +48,7 @@ struct pool_ops {
 };
 
 extern const struct pool_ops pool_ring_ops, pool_legacy_ops, pool_heap_ops, pool_global_ops,
-	pool_local_ops;
+	pool_local_ops, pool_fixed_ops, pool_fallback_ops;
 
 /*
  * Lendings of one bid. Its pieces carry ascending numbers, the last `live` of them belong to the
@@ -85,8 +88,16 @@ struct bs_pool {
 	struct pool_pieces *pieces; /* by bid; NULL: buffers are lent whole */
 	uint64_t *pieces_more;      /* by bid, pieces_words each; untouched as long as unused */
 	uint32_t pieces_words;
-	uint32_t capacity;           /* memory is set aside for so many buffers */
-	uint32_t forks;              /* shared: the process, by how often it was forked */
+	uint16_t bgid;
+	bool is_single;            /* BS_POOL_SINGLE */
+	uint32_t capacity;         /* memory is set aside for so many buffers */
+	uint32_t forks;            /* shared: the process, by how often it was forked */
+	struct io_uring *ring;     /* NULL: none */
+	struct io_uring *own_ring; /* the same, if it was opened here */
+	struct bs_pool *meta;      /* the pool of metadata buffers, closed with this one */
+	struct bs_pool *of;        /* this is the one of metadata, of that pool */
+	struct bs_op *ops_first;   /* in flight */
+	struct bs_op *ops_last;
 	pthread_mutex_t lock;        /* shared: of everything here; never destroyed */
 	struct bs_pool_stats stats;  /* atomic; `refused` is counted by any thread */
 	struct bs_pool *next_closed; /* under the lock of the closed headers */
@@ -145,6 +156,44 @@ static inline void pool_settle(struct bs_pool *pool, uint32_t bid)
 {
 	pool->leases[bid].live = 0;
 }
+
+/*
+ * What the public calls do, for pool_op.c. Each call that could enter a pool leaves it; between the
+ * two the pool is the caller's. pool_leave() counts a refusal and returns `result`.
+ */
+int pool_enter(const struct bs_pool *pool);
+int pool_leave(const struct bs_pool *pool, int result);
+int pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+	      unsigned int max);
+bool pool_acquire_one(struct bs_pool *pool, struct bs_buf *buf);
+int pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr);
+
+/* Without io_uring: waits, reads for one operation, and says so. 1, 0 (timeout) or -errno. */
+int pool_fallback_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeout_ms);
+
+/* bs_op.state */
+enum op_phase {
+	OP_IDLE,
+	OP_ARMED,
+	OP_STOPPING, /* to be ended, whatever comes */
+	OP_READY,    /* fallback: its completion was handed out, not passed to bs_op_done() yet */
+};
+#define OP_PHASE 0xffu
+#define OP_RECV  0x100u /* not a read */
+#define OP_STOP  0x200u /* was cancelled: is not asked for again */
+
+static inline enum op_phase op_phase(const struct bs_op *op)
+{
+	return (enum op_phase)(op->state & OP_PHASE);
+}
+
+static inline void op_set_phase(struct bs_op *op, enum op_phase phase)
+{
+	op->state = (uint16_t)((op->state & ~OP_PHASE) | phase);
+}
+
+/* io_uring_register(2). 0, a count or -errno. */
+int pool_register_nr(const struct io_uring *ring, unsigned int op, void *arg, uint32_t nr);
 
 /* io_uring_register(2) with one argument. 0 or -errno. */
 int pool_register(const struct io_uring *ring, unsigned int op, void *arg);

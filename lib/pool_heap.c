@@ -32,8 +32,9 @@ static void *heap_alloc(const struct bs_pool *pool)
 }
 
 /*
- * Preallocated means that no page fault comes later: pages are touched now. Where the system has
- * none, it says so when they are used, as ever.
+ * Preallocated means that no page fault comes later: pages are touched now, by the kernel, for at
+ * the edges they are also those of buffers in use. Where there is no memory, or no such call
+ * (before 5.14), they come when they are used.
  */
 static void touch(const struct bs_pool *pool, uint32_t first, uint32_t nr)
 {
@@ -42,8 +43,7 @@ static void touch(const struct bs_pool *pool, uint32_t first, uint32_t nr)
 	uintptr_t to = from + (size_t)nr * pool->stride;
 
 	from &= ~(page - 1);
-	for (; from < to; from += page) /* nobody else has seen these buffers yet */
-		__atomic_fetch_or((unsigned char *)from, 0, __ATOMIC_RELAXED);
+	madvise((void *)from, to - from, MADV_POPULATE_WRITE);
 }
 
 /* Twice as many as there were, within what was set aside. */
@@ -201,4 +201,15 @@ const struct pool_ops pool_global_ops = {
 	.acquire_bid = heap_acquire_bid,
 	.is_ringless = true,
 	.is_shared = true,
+};
+
+/* Its operations are in pool_fallback.c; its buffers are those of a local pool. */
+const struct pool_ops pool_fallback_ops = {
+	.open = heap_open,
+	.give = heap_give,
+	.close = heap_close,
+	.acquire = heap_acquire,
+	.acquire_bid = heap_acquire_bid,
+	.is_movable = true,
+	.is_ringless = true,
 };

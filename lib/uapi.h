@@ -22,6 +22,7 @@
 /* Added to the opcode: the fd is an index from IORING_REGISTER_RING_FDS; since 6.3 */
 #define IORING_REGISTER_USE_REGISTERED_RING (1U << 31)
 
+#define IORING_REGISTER_SYNC_CANCEL   24U /* since 6.0 */
 #define IORING_REGISTER_PBUF_STATUS   26U /* since 6.8 */
 #define IORING_REGISTER_CLONE_BUFFERS 30U /* since 6.12 */
 #define IORING_REGISTER_MEM_REGION    34U /* since 6.13 */

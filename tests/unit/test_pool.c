@@ -81,7 +81,7 @@ static void flags(void **state)
 	EXPECT(PASSED, opts.flags = BS_POOL_SINGLE);
 	EXPECT(PASSED, opts.flags = BS_POOL_SINGLE; opts.kind = BS_POOL_MMAP);
 	EXPECT(EINVAL, opts.flags = BS_POOL_SINGLE; opts.kind = BS_POOL_INC);
-	EXPECT(EINVAL, opts.flags = 2);
+	EXPECT(EINVAL, opts.flags = 4);
 }
 
 static void min_left(void **state)

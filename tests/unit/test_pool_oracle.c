@@ -19,7 +19,7 @@
 #include "bufscope.h"
 
 #define MOST  64u
-#define STEPS 2000000u
+#define STEPS 500000u
 
 struct oracle {
 	struct bs_pool *pool;
