@@ -23,6 +23,7 @@ const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 #define NO_BUFFERS        (-105)
 
 #define RECVSEND_BUNDLE 16 /* in sqe->ioprio of recv and send */
+#define LOW_BYTE        (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 #define OP_SENDMSG 9
 #define OP_RECVMSG 10
@@ -62,15 +63,15 @@ static __always_inline void note_legacy_op(struct io_kiocb *req, __u32 flags)
 /* One completion will take several buffers and name the first. */
 static __always_inline void note_bundle(struct io_kiocb *req, __u32 code)
 {
-	struct io_sr_msg *sr = (void *)req;
-	struct account *group = count_at(code - 1);
-	__u16 flags = 0;
+	/* its low byte, by an offset into the request: to the verifier these are bytes of no type
+	 */
+	const __u8 *flags = (void *)req + bpf_core_field_offset(struct io_sr_msg, flags) + LOW_BYTE;
+	struct account *group;
 
-	/* asked at the first request and now and then: a read costs more than all else here */
-	if (!group || group->has_bundles || group->selected & 63)
+	if (!(*flags & RECVSEND_BUNDLE))
 		return;
-	bpf_core_read(&flags, sizeof(flags), &sr->flags);
-	if (flags & RECVSEND_BUNDLE)
+	group = count_at(code - 1);
+	if (group && !group->has_bundles)
 		start_order(code - 1);
 }
 
@@ -363,9 +364,15 @@ static __always_inline void note_taken(__u32 code, struct account *group, const 
 				       __s32 fd)
 {
 	struct bid_state *state = group->bids_nr ? bid_at(group, done->flags >> 16) : NULL;
-	int is_behind = state && !group->has_bundles && group->kind != GROUP_LEGACY &&
-			!(state->flags & BID_IN_RING);
+	int is_behind = 0;
 
+	/*
+	 * A buffer that was not in the ring has come back since the last look. As a ring gives in
+	 * the order in which it got, that takes as many selections as there were buffers then.
+	 */
+	if (state && !group->has_bundles && group->kind != GROUP_LEGACY &&
+	    group->since >= group->available)
+		is_behind = !(state->flags & BID_IN_RING);
 	/* the order of bundles is found by the look, which then knows who */
 	if (state && group->has_bundles)
 		name_taker(group, state, done, fd);

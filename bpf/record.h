@@ -94,39 +94,42 @@ enum starve_cause {
 #define HOLD_SHIFT   9
 
 /*
- * Two writers: the completion path, which the kernel serialises per ring, owns the first block;
- * whoever holds `busy` owns the second. 64-bit words are read whole by user space.
+ * Two writers: the completion path, which the kernel serialises per ring, owns what is marked C;
+ * whoever holds `busy` owns what is marked L; what is not marked is set when the group is met.
+ * 64-bit words are read whole by user space. The first 64 bytes are all that most completions
+ * touch: accounts begin at multiples of a cache line.
  */
 struct account {
 	__u64 ring_id;
 	__u32 bgid;
-	__u32 state; /* enum account_state */
-	__u32 kind;  /* enum group_kind */
-	__u32 entries;
+	__u32 state;       /* enum account_state */
+	__u64 selected;    /* C */
+	__u64 bytes;       /* C */
+	__u64 looked_ns;   /* L */
+	__u32 bids_first;  /* of this group, in the array of bids */
+	__u32 bids_nr;     /* 0: no ledger for this group */
+	__u32 since;       /* C: selections since head and tail were looked at */
+	__u32 every;       /* and after how many they are */
+	__u16 kind;        /* enum group_kind */
+	__u16 has_bundles; /* completions take buffers that they do not name */
+	__u32 available;   /* L */
+
+	__u64 partial; /* C, as all up to causes */
+	__u64 starved;
+	__u64 mshot_ended;
+	__u64 causes[STARVE_CAUSES];
 	__u64 bl; /* kernel addresses, for the programs alone */
 	__u64 ring;
 	__u64 born_ns; /* when the programs met it */
 	__u64 died_ns;
 
-	__u64 selected;
-	__u64 bytes;
-	__u64 partial;
-	__u64 starved;
-	__u64 mshot_ended;
-	__u64 causes[STARVE_CAUSES];
-	__u32 since; /* selections since head and tail were looked at */
-	__u32 every; /* and after how many they are */
-
-	__u32 has_bundles; /* completions take buffers that they do not name */
 	__u32 busy;
-	__u32 pad;
-	__u32 low_water;
-	__u32 available;
+	__u32 low_water; /* L, as all that follows */
+	__u32 entries;
 	__u16 head;
 	__u16 tail;
 	__u64 taken;
 	__u64 returned;
-	__u64 looked_ns;
 	__u64 moved_ns; /* when head or tail was last seen to move */
 	__u64 empty_ns;
 	__u64 longest_ns; /* longest time between two looks while it moved */
@@ -137,9 +140,8 @@ struct account {
 	__u64 double_returns;
 	__u64 bids_lost;  /* returned so fast that the ring was overwritten before it was read */
 	__u64 bids_alien; /* bids beyond what is tracked */
-	__u32 bids_first; /* of this group, in the array of bids */
-	__u32 bids_nr;    /* 0: no ledger for this group */
 	__u32 hold[HOLD_BUCKETS];
+	__u64 pad[4];
 };
 
 enum bid_flags {
@@ -268,7 +270,7 @@ _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared 
 _Static_assert(sizeof(struct ring_page) == 32, "ring_page is part of the shared layout");
 _Static_assert(sizeof(struct kbuf_account) == 88, "kbuf_account is part of the shared layout");
 _Static_assert(sizeof(struct trace_rec) == 88, "trace_rec is part of the shared layout");
-_Static_assert(sizeof(struct account) == 808, "account is part of the shared layout");
+_Static_assert(sizeof(struct account) == 832, "account is part of the shared layout");
 #endif
 
 #endif
