@@ -16,7 +16,6 @@
 #include "trace.bpf.h"
 
 /* ---- knobs; the sizes are powers of two */
-const volatile __u32 max_counts = 1;
 const volatile __u32 max_bids = 1;
 const volatile __u32 nr_tgids; /* 0: all processes */
 const volatile __s32 only_bgid = -1;
@@ -93,8 +92,9 @@ struct look {
 	__u32 from;  /* ring position the loop starts at */
 	__u32 first; /* of the chunk */
 	__u32 bad;
-	__s32 fd;     /* of the completion that named the last bid */
-	__u32 bucket; /* of a hold that began at `since` and ends now */
+	__s32 fd;       /* of the completion that named the last bid */
+	__u32 bucket;   /* of a hold that began at `since` and ends now */
+	__u32 nr_holds; /* of these, not yet counted */
 	__u64 since;
 	__u64 held;     /* when tracing a legacy group: longest of what comes back */
 	__u16 new_head; /* of the ring, now */
@@ -145,19 +145,26 @@ __noinline int hold_bucket(__u64 ns)
 	return bucket < HOLD_BUCKETS ? bucket : HOLD_BUCKETS - 1;
 }
 
+static __always_inline void count_holds(struct look *look)
+{
+	look->group->hold[look->bucket & (HOLD_BUCKETS - 1)] += look->nr_holds;
+	look->group->holds += look->nr_holds;
+	look->nr_holds = 0;
+}
+
 /* Buffers taken between two looks share a time stamp, so the bucket is mostly the last one's. */
 static __always_inline void note_hold(struct look *look, __u64 since)
 {
 	struct account *group = look->group;
 
 	if (since != look->since) {
+		count_holds(look);
 		look->since = since;
 		look->bucket = hold_bucket(look->now - since);
 		if (look->now - since > group->hold_max_ns)
 			group->hold_max_ns = look->now - since;
 	}
-	group->hold[look->bucket & (HOLD_BUCKETS - 1)]++;
-	group->holds++;
+	look->nr_holds++;
 }
 
 /* `now` is what it has become: BID_HELD if it has been taken again since. */
@@ -307,6 +314,7 @@ static __always_inline void keep_returns(struct look *look, __u16 tail)
 	}
 	look->from = group->tail + returned;
 	bpf_loop(returned / CHUNK_SLOTS + 2, return_chunk, look, 0);
+	count_holds(look);
 	if (trace_kinds)
 		end_run(look, look->from);
 }
@@ -717,7 +725,7 @@ static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
 	__u64 was;
 
 	for (__u32 i = 0; i < INDEX_PROBES; i++) {
-		__u32 key = (hash + i) & index_mask;
+		__u32 key = (hash + i) & (INDEX_SLOTS - 1);
 		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
 
 		if (!slot)
@@ -754,7 +762,7 @@ static __always_inline int is_wanted(__u32 bgid)
 
 static __always_inline void put_spare(__u32 position)
 {
-	__u32 key = spares_put & (max_counts - 1);
+	__u32 key = spares_put & (MAX_ACCOUNTS - 1);
 
 	bpf_map_update_elem(&spares, &key, &position, BPF_ANY);
 	__sync_fetch_and_add(&spares_put, 1);
@@ -765,7 +773,7 @@ static __always_inline __u32 get_spare(void)
 {
 	for (__u32 i = 0; i < 4; i++) {
 		__u32 got = *(volatile __u32 *)&spares_got;
-		__u32 key = got & (max_counts - 1);
+		__u32 key = got & (MAX_ACCOUNTS - 1);
 		__u32 *spare, position;
 
 		if (got == *(volatile __u32 *)&spares_put)
@@ -789,7 +797,7 @@ static __always_inline __u32 new_count(void)
 	if (spare)
 		return spare;
 	position = __sync_fetch_and_add(&nr_counts, 1);
-	if (position < max_counts)
+	if (position < MAX_ACCOUNTS)
 		return position + 1;
 	__sync_fetch_and_sub(&nr_counts, 1);
 	lose(EVENT_GROUPS_FULL);

@@ -587,6 +587,7 @@ static __always_inline __u64 count_provided(struct account *group, const struct 
 		group->available += slot->nbufs;
 	if (group->bids_nr)
 		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
+	count_holds(&look);
 	return look.held;
 }
 

@@ -9,8 +9,6 @@
 #include "kernel.bpf.h"
 #include "record.h"
 
-const volatile __u32 index_mask; /* knob: slots - 1, a power of two less one */
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -66,7 +64,7 @@ static __always_inline __u32 find_count(const void *ring, __u32 bgid)
 	__u32 hash = index_hash(low_half(ring), bgid);
 
 	for (__u32 i = 0; i < INDEX_PROBES; i++) {
-		__u32 key = (hash + i) & index_mask;
+		__u32 key = (hash + i) & (INDEX_SLOTS - 1);
 		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
 
 		if (!slot || !slot->ring_id)

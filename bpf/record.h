@@ -70,6 +70,14 @@ struct group_rec {
 
 /* ---- counters of one group, kept by the event programs in an array that user space maps */
 
+/*
+ * Sizes of tables, powers of two: constants, since a knob that is read on the path of a completion
+ * costs a cache line.
+ */
+#define MAX_ACCOUNTS (1U << 13)
+#define INDEX_SLOTS  (MAX_ACCOUNTS * 4)
+#define REQ_SLOTS    (1U << 17) /* a quarter of them are used well */
+
 enum account_state {
 	ACCOUNT_FREE,
 	ACCOUNT_LIVE,

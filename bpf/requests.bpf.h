@@ -8,8 +8,6 @@
 
 #include "counts.bpf.h"
 
-const volatile __u32 reqs_mask; /* knob: slots - 1, a power of two less one */
-
 #define SLOT_MULTISHOT 1
 #define SLOT_ARMED     2
 #define SLOT_AMBIGUOUS 4 /* stream: live requests of several groups share the user_data */
@@ -60,7 +58,7 @@ struct {
  */
 static __always_inline struct req_slot *req_at(__u32 own, __u32 way)
 {
-	__u32 key = ((own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1))) & reqs_mask;
+	__u32 key = ((own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1))) & (REQ_SLOTS - 1);
 
 	return bpf_map_lookup_elem(&reqs, &key);
 }
@@ -108,7 +106,7 @@ static __always_inline struct req_slot *slot_for_req(const void *req)
 
 static __always_inline struct stream_slot *stream_at(__u32 bucket, __u32 way)
 {
-	__u32 key = ((bucket * BUCKET) & reqs_mask) + way;
+	__u32 key = ((bucket * BUCKET) & (REQ_SLOTS - 1)) + way;
 
 	return bpf_map_lookup_elem(&streams, &key);
 }

@@ -23,11 +23,9 @@
 #include "kbtf.h"
 #include "kbuf.h"
 
-#define MAX_ACCOUNTS (1U << 13)
-#define MAX_BIDS     (1U << 20)
-#define MAX_REQS     (1U << 17) /* slots: a quarter of them are used well */
-#define MAX_TREE     (1U << 14)
-#define TRACE_BATCH  (1U << 14)
+#define MAX_BIDS    (1U << 20)
+#define MAX_TREE    (1U << 14)
+#define TRACE_BATCH (1U << 14)
 
 struct accounts {
 	const struct observe_opts *opts;
@@ -99,10 +97,7 @@ static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
 	bool full = observe->depth == OBSERVE_FULL;
 	uint32_t max_bids = full ? MAX_BIDS : 1;
 
-	skel->rodata->max_counts = MAX_ACCOUNTS;
 	skel->rodata->max_bids = max_bids;
-	skel->rodata->index_mask = MAX_ACCOUNTS * 4 - 1;
-	skel->rodata->reqs_mask = full ? MAX_REQS - 1 : 0;
 	skel->rodata->nr_tgids = (uint32_t)observe->nr_tgids;
 	skel->rodata->only_bgid = observe->bgid;
 	skel->rodata->pid_level = opts->pid_level;
@@ -110,9 +105,9 @@ static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
 	bpf_map__set_max_entries(skel->maps.counts, MAX_ACCOUNTS);
 	bpf_map__set_max_entries(skel->maps.spares, MAX_ACCOUNTS);
 	bpf_map__set_max_entries(skel->maps.bids, max_bids);
-	bpf_map__set_max_entries(skel->maps.positions, MAX_ACCOUNTS * 4);
-	bpf_map__set_max_entries(skel->maps.reqs, full ? MAX_REQS : 1);
-	bpf_map__set_max_entries(skel->maps.streams, full ? MAX_REQS : 1);
+	bpf_map__set_max_entries(skel->maps.positions, INDEX_SLOTS);
+	bpf_map__set_max_entries(skel->maps.reqs, full ? REQ_SLOTS : 1);
+	bpf_map__set_max_entries(skel->maps.streams, full ? REQ_SLOTS : 1);
 }
 
 static void set_trace(struct events_bpf *skel, const struct observe_trace *trace)
@@ -216,8 +211,6 @@ static void open_kbuf(struct accounts *accounts)
 	const struct kbuf_opts opts = {
 		.counts_fd = bpf_map__fd(accounts->skel->maps.counts),
 		.positions_fd = bpf_map__fd(accounts->skel->maps.positions),
-		.max = MAX_ACCOUNTS,
-		.index_mask = accounts->skel->rodata->index_mask,
 	};
 
 	if (accounts->opts->functions && accounts->opts->depth == OBSERVE_FULL)

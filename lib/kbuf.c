@@ -28,7 +28,7 @@ static uint64_t flag(const struct kbtf_constant *bit)
 	return bit->value < 64 ? 1ULL << bit->value : 0;
 }
 
-static int set_knobs(struct kbuf_bpf *skel, const struct kbuf_opts *opts)
+static int set_knobs(struct kbuf_bpf *skel)
 {
 	struct kbtf_constant bits[] = {
 		{"REQ_F_BUFFER_RING_BIT", 64},
@@ -43,7 +43,6 @@ static int set_knobs(struct kbuf_bpf *skel, const struct kbuf_opts *opts)
 	skel->rodata->req_ring = flag(&bits[0]);
 	skel->rodata->req_selected = flag(&bits[1]);
 	skel->rodata->req_partial = flag(&bits[2]);
-	skel->rodata->index_mask = opts->index_mask;
 	skel->rodata->select_has_group = kbtf_function_args(btf, "io_buffer_select") == 4;
 	skel->rodata->select_is_struct =
 		kbtf_function_returns(btf, "io_buffer_select") == BTF_KIND_STRUCT;
@@ -80,7 +79,7 @@ static int share_maps(struct kbuf_bpf *skel, const struct kbuf_opts *opts)
 	int err = bpf_map__reuse_fd(skel->maps.counts, opts->counts_fd);
 
 	err = err ? err : bpf_map__reuse_fd(skel->maps.positions, opts->positions_fd);
-	return err ? err : bpf_map__set_max_entries(skel->maps.kbufs, opts->max);
+	return err ? err : bpf_map__set_max_entries(skel->maps.kbufs, MAX_ACCOUNTS);
 }
 
 static int open_all(struct kbuf *kbuf, const struct kbuf_opts *opts)
@@ -91,13 +90,13 @@ static int open_all(struct kbuf *kbuf, const struct kbuf_opts *opts)
 	kbuf->skel = kbuf_bpf__open();
 	if (!kbuf->skel)
 		return -errno;
-	err = set_knobs(kbuf->skel, opts);
+	err = set_knobs(kbuf->skel);
 	err = err ? err : choose_programs(kbuf->skel);
 	err = err ? err : share_maps(kbuf->skel, opts);
 	err = err ? err : kbuf_bpf__load(kbuf->skel);
 	if (err)
 		return err;
-	kbuf->bytes = sizeof(*kbuf->at) * opts->max;
+	kbuf->bytes = sizeof(*kbuf->at) * MAX_ACCOUNTS;
 	at = mmap(NULL, kbuf->bytes, PROT_READ, MAP_SHARED, bpf_map__fd(kbuf->skel->maps.kbufs), 0);
 	if (at == MAP_FAILED)
 		return -errno;

@@ -14,8 +14,6 @@ struct kbuf;
 struct kbuf_opts {
 	int counts_fd;
 	int positions_fd;
-	uint32_t max; /* accounts */
-	uint32_t index_mask;
 };
 
 /* NULL with errno: EOPNOTSUPP where the functions cannot be seen, or why the kernel refused. */
