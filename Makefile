@@ -66,7 +66,7 @@ ifneq ($(file <$(O)/flags),$(FLAGS))
 $(file >$(O)/flags,$(FLAGS))
 endif
 
-.PHONY: all hint demo test check test-run test-vm bench-overhead lint install clean
+.PHONY: all hint demo test check test-run test-vm bench-overhead bench-top lint install clean
 all: hint $(O)/bufscope $(O)/libbufscope.a $(O)/libbufscope.so
 
 hint:
@@ -149,6 +149,10 @@ test-vm:
 	$(call need,$(NEED_VM))
 	@$(MAKE) --no-print-directory all $(KERNEL_TESTS)
 	@tests/vm/run -B $(O)
+
+# What the dashboard costs with many groups, and how soon it obeys a key.
+bench-top: all $(O)/tests/bench/top
+	@for groups in 1000 65536; do $(O)/tests/bench/top $(O)/bufscope $$groups 10; done
 
 lint:
 	$(call need,$(NEED_LINT))

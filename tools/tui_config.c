@@ -3,7 +3,6 @@
 #include "tui_config.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #define MOST_BYTES 65536
+#define MOST_PATH  4096
 #define VALUE      (TUI_MAX_COLUMNS * 24)
 
 static const char *const themes[THEME_MAX] = {"dark", "light", "mono"};
@@ -226,7 +226,7 @@ static char *read_whole(const char *path)
 
 int config_load(struct tui_config *config, char *why)
 {
-	char path[PATH_MAX], reason[CONFIG_WHY];
+	char path[MOST_PATH], reason[CONFIG_WHY];
 	char *text;
 	int err;
 
@@ -248,7 +248,7 @@ int config_load(struct tui_config *config, char *why)
 
 static int make_directory(void)
 {
-	char path[PATH_MAX];
+	char path[MOST_PATH];
 	int err = path_of(path, sizeof(path), "");
 
 	for (char *slash = path + 1; !err && (slash = strchr(slash, '/')); slash++) {
@@ -264,7 +264,7 @@ static int make_directory(void)
 
 static int replace(const char *path, const char *text)
 {
-	char beside[PATH_MAX];
+	char beside[MOST_PATH];
 	FILE *file;
 	int err = path_of(beside, sizeof(beside), "/config.new");
 
@@ -284,7 +284,7 @@ static int replace(const char *path, const char *text)
 
 int config_save(const struct tui_config *config, char *why)
 {
-	char path[PATH_MAX], *old, *text;
+	char path[MOST_PATH], *old, *text;
 	int err = path_of(path, sizeof(path), "/config");
 
 	if (err == -ENOENT)

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -90,12 +92,51 @@ static void test_keys(void **state)
 		assert_int_equal(tui_action(cases[i].key, cases[i].mode), cases[i].want);
 }
 
+/* In the manual: dashes and backslashes are escaped. */
+static void escape(const char *text, char *out)
+{
+	for (; *text; text++) {
+		if (*text == '-' || *text == '\\')
+			*out++ = '\\';
+		*out++ = *text == '\\' ? 'e' : *text;
+	}
+	*out = '\0';
+}
+
+/* The table and the manual say the same, in the same order. */
+static void test_manual(void **state)
+{
+	size_t nr;
+	const struct tui_binding *bindings = tui_bindings(&nr);
+	FILE *page = fopen("tools/bufscope.8", "r");
+	char line[512], want[512], words[256];
+
+	(void)state;
+	assert_non_null(page);
+	for (size_t i = 0; i < nr; i++) {
+		if (!bindings[i].help)
+			continue;
+		escape(bindings[i].names, words);
+		snprintf(want, sizeof(want), ".B %s\n", words);
+		while (fgets(line, sizeof(line), page) && strcmp(line, want) != 0)
+			;
+		assert_string_equal(line, want);
+		escape(bindings[i].help, words);
+		words[0] = (char)toupper((unsigned char)words[0]);
+		snprintf(want, sizeof(want), "%s.\n", words);
+		assert_non_null(fgets(line, sizeof(line), page));
+		assert_string_equal(line, want);
+	}
+	fclose(page);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_meaning_per_mode),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
