@@ -941,7 +941,10 @@ int learn_group(struct learn_args *args)
 
 static long look_step(__u32 i, void *unused)
 {
-	look_at(i, AT_CALL);
+	const struct account *group = count_at(i);
+
+	if (!group || !trace_kinds || !is_watched(group))
+		look_at(i, AT_CALL);
 	return 0;
 }
 

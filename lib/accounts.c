@@ -446,6 +446,11 @@ void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
 	losses[LOSS_CALLS] = accounts->kbuf ? kbuf_missed(accounts->kbuf) : 0;
 }
 
+void accounts_look(struct accounts *accounts)
+{
+	run(accounts->skel->progs.look_at_all, NULL, 0);
+}
+
 /* From high water on the places of the dead are wanted. */
 static void release_dead(const struct accounts *accounts)
 {
@@ -463,7 +468,7 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 	sample->counts = counts;
 	index_accounts(accounts);
 	meet(accounts, sample);
-	run(accounts->skel->progs.look_at_all, NULL, 0);
+	accounts_look(accounts);
 	release_dead(accounts);
 	index_accounts(accounts);
 	for (size_t i = 0; i < sample->nr_groups; i++) {

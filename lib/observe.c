@@ -493,6 +493,12 @@ int observe_trace(struct observe *o, observe_take_fn *take, void *context)
 	return observe_trace_fd(o) < 0 ? -EINVAL : accounts_trace(o->accounts, take, context);
 }
 
+void observe_look(struct observe *o)
+{
+	if (o->accounts)
+		accounts_look(o->accounts);
+}
+
 uint64_t observe_trace_lost(const struct observe *o)
 {
 	return o->accounts ? accounts_trace_lost(o->accounts) : 0;

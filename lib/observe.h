@@ -127,6 +127,12 @@ struct observe_watch {
  */
 int observe_watch(struct observe *o, const struct observe_watch *watch);
 
+/*
+ * Has the programs look at all groups: for returns that no event follows, where the tick is slow or
+ * there is none. LIGHT, FULL.
+ */
+void observe_look(struct observe *o);
+
 /* Records lost because the buffer was full, since the beginning. */
 uint64_t observe_trace_lost(const struct observe *o);
 

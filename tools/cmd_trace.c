@@ -102,6 +102,13 @@ static int parse_limit(struct trace_opts *o, int c, const char *command)
 	return 0;
 }
 
+static int parse_watch(struct trace_opts *o, const char *command)
+{
+	if (trace_watch_parse(&o->watch, optarg))
+		return 1 + cmd_usage(command, "--watch takes PID/FD:BGID, not '%s'", optarg);
+	return 0;
+}
+
 static int parse_option(struct trace_opts *o, int c, char **argv)
 {
 	switch (c) {
@@ -132,10 +139,7 @@ static int parse_option(struct trace_opts *o, int c, char **argv)
 		o->timeline = optarg;
 		return 0;
 	case OPT_WATCH:
-		if (trace_watch_parse(&o->watch, optarg))
-			return 1 +
-			       cmd_usage(argv[0], "--watch takes PID/FD:BGID, not '%s'", optarg);
-		return 0;
+		return parse_watch(o, argv[0]);
 	case 'v':
 		o->verbose = true;
 		return 0;

@@ -30,7 +30,8 @@
  */
 #define GATHER_US 5000
 
-#define RETRY_MS 100 /* of what --watch could not find yet */
+/* Machines that are slow or busy throttle the tick. Also of what --watch could not find yet. */
+#define LOOK_MS 50
 
 struct run {
 	struct trace_opts *opts;
@@ -45,6 +46,7 @@ struct run {
 	nfds_t nr_waits;
 	uint32_t nr_alive; /* of the child or the processes; 0: it ends with none of them */
 	uint64_t start_ns;
+	uint64_t looked_ns;
 	uint64_t events;
 	int err; /* -errno of what cannot go on */
 };
@@ -145,19 +147,30 @@ static bool note_ended(struct run *run)
 	return has_ended && run->nr_alive == 0;
 }
 
-/* What is left of the duration, for poll(); 0: it is over. */
+/* What is left of the duration or until the next look, for poll(); 0: it is over. */
 static int time_left_ms(const struct run *run)
 {
 	uint64_t passed = clock_ns(CLOCK_MONOTONIC) - run->start_ns;
-	uint64_t most = trace_watch_is_due(&run->opts->watch) ? RETRY_MS : INT32_MAX;
 	uint64_t left;
 
-	if (run->opts->duration_ns == UINT64_MAX)
-		return most < INT32_MAX ? (int)most : -1;
 	if (passed >= run->opts->duration_ns)
 		return 0;
-	left = (run->opts->duration_ns - passed + NS_PER_MS - 1) / NS_PER_MS;
-	return (int)(left < most ? left : most);
+	left = (run->opts->duration_ns - passed - 1) / NS_PER_MS + 1;
+	return left < LOOK_MS ? (int)left : LOOK_MS;
+}
+
+/* With --tick 0 returns are told when an event follows, and not before. */
+static void look(struct run *run)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (now - run->looked_ns < LOOK_MS * NS_PER_MS)
+		return;
+	run->looked_ns = now;
+	if (run->opts->target.tick_ns)
+		observe_look(run->observe);
+	if (trace_watch_is_due(&run->opts->watch))
+		trace_watch_retry(&run->opts->watch, run->observe);
 }
 
 static void follow(struct run *run)
@@ -175,9 +188,8 @@ static void follow(struct run *run)
 			return;
 		if (run->waits[0].revents && !more)
 			usleep(GATHER_US);
+		look(run);
 		more = take_all(run);
-		if (trace_watch_is_due(&run->opts->watch))
-			trace_watch_retry(&run->opts->watch, run->observe);
 	}
 }
 
@@ -327,6 +339,8 @@ static int run_to_end(struct run *run)
 	code = code ? code : start(run);
 	if (!code) {
 		follow(run);
+		run->looked_ns = 0;
+		look(run);
 		while (take_all(run))
 			;
 		end_command(run);

@@ -310,21 +310,23 @@ static int grow(struct timeline *timeline)
 static struct track *track_of(struct timeline *timeline, const struct trace_event *event)
 {
 	uint64_t key = (uint64_t)event->ring->ordinal << 16 | event->rec->bgid;
-	struct track **slot;
+	struct track **slot, *track;
 
 	if (timeline->nr_tracks * 2 >= timeline->nr_slots && grow(timeline))
 		return NULL;
 	slot = find_slot(timeline->tracks, timeline->nr_slots, key);
-	if (*slot)
-		return *slot;
-	*slot = calloc(1, sizeof(struct track));
-	if (!*slot)
+	track = *slot;
+	if (track)
+		return track;
+	track = calloc(1, sizeof(*track));
+	if (!track)
 		return NULL;
-	(*slot)->key = key;
-	(*slot)->number = (uint32_t)++timeline->nr_tracks;
-	(*slot)->available = REC_UNKNOWN_U32;
-	put_names(timeline, *slot, event);
-	return *slot;
+	track->key = key;
+	track->number = (uint32_t)++timeline->nr_tracks;
+	track->available = REC_UNKNOWN_U32;
+	put_names(timeline, track, event);
+	*slot = track;
+	return track;
 }
 
 int timeline_add(struct timeline *timeline, const struct trace_event *event)
