@@ -74,18 +74,25 @@ equal() {
 last() { tail -n 1 "$TMP/events"; }
 nothing_lost() { last | jq -e '.event == "end" and .lost == 0 and ([.losses[]] | add) == 0'; }
 
-# run OPTION... -- ARGUMENT...: load, from its first instruction; it keeps its rings for a moment,
-# so that the last returns are found. 3: the kernel lacks something
+# Nothing follows the last returns: they are told when a look has found them.
+all_returned() {
+	jq -e -n --slurpfile truth "$TMP/truth" '[inputs | select(.event | IN("fill", "return")) |
+		.buffers] | add == ([$truth[0].groups[].returned_total] | add)' "$TMP/events"
+} >/dev/null 2>&1
+
+# run OPTION... -- ARGUMENT...: load, from its first instruction; it keeps its rings until all
+# returns were told, or for a while where that cannot be seen. 3: the kernel lacks something
 run() {
-	local options=() rc=0
+	local options=() how=(-j -o "$TMP/events") rc=0
 	while [ "$1" != -- ]; do options+=("$1") && shift; done
 	shift
 	rm -f "$TMP"/{events,truth,load,said,told,known}
-	"$BUFSCOPE" trace -j -o "$TMP/events" "${options[@]}" -- \
+	[[ " ${options[*]} " != *" --perfetto "* ]] || how=()
+	"$BUFSCOPE" trace "${how[@]}" "${options[@]}" -- \
 		"$BUFSCOPE" load -j --wait "$@" >"$TMP/truth" 2>"$TMP/said" &
 	trace_pid=$!
 	until_true 100 waits_or_gone || rc=1
-	sleep 0.1
+	if [ ${#options[@]} -eq 0 ]; then until_true 10 all_returned; else sleep 1; fi
 	load_pid=$(sed -n 's/^pid //p' "$TMP/said")
 	[ -z "$load_pid" ] || kill "$load_pid" 2>/dev/null
 	wait "$trace_pid"
@@ -250,17 +257,16 @@ adds_up='def ns: (. * 1000 | round);
 			until(.i == ($steps | length) or $steps[.i].at > $now;
 				.open += $steps[.i].by | .i += 1) |
 			.fine = (.fine and .open + $level.args.buffers == $buffers)) | .fine)'
-check "a timeline" exits 0 trace --perfetto "$TMP/timeline" -- \
-	"$BUFSCOPE" load -j -n 300 --entries 16 --leak 3 --groups 2
+check "a timeline" run --perfetto "$TMP/timeline" -- -n 300 --entries 16 --leak 3 --groups 2
 check "is well-formed" jq -e "$wellformed" "$TMP/timeline"
-check "has a slice per hold" jq -e --slurpfile truth "$TMP/out" '
+check "has a slice per hold" jq -e --slurpfile truth "$TMP/truth" '
 	[.traceEvents[] | select(.ph == "X")] | group_by(.pid) as $groups |
 	($groups | map(length)) == ($truth[0].groups | map(.taken_total)) and
 	($groups | map(map(select(.args.end) | .name[4:] | tonumber) | sort)) ==
 		($truth[0].groups | map(.leaked | sort)) and
 	(map(.args.bytes) | add) == ([$truth[0].groups[].bytes_total] | add)' "$TMP/timeline"
 check "and the level besides" jq -e --argjson buffers 16 "$adds_up" "$TMP/timeline"
-check "that is true at the end" jq -e --slurpfile truth "$TMP/out" '
+check "that is true at the end" jq -e --slurpfile truth "$TMP/truth" '
 	[.traceEvents[] | select(.ph == "C")] | group_by(.pid) | map(last.args.buffers) ==
 		($truth[0].groups | map(.returned_total - .taken_total))' "$TMP/timeline"
 check "and names" jq -e '[.traceEvents[] | select(.name == "process_name") | .args.name] |
