@@ -522,24 +522,36 @@ static __always_inline void tell_unread(struct look *look, __u16 tail)
 }
 
 /*
- * A tail that was stored lower than it was: two threads publish it, or it was set up anew. What
- * was added beyond it is no longer there.
+ * How full a ring is, below 0 where tail lies behind head. Too full and behind meet half way
+ * round: neither is right, both come about in small steps.
  */
-static __always_inline void go_back(struct account *group, __u16 tail)
+static __always_inline __s32 fill_of(const struct account *group, __u16 head, __u16 tail)
 {
-	__u16 back = group->tail - tail;
+	__s32 fill = (__u16)(tail - head);
+
+	return 2 * fill > 65536 + (__s32)group->entries ? fill - 65536 : fill;
+}
+
+/*
+ * A tail that was stored lower than it was: two threads publish it, or it was set up anew. What
+ * was added beyond it is no longer there. tail alone cannot tell this from a long way forward;
+ * with what was taken, and what lies in the ring now and lay there then, its way is known.
+ */
+static __always_inline void go_back(struct account *group, __u16 head, __u16 tail)
+{
+	__u16 taken = head - group->head;
+	__s32 moved = taken + fill_of(group, head, tail) - fill_of(group, group->head, group->tail);
 	struct trace_return told = {
 		.bid = REC_UNKNOWN_U32,
-		.nr = back,
+		.nr = -moved,
 		.available = (__u16)(tail - group->head),
 		.kind = TRACE_RETURN,
 		.back = 1,
 	};
 
-	/* further on by more than a ring has room for, and less than that back, or at its start */
-	if ((__u16)(tail - group->tail) <= group->entries || (back > group->entries && tail))
+	if (moved >= 0)
 		return;
-	group->returned -= back;
+	group->returned += moved;
 	group->tail = tail;
 	if (trace_kinds)
 		trace_returned(group, &told);
@@ -563,7 +575,7 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 		group->looked_ns = now;
 		return;
 	}
-	go_back(group, tail);
+	go_back(group, head, tail);
 	look.chunk = bpf_map_lookup_elem(&chunks, &where);
 	if (trace_kinds && look.chunk) {
 		begin_returns(&look, where);
