@@ -31,7 +31,8 @@ const struct limits_section *const *limits_sections(void)
 		&limits_capacity_section, &limits_multishot_section,
 		&limits_bundle_section,   &limits_inc_section,
 		&limits_account_section,  &limits_cost_section,
-		&limits_memory_section,   NULL,
+		&limits_memory_section,   &limits_worker_section,
+		&limits_claim_section,    NULL,
 	};
 
 	return sections;

@@ -18,6 +18,8 @@ extern const struct limits_section limits_inc_section;
 extern const struct limits_section limits_account_section;
 extern const struct limits_section limits_cost_section;
 extern const struct limits_section limits_memory_section;
+extern const struct limits_section limits_worker_section;
+extern const struct limits_section limits_claim_section;
 
 /* Several files of scenes, one table. */
 #define LIMITS_BEHAVIOUR_TITLE "behaviour: the kernel or me?"

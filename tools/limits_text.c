@@ -145,7 +145,8 @@ static void print_curve(FILE *out, const struct limits_row *row, bool verbose)
 		fputc('\n', out);
 	}
 	if (a->errno_past)
-		fprintf(out, "    %12s %14s\n", "past it", text_errno(a->errno_past));
+		fprintf(out, "    %12s %14s %s\n", "past it", text_errno(a->errno_past),
+			a->bound_by == LIMITS_BY_MEMLOCK ? limits_bound_name(a->bound_by) : "");
 }
 
 static void print_heading(FILE *out, const struct limits_row *row)

@@ -38,7 +38,8 @@ check "table has an answer" grep -qE 'largest ring +[0-9]+ entries +E[A-Z]+ ' "$
 check "no line is wider than 80 columns" awk 'length > 80 { print; bad = 1 } END { exit bad }' "$TMP/table"
 "$BUFSCOPE" limits --from "$TMP/saved" -j >"$TMP/again"
 check "reads all that it wrote" cmp "$TMP/saved" "$TMP/again"
-"$BUFSCOPE" limits --from "$TMP/saved" --plot "$TMP/svg" >"$TMP/out"
+"$BUFSCOPE" limits --quick -j -o "$TMP/curves" cost.pbuf_ring cost.fixed_bytes
+"$BUFSCOPE" limits --from "$TMP/curves" --plot "$TMP/svg" >"$TMP/out"
 check "curves are drawn" grep -q '<circle' "$TMP/svg"
 check "the drawing is whole" grep -q '^</svg>$' "$TMP/svg"
 check "no curve, no drawing" exits 1 "$BUFSCOPE" limits --quick pbuf_ring.zero --plot "$TMP/svg"
@@ -76,6 +77,16 @@ check "behaviours are judged" json_is '[.limits[] | select(.section == "behaviou
 	(.verdict | . == "behaves" or . == "misbehaves" or . == "cannot tell")))'
 check "no probe died" json_is 'all(.limits[]; .how != "died")'
 
+"$BUFSCOPE" limits -j claims workers.buffers_memlock >"$TMP/json"
+check "claims are judged, with a figure" json_is '[.limits[] | select(.section == "claims")] | length == 7 and
+	all(.[]; .how == "failed" or .verdict == "cannot tell" or
+		((.verdict | . == "holds" or . == "holds not") and .value != null and .note != null))'
+check "a ring takes more than the study said" json_is '.limits[] | select(.key == "claims.count") |
+	.verdict == "holds not" and .value > 1024'
+check "workers share one memlock limit" json_is '.costs[] | select(.key == "workers.buffers_memlock") |
+	.points | length > 2 and (map(.total) | max) < 2 * .[0].most and .[0].least == .[0].most and
+	all(.[]; .least * .at <= .total and .most <= .total)'
+
 "$BUFSCOPE" limits --quick -j fixed.max_s legacy >"$TMP/json"
 check "keys are chosen by their beginning" json_is '[.limits[].key] |
 	index("fixed.max_slots") and index("legacy.max_bid") and
@@ -106,7 +117,7 @@ check "says so" says 'bufscope: .*no key'
 check "unknown option" exits 2 "$BUFSCOPE" limits --nonsense
 check "bad size" exits 2 "$BUFSCOPE" limits --max-memory 12Q
 check "says what it takes" says "not '12Q'"
-check "no such directory" exits 1 "$BUFSCOPE" limits --quick -o /nonexistent/x legacy
+check "no such directory" exits 1 "$BUFSCOPE" limits --quick -o "$TMP/none/x" legacy
 check "full disk" exits 1 "$BUFSCOPE" limits --quick -o /dev/full legacy
 check "help" exits 0 "$BUFSCOPE" limits --help
 

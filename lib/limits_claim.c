@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A study of buffer pools, made before there was anything to measure with, guessed what registering
+ * would cost and gain. What does this kernel say to each guess?
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "limits_kernel.h"
+#include "limits_measure.h"
+#include "limits_search.h"
+#include "limits_stage.h"
+#include "limits_table.h"
+#include "limits_worker.h"
+
+#define HUGE_BYTES (2U << 20)
+
+/* A verdict with its figure. */
+static int claim(struct limits_answer *answer, bool holds, uint64_t figure)
+{
+	answer->how = LIMITS_MEASURED;
+	answer->verdict = holds ? LIMITS_HOLDS : LIMITS_HOLDS_NOT;
+	answer->has_value = true;
+	answer->value = figure;
+	return 0;
+}
+
+static int cannot_tell(struct limits_answer *answer, const char *why)
+{
+	answer->how = LIMITS_TRIED;
+	answer->verdict = LIMITS_CANNOT_TELL;
+	snprintf(answer->note, sizeof(answer->note), "%s", why);
+	return 0;
+}
+
+static int register_table(int fd, const struct iovec *iov, unsigned int nr)
+{
+	return limits_register(fd, IORING_REGISTER_BUFFERS, iov, nr);
+}
+
+static int drop_table(int fd)
+{
+	return limits_register(fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
+}
+
+/* nr times the same buffer. */
+static struct iovec *repeat_buffer(void *memory, size_t bytes, unsigned int nr)
+{
+	struct iovec *iov = calloc(nr, sizeof(*iov));
+
+	for (unsigned int i = 0; iov && i < nr; i++)
+		iov[i] = (struct iovec){memory, bytes};
+	return iov;
+}
+
+/* ---- "1024 buffers per ring" */
+
+static int try_slots(void *ctx, uint64_t nr)
+{
+	const struct io_uring *ring = ctx;
+	struct iovec *iov = calloc(nr, sizeof(*iov));
+	int err = iov ? register_table(ring->ring_fd, iov, (unsigned int)nr) : -ENOMEM;
+
+	free(iov);
+	return err ? err : drop_table(ring->ring_fd);
+}
+
+static int ask_count(const struct limits_env *env, struct limits_answer *answer)
+{
+	struct io_uring ring;
+	const struct limits_search search = {
+		.try_value = try_slots,
+		.ctx = &ring,
+		.first = 1,
+		.last = 1 << 20,
+	};
+	int err = limits_ring_open(&ring);
+	struct limits_edge edge;
+
+	(void)env;
+	if (err)
+		return err;
+	edge = limits_search(&search);
+	if (!edge.any)
+		return -ENODATA;
+	snprintf(answer->note, sizeof(answer->note), "a ring's table takes %llu buffers",
+		 (unsigned long long)edge.value);
+	claim(answer, edge.value == 1024, edge.value);
+	answer->how = LIMITS_TRIED;
+	return 0;
+}
+
+/* ---- "1-10 us per registered buffer" */
+
+/* Median time per buffer of a table of nr. */
+static int measure_register(int fd, size_t bytes, unsigned int nr, uint64_t *each_ns)
+{
+	enum { ROUNDS = 21 };
+	void *memory = limits_map_filled(bytes, false);
+	struct iovec *iov = memory ? repeat_buffer(memory, bytes, nr) : NULL;
+	uint64_t ns[ROUNDS];
+	int err = iov ? 0 : -ENOMEM;
+
+	for (int i = 0; i < ROUNDS && !err; i++) {
+		uint64_t start = limits_now_ns();
+
+		err = register_table(fd, iov, nr);
+		ns[i] = (limits_now_ns() - start) / nr;
+		if (!err)
+			err = drop_table(fd);
+	}
+	free(iov);
+	if (!err)
+		*each_ns = limits_median(ns, ROUNDS);
+	return err;
+}
+
+static bool is_micro(uint64_t ns)
+{
+	return ns >= 1000 && ns <= 10000;
+}
+
+static int ask_register(const struct limits_env *env, struct limits_answer *answer)
+{
+	uint64_t small = 0, middle = 0, large = 0;
+	struct io_uring ring;
+	int err = limits_ring_open(&ring);
+
+	(void)env;
+	if (!err)
+		err = measure_register(ring.ring_fd, 4096, 64, &small);
+	if (!err)
+		err = measure_register(ring.ring_fd, 65536, 64, &middle);
+	if (!err)
+		err = measure_register(ring.ring_fd, 1 << 20, 4, &large);
+	if (err)
+		return err;
+	snprintf(answer->note, sizeof(answer->note),
+		 "%llu ns for 4K, %llu ns for 64K, %llu ns for 1M: it is the pages that cost",
+		 (unsigned long long)small, (unsigned long long)middle, (unsigned long long)large);
+	return claim(answer, is_micro(small) && is_micro(middle), small);
+}
+
+/* ---- "100-200 bytes of kernel memory each" */
+
+static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
+{
+	const struct limits_section *memory = &limits_memory_section;
+	struct limits_env theirs = *env;
+
+	for (size_t i = 0; i < memory->nr; i++) {
+		int err;
+
+		if (strcmp(memory->probes[i].key, "memory.fixed_4k") != 0)
+			continue;
+		theirs.arg = memory->probes[i].arg;
+		err = memory->probes[i].ask(&theirs, answer);
+		if (err || !answer->has_value)
+			return cannot_tell(answer, "too few buffers could be had to show them in "
+						   "the kernel's counters");
+		snprintf(answer->note, sizeof(answer->note),
+			 "a registered buffer of 4K takes %llu bytes",
+			 (unsigned long long)answer->value);
+		return claim(answer, answer->value >= 100 && answer->value <= 200, answer->value);
+	}
+	return -ENODATA;
+}
+
+/* ---- reads, many at a time */
+
+struct reads {
+	struct io_uring ring;
+	int file;
+	char *memory;
+	size_t bytes;       /* of one read */
+	unsigned int slots; /* of the table; 0: reads into memory that is not registered */
+	bool scattered;     /* over all slots, else slot 0 */
+	uint32_t random;
+};
+
+#define BATCH 64
+
+static uint32_t next_random(uint32_t *state)
+{
+	*state = *state * 1664525U + 1013904223U;
+	return *state >> 8;
+}
+
+static void prepare_read(struct reads *r)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
+	uint32_t slot = r->scattered ? next_random(&r->random) % r->slots : 0;
+
+	if (r->slots)
+		io_uring_prep_read_fixed(sqe, r->file, r->memory, (unsigned int)r->bytes, 0,
+					 (int)slot);
+	else
+		io_uring_prep_read(sqe, r->file, r->memory, (unsigned int)r->bytes, 0);
+}
+
+static int read_batch(struct reads *r)
+{
+	int err;
+
+	for (int i = 0; i < BATCH; i++)
+		prepare_read(r);
+	err = io_uring_submit_and_wait(&r->ring, BATCH);
+	for (int i = 0; err >= 0 && i < BATCH; i++) {
+		struct io_uring_cqe *cqe;
+
+		err = io_uring_wait_cqe(&r->ring, &cqe);
+		if (err)
+			return err;
+		if (cqe->res != (int)r->bytes)
+			err = cqe->res < 0 ? cqe->res : -EIO;
+		io_uring_cqe_seen(&r->ring, cqe);
+	}
+	return err < 0 ? err : 0;
+}
+
+/* Time of one read: the median of batches, in tenths of a nanosecond. */
+static int time_reads(struct reads *r, uint64_t *tenths)
+{
+	enum { ROUNDS = 101 };
+	uint64_t ns[ROUNDS];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t start = limits_now_ns();
+		int err = read_batch(r);
+
+		if (err)
+			return err;
+		ns[i] = limits_now_ns() - start;
+	}
+	*tenths = limits_median(ns, ROUNDS) * 10 / BATCH;
+	return 0;
+}
+
+/* A table as large as can be had, all of its slots the same memory; r->slots says how large. */
+static int fill_table(struct reads *r, unsigned int most)
+{
+	int err = -ENOMEM;
+
+	for (r->slots = most; r->slots > 0 && err; r->slots /= err ? 2 : 1) {
+		struct iovec *iov = repeat_buffer(r->memory, r->bytes, r->slots);
+
+		err = iov ? register_table(r->ring.ring_fd, iov, r->slots) : -ENOMEM;
+		free(iov);
+	}
+	return err;
+}
+
+static int open_reads(struct reads *r, int file, size_t bytes)
+{
+	*r = (struct reads){.file = file, .bytes = bytes, .random = 1};
+	r->memory = limits_map_filled(bytes, false);
+	if (file < 0 || !r->memory)
+		return file < 0 ? file : -ENOMEM;
+	if (pwrite(file, r->memory, bytes, 0) != (ssize_t)bytes)
+		return -EIO;
+	return io_uring_queue_init(BATCH, &r->ring, 0);
+}
+
+static int open_memory(void)
+{
+	int fd = memfd_create("bufscope", MFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- "lookup cost independent of count" */
+
+static int ask_lookup(const struct limits_env *env, struct limits_answer *answer)
+{
+	uint64_t one = 0, many = 0;
+	struct reads r;
+	int err = open_reads(&r, open_memory(), 4096);
+
+	(void)env;
+	if (!err)
+		err = fill_table(&r, 1);
+	if (!err)
+		err = time_reads(&r, &one);
+	if (!err)
+		err = drop_table(r.ring.ring_fd);
+	if (!err)
+		err = fill_table(&r, 16384);
+	r.scattered = true;
+	if (!err)
+		err = time_reads(&r, &many);
+	if (err)
+		return err;
+	snprintf(answer->note, sizeof(answer->note),
+		 "a read of 4K: %llu.%llu ns from a table of 1, %llu.%llu ns over all of %u",
+		 (unsigned long long)one / 10, (unsigned long long)one % 10,
+		 (unsigned long long)many / 10, (unsigned long long)many % 10, r.slots);
+	return claim(answer, many * 10 <= one * 11, many / 10);
+}
+
+/* ---- "lazily registered cost amortises" */
+
+/* Past the page cache if some file system here can: there pages are pinned for each read. */
+static int open_direct(void)
+{
+	static const char *const places[] = {".", "/var/tmp", "/tmp"};
+
+	for (size_t i = 0; i < LIMITS_NR(places); i++) {
+		int fd = open(places[i], O_TMPFILE | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
+
+		if (fd >= 0)
+			return fd;
+	}
+	return open_memory();
+}
+
+/* What registering on first use costs, and what each use then saves; in tenths of ns. */
+static int measure_lazy(struct reads *r, int64_t *gain, uint64_t *cost)
+{
+	uint64_t plain, fixed = 0, register_ns = 0;
+	int err = time_reads(r, &plain);
+
+	if (!err)
+		err = measure_register(r->ring.ring_fd, r->bytes, 1, &register_ns);
+	if (!err)
+		err = fill_table(r, 1);
+	if (!err)
+		err = time_reads(r, &fixed);
+	*gain = (int64_t)plain - (int64_t)fixed;
+	*cost = register_ns * 10;
+	return err;
+}
+
+static int ask_lazy(const struct limits_env *env, struct limits_answer *answer)
+{
+	int file = open_direct();
+	bool direct = file >= 0 && fcntl(file, F_GETFL) & O_DIRECT;
+	struct reads r;
+	uint64_t cost = 0, uses;
+	int64_t gain = 0;
+	int err = open_reads(&r, file, 65536);
+
+	(void)env;
+	if (!err)
+		err = measure_lazy(&r, &gain, &cost);
+	if (err)
+		return err;
+	uses = gain > 0 ? (cost + (uint64_t)gain - 1) / (uint64_t)gain : 0;
+	snprintf(answer->note, sizeof(answer->note),
+		 "a %s read of 64K is %lld ns %s; registering takes %llu ns: %s%llu uses",
+		 direct ? "direct" : "cached", (long long)llabs(gain) / 10,
+		 gain > 0 ? "faster" : "slower", (unsigned long long)cost / 10,
+		 gain > 0 ? "even after " : "no number, not ", (unsigned long long)uses);
+	if (gain <= 0)
+		snprintf(answer->note, sizeof(answer->note),
+			 "a %s read of 64K is %lld ns slower, registering (%llu ns) never pays",
+			 direct ? "direct" : "cached", (long long)-gain / 10,
+			 (unsigned long long)cost / 10);
+	return claim(answer, gain > 0 && uses <= 1000, uses);
+}
+
+/* ---- "fair share per worker" */
+
+static int ask_share(const struct limits_env *env, struct limits_answer *answer)
+{
+	struct limits_team team = {.what = TEAM_BUFFERS, .workers = 4};
+	int err;
+
+	(void)env;
+	team.memlock_bytes = limits_team_memlock();
+	err = limits_team_run(&team);
+	if (err)
+		return err;
+	snprintf(answer->note, sizeof(answer->note),
+		 "of 4 workers under one memlock limit of %llu KiB one gets %llu buffers, one %llu",
+		 (unsigned long long)team.memlock_bytes >> 10, (unsigned long long)team.most,
+		 (unsigned long long)team.least);
+	return claim(answer, team.most - team.least <= team.most / 10, team.least);
+}
+
+/* ---- "TLB pressure eased by huge pages" */
+
+/* A walk through all lines of so much memory in an order that nothing foresees. */
+static uint64_t time_walk(char *memory, size_t bytes)
+{
+	enum { LINE = 64, STEPS = 1 << 20 };
+	size_t nr = bytes / LINE, at = 0;
+	uint64_t start;
+
+	/* One cycle through a power of two: the increment is odd, the factor 1 modulo 4. */
+	for (size_t i = 0; i < nr; i++)
+		*(size_t *)(void *)(memory + i * LINE) = (i * 1664525 + 1013904223) & (nr - 1);
+	start = limits_now_ns();
+	for (int i = 0; i < STEPS; i++)
+		at = *(volatile size_t *)(void *)(memory + at * LINE);
+	return (limits_now_ns() - start) * 10 / STEPS;
+}
+
+/* Huge pages in this process's mappings, in bytes. */
+static uint64_t huge_bytes(void)
+{
+	unsigned long long kb, sum = 0;
+	char line[256];
+	FILE *f = fopen("/proc/self/smaps", "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "AnonHugePages: %llu", &kb) == 1)
+			sum += kb * 1024;
+	}
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+static char *map_aligned(size_t bytes, bool huge)
+{
+	char *memory = limits_map(bytes + HUGE_BYTES);
+
+	if (!memory)
+		return NULL;
+	memory += HUGE_BYTES - (uintptr_t)memory % HUGE_BYTES;
+	limits_fill(memory, bytes, huge);
+	return memory;
+}
+
+static int ask_tlb(const struct limits_env *env, struct limits_answer *answer)
+{
+	size_t bytes = 256U << 20;
+	uint64_t small, huge, before = huge_bytes();
+	char *in_small, *in_huge;
+
+	while (bytes > env->max_bytes / 2)
+		bytes /= 2;
+	in_small = map_aligned(bytes, false);
+	in_huge = map_aligned(bytes, true);
+	if (!in_small || !in_huge)
+		return -ENOMEM;
+	if (huge_bytes() - before < bytes / 2)
+		return cannot_tell(answer, "no huge pages are to be had here");
+	small = time_walk(in_small, bytes);
+	huge = time_walk(in_huge, bytes);
+	snprintf(answer->note, sizeof(answer->note),
+		 "a random access to %zu MiB takes %llu.%llu ns in pages of 4K, %llu.%llu ns in "
+		 "huge ones",
+		 bytes >> 20, (unsigned long long)small / 10, (unsigned long long)small % 10,
+		 (unsigned long long)huge / 10, (unsigned long long)huge % 10);
+	return claim(answer, huge * 10 <= small * 9, huge / 10);
+}
+
+static const struct limits_probe probes[] = {
+	{"claims.count", "a ring takes 1024 registered buffers", "buffers", ask_count},
+	{"claims.share", "each worker has a fair share of the limit", "buffers", ask_share},
+	{"claims.register", "registering takes 1-10us per buffer", "ns", ask_register,
+	 .level = LIMITS_DEFAULT, .weight = 100},
+	{"claims.bytes", "a buffer takes 100-200 bytes of the kernel", "bytes", ask_bytes,
+	 .level = LIMITS_DEFAULT, .weight = 400},
+	{"claims.lookup", "its lookup costs the same among many", "ns", ask_lookup,
+	 .level = LIMITS_DEFAULT, .weight = 100},
+	{"claims.lazy", "registering on first use pays", "uses", ask_lazy, .level = LIMITS_DEFAULT,
+	 .weight = 200},
+	{"claims.tlb", "huge pages ease the TLB", "ns", ask_tlb, .level = LIMITS_DEFAULT,
+	 .weight = 1000},
+};
+
+const struct limits_section limits_claim_section = {
+	.name = "claims",
+	.title = "claims about registered buffers, measured",
+	.probes = probes,
+	.nr = LIMITS_NR(probes),
+	.judges = true,
+	.measures = true,
+};
