@@ -190,7 +190,7 @@ static void test_no_recording(void **state)
 		assert_null(open_text(texts[i]));
 		assert_int_equal(errno, EBADMSG);
 	}
-	assert_null(replay_open("/nonexistent"));
+	assert_null(replay_open("/nonexistent/recording"));
 	assert_int_equal(errno, ENOENT);
 	assert_null(replay_open("/tmp"));
 	assert_int_equal(errno, EISDIR);
