@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -246,8 +247,8 @@ static int ask_shared(const struct limits_env *env, struct limits_answer *answer
 	uint64_t before, during;
 	struct object o;
 	int ready[2], err = limits_drop_privileges();
+	pid_t parent = getpid(), pid;
 	char byte = 1;
-	pid_t pid;
 
 	(void)env;
 	if (!err)
@@ -258,6 +259,10 @@ static int ask_shared(const struct limits_env *env, struct limits_answer *answer
 		return err ? err : -errno;
 	pid = fork();
 	if (pid == 0) {
+		/* The one that waits for this process may be killed at any time. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(0);
 		byte = limits_ring_open(&o.ring) == 0 && put_up_megabyte(&o) == 0;
 		err = write(ready[1], &byte, 1) != 1;
 		pause();
