@@ -23,7 +23,7 @@ struct globals {
  */
 typedef int cmd_fn(int argc, char **argv, const struct globals *globals);
 
-cmd_fn cmd_doctor, cmd_limits, cmd_list, cmd_load, cmd_top, cmd_trace;
+cmd_fn cmd_bench, cmd_doctor, cmd_limits, cmd_list, cmd_load, cmd_top, cmd_trace;
 
 /* One line "bufscope: ..." on stderr, lower case, no full stop. */
 void cmd_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -22,6 +22,7 @@ static const struct {
 	{"top", cmd_top, "the same, live; batch and JSON modes"},
 	{"trace", cmd_trace, "each selection, return and starve, as it happens"},
 	{"doctor", cmd_doctor, "who starves, why, and what to change"},
+	{"bench", cmd_bench, "the pool strategies side by side on this machine"},
 	{"load", cmd_load, "a workload that knows the exact truth about itself"},
 };
 
