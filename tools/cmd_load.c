@@ -48,6 +48,9 @@ enum {
 	OPT_STARVE,
 	OPT_BATCH,
 	OPT_ARM_FIRST,
+	OPT_ASYNC,
+	OPT_LINK,
+	OPT_CQ_ENTRIES,
 	OPT_SETUP,
 	OPT_MEASURE_HOLD,
 	OPT_WAIT,
@@ -72,8 +75,9 @@ static void print_help(void)
 	     "happens to every buffer group. Needs no privilege.\n"
 	     "\n"
 	     "      --op OP             recv, recv-multishot (default), recv-bundle,\n"
-	     "                          recv-multishot-bundle (unix sockets); read-multishot\n"
-	     "                          (pipes); read-file (an unnamed file); none\n"
+	     "                          recv-multishot-bundle, recvmsg-multishot (unix sockets);\n"
+	     "                          read-pipe, read-multishot (pipes); read-file (an\n"
+	     "                          unnamed file); none\n"
 	     "      --kind KIND         ring (default), mmap, inc, legacy\n"
 	     "      --entries N         buffers per group (256), at most 32768\n"
 	     "      --buf-bytes SIZE    of a buffer (1K); suffix K, M, G\n"
@@ -84,6 +88,7 @@ static void print_help(void)
 	     "      --rings N           per process (one per thread)\n"
 	     "      --threads N         per process (1); a ring belongs to one of them\n"
 	     "      --procs N           (1)\n"
+	     "      --cq-entries N      of each ring (room for all); completions overflow beyond\n"
 	     "      --setup LIST        ring setup flags: sqpoll, defer-taskrun, ...\n"
 	     "  -n, --count N           completions with a buffer, per group (1000000)\n"
 	     "  -d, --duration SECONDS  instead, or whichever comes first\n"
@@ -92,7 +97,10 @@ static void print_help(void)
 	     "      --leak N            the first N buffers of a group are never returned (0)\n"
 	     "      --starve            return buffers only after the group ran dry\n"
 	     "      --batch N           buffers per publication (all there are)\n"
-	     "      --arm-first         requests wait for data instead of data for requests\n"
+	     "      --arm-first         requests wait for data instead of data for requests; with\n"
+	     "                          --paused the first ones wait before the pause\n"
+	     "      --async             worker threads of the kernel run the requests\n"
+	     "      --link N            chains of N requests, each waits for the one before\n"
 	     "      --measure-hold      tell for how long buffers were held\n"
 	     "      --paused            wait for SIGUSR1 before the work\n"
 	     "      --wait              keep everything as it is until SIGTERM or SIGINT\n"
@@ -130,6 +138,8 @@ static const struct amount {
 	{"procs", offsetof(struct load_opts, nr_procs), 1, MAX_PROCS, OPT_PROCS, false},
 	{"hold", offsetof(struct load_opts, hold), 0, MAX_BUFFERS, OPT_HOLD, false},
 	{"leak", offsetof(struct load_opts, leak), 0, MAX_BUFFERS, OPT_LEAK, false},
+	{"link", offsetof(struct load_opts, link), 1, MAX_BUFFERS, OPT_LINK, false},
+	{"cq-entries", offsetof(struct load_opts, cq_entries), 1, 65536, OPT_CQ_ENTRIES, false},
 	{"batch", offsetof(struct load_opts, batch), 1, MAX_BUFFERS, OPT_BATCH, false},
 };
 
@@ -140,6 +150,7 @@ static const struct toggle {
 } toggles[] = {
 	{OPT_STARVE, offsetof(struct load_opts, starve)},
 	{OPT_ARM_FIRST, offsetof(struct load_opts, arm_first)},
+	{OPT_ASYNC, offsetof(struct load_opts, async)},
 	{OPT_MEASURE_HOLD, offsetof(struct load_opts, measure_hold)},
 	{OPT_WAIT, offsetof(struct load_opts, wait)},
 	{OPT_PAUSED, offsetof(struct load_opts, paused)},
@@ -332,6 +343,9 @@ static int parse_options(int argc, char **argv, struct request *q)
 		{"starve", no_argument, NULL, OPT_STARVE},
 		{"batch", required_argument, NULL, OPT_BATCH},
 		{"arm-first", no_argument, NULL, OPT_ARM_FIRST},
+		{"async", no_argument, NULL, OPT_ASYNC},
+		{"link", required_argument, NULL, OPT_LINK},
+		{"cq-entries", required_argument, NULL, OPT_CQ_ENTRIES},
 		{"measure-hold", no_argument, NULL, OPT_MEASURE_HOLD},
 		{"paused", no_argument, NULL, OPT_PAUSED},
 		{"wait", no_argument, NULL, OPT_WAIT},
@@ -366,6 +380,8 @@ static uint32_t default_message(const struct load_opts *o)
 		bytes *= o->buffers > 1 ? o->buffers / 2 : 1;
 	else if (o->kind == BS_POOL_INC)
 		bytes = bytes >= 8 ? bytes / 8 : 1;
+	if (o->op->header_bytes && bytes > o->op->header_bytes)
+		bytes -= o->op->header_bytes;
 	if (o->op->medium == MEDIUM_PIPE && (o->kind == BS_POOL_INC || bytes > most))
 		most = LOAD_PIPE_PACKET;
 	return bytes < most ? (uint32_t)bytes : most;
@@ -392,9 +408,10 @@ static void fill_in(struct request *q)
 
 static int check_sizes(const struct load_opts *o)
 {
-	if (!o->op->bundle && o->message_bytes > o->buf_bytes)
+	if (!o->op->bundle && o->message_bytes + o->op->header_bytes > o->buf_bytes)
 		return cmd_usage("load",
-				 "--size is at most --buf-bytes: one buffer takes one message");
+				 "--size is at most --buf-bytes%s: one buffer takes one message",
+				 o->op->header_bytes ? " less the header's 16" : "");
 	if (o->op->bundle && o->message_bytes > LOAD_STREAM_PIECE)
 		return cmd_usage("load", "--size is at most %u for bundles", LOAD_STREAM_PIECE);
 	if (o->op->medium == MEDIUM_PIPE && o->message_bytes > LOAD_PIPE_PACKET &&
@@ -410,6 +427,18 @@ static int check_sizes(const struct load_opts *o)
 	return 0;
 }
 
+static int check_requests(const struct load_opts *o)
+{
+	if (o->kind == BS_POOL_INC && o->op->header_bytes)
+		return cmd_usage("load", "--kind inc does not go with --op %s", o->op->name);
+	if (o->link > 1 && (o->op->multishot || o->op->bundle))
+		return cmd_usage("load", "--link takes requests that end: --op recv, read-pipe or "
+					 "read-file");
+	if (o->arm_first && o->op->medium == MEDIUM_FILE)
+		return cmd_usage("load", "--arm-first: nothing waits for the data of a file");
+	return 0;
+}
+
 static int check_rings(const struct load_opts *o)
 {
 	if (o->nr_threads > o->nr_rings)
@@ -422,8 +451,6 @@ static int check_rings(const struct load_opts *o)
 	if (o->setup_flags & IORING_SETUP_DEFER_TASKRUN &&
 	    !(o->setup_flags & IORING_SETUP_SINGLE_ISSUER))
 		return cmd_usage("load", "--setup defer-taskrun needs single-issuer, too");
-	if (o->arm_first && o->op->medium == MEDIUM_FILE)
-		return cmd_usage("load", "--arm-first: nothing waits for the data of a file");
 	return 0;
 }
 
@@ -456,6 +483,8 @@ int cmd_load(int argc, char **argv, const struct globals *globals)
 	} else {
 		fill_in(&q);
 		code = check_sizes(&q.load);
+		if (!code)
+			code = check_requests(&q.load);
 		if (!code)
 			code = check_rings(&q.load);
 		if (!code)

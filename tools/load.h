@@ -40,7 +40,8 @@ struct load_op {
 	const char *needs; /* what a kernel that cannot do it lacks */
 	enum load_medium medium;
 	uint8_t opcode;
-	uint16_t ioprio; /* IORING_RECV_MULTISHOT and its kin */
+	uint16_t ioprio;      /* IORING_RECV_MULTISHOT and its kin */
+	uint8_t header_bytes; /* that the kernel puts before the data in each buffer */
 	bool multishot;
 	bool bundle;
 };
@@ -75,9 +76,13 @@ struct load_opts {
 	uint64_t rate;        /* messages a second, per group; 0: as fast as it goes */
 	uint32_t hold;        /* buffers kept before the oldest goes back */
 	uint32_t leak;        /* the first so many are never returned */
+	uint32_t link;        /* one-shot requests in a chain (IOSQE_IO_LINK); 0, 1: none */
+	uint32_t cq_entries;  /* of each ring; what does not fit overflows; 0: room for all */
 	uint32_t batch;       /* buffers per publication; 0: all that one look at the CQ brought */
 	bool starve;          /* return nothing before the group ran dry */
-	bool arm_first;       /* requests wait for data instead of data for requests */
+	bool arm_first;       /* requests wait for data instead of data for requests; with `paused`
+				 the first of each group before the pause */
+	bool async;           /* requests run in worker threads (IOSQE_ASYNC) */
 	bool measure_hold;
 	bool wait;   /* keep everything as it is after the work, until a signal */
 	bool paused; /* begin at SIGUSR1 */

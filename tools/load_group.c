@@ -6,6 +6,7 @@
 #include <liburing.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -206,13 +207,17 @@ uint32_t load_group_requests(const struct load_group *g, uint64_t bytes)
 
 void load_group_arm(struct load_group *g, struct io_uring_sqe *sqe)
 {
+	static struct msghdr no_name; /* the kernel reads it at submission */
 	const struct load_op *op = g->opts->op;
 	bool is_file = op->medium == MEDIUM_FILE;
 
-	io_uring_prep_rw(op->opcode, sqe, g->source.read_fd, NULL,
-			 is_file ? g->opts->message_bytes : 0,
+	io_uring_prep_rw(op->opcode, sqe, g->source.read_fd,
+			 op->opcode == IORING_OP_RECVMSG ? &no_name : NULL,
+			 is_file ? g->opts->message_bytes : op->opcode == IORING_OP_RECVMSG,
 			 is_file ? load_source_next_offset(&g->source) : 0);
 	sqe->ioprio = op->ioprio;
+	if (g->opts->async)
+		sqe->flags |= IOSQE_ASYNC;
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = g->bgid;
 	g->counts.armed++;

@@ -39,6 +39,21 @@ static const struct load_op ops[] = {
 		.bundle = true,
 	},
 	{
+		.name = "recvmsg-multishot",
+		.needs = "multishot receive (Linux 6.0)",
+		.medium = MEDIUM_SOCKET,
+		.opcode = IORING_OP_RECVMSG,
+		.ioprio = IORING_RECV_MULTISHOT,
+		.multishot = true,
+		.header_bytes = sizeof(struct io_uring_recvmsg_out),
+	},
+	{
+		.name = "read-pipe",
+		.needs = "reading into selected buffers",
+		.medium = MEDIUM_PIPE,
+		.opcode = IORING_OP_READ,
+	},
+	{
 		.name = "read-multishot",
 		.needs = "multishot read (Linux 6.7)",
 		.medium = MEDIUM_PIPE,

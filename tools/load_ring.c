@@ -62,6 +62,10 @@ static void size_queues(const struct load_opts *opts, struct io_uring_params *pa
 	for (cq = 4 * params->sq_entries; cq < 2 * opts->nr_groups && cq < MAX_CQ;)
 		cq *= 2;
 	params->cq_entries = cq;
+	if (opts->cq_entries)
+		params->cq_entries = opts->cq_entries;
+	if (params->sq_entries > params->cq_entries)
+		params->sq_entries = params->cq_entries;
 }
 
 static int open_ring(struct load_ring *r)
@@ -159,15 +163,20 @@ static struct io_uring_sqe *get_sqe(struct load_ring *r)
 	return sqe;
 }
 
+/* The last request of a chain links to nothing; nor does what a full queue cuts off. */
 static int arm(struct load_ring *r, uint32_t index, uint32_t nr)
 {
-	while (nr--) {
+	uint32_t link = r->opts->link ? r->opts->link : 1;
+
+	for (uint32_t i = 1; i <= nr; i++) {
 		struct io_uring_sqe *sqe = get_sqe(r);
 
 		if (!sqe)
 			return -EIO;
 		load_group_arm(&r->groups[index], sqe);
 		io_uring_sqe_set_data64(sqe, index);
+		if (i % link && i < nr)
+			sqe->flags |= IOSQE_IO_LINK;
 	}
 	return 0;
 }
@@ -295,12 +304,14 @@ static int64_t serve(struct load_ring *r, uint32_t index, uint64_t bytes)
 	return sent;
 }
 
-/* Messages that may be sent in this round without ever filling the CQ. */
+/* Messages that may be sent in this round without ever filling the CQ, unless that is wanted. */
 static uint64_t budget(const struct load_ring *r)
 {
 	uint64_t half = r->truth->cq_entries / 2;
 	uint64_t queued = r->queued / r->groups[0].source.message_bytes;
 
+	if (r->opts->cq_entries)
+		return UINT64_MAX;
 	return half > queued ? half - queued : 0;
 }
 
@@ -394,16 +405,19 @@ static int fence(struct load_ring *r)
 	return run_own(r, sqe);
 }
 
-/* On a file nothing waits for data; on an empty group a request would end at once. */
+/*
+ * On a file nothing waits for data; on an empty group a request would end at once; and one that
+ * was with a worker holds a buffer while it waits.
+ */
 static bool can_wait(const struct load_group *g)
 {
 	enum load_medium medium = g->opts->op->medium;
 
 	return (medium == MEDIUM_SOCKET || medium == MEDIUM_PIPE) && !g->is_exhausted &&
-	       g->counts.returned > g->counts.taken;
+	       !g->opts->async && g->counts.returned > g->counts.taken;
 }
 
-static int arm_all(struct load_ring *r)
+int load_ring_arm(struct load_ring *r)
 {
 	for (uint32_t i = 0; i < r->opts->nr_groups; i++) {
 		if (can_wait(&r->groups[i]) && arm(r, i, 1) < 0)
@@ -421,7 +435,7 @@ int load_ring_rest(struct load_ring *r, bool stays)
 		if (cancel(r, i) < 0 || load_group_return(&r->groups[i], true, r->fault) < 0)
 			return -EIO;
 	}
-	return stays ? arm_all(r) : 0;
+	return stays ? load_ring_arm(r) : 0;
 }
 
 int load_ring_check(struct load_ring *r)

@@ -34,6 +34,9 @@ struct load_ring {
 int load_ring_open(struct load_ring *r, struct load_ring_truth *truth,
 		   struct load_group_truth *groups);
 
+/* Arms one request in every group that can have one, and sees that it waits. 0 or a fault. */
+int load_ring_arm(struct load_ring *r);
+
 /*
  * Sends what is due, waits if anything is on its way, accounts for what arrived and returns
  * buffers. Returns what moved (0: nothing is due now) or a fault.

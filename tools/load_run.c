@@ -141,6 +141,8 @@ static int open_rings(struct worker *w)
 		if (load_ring_open(r, &truth->rings[ordinal],
 				   &truth->groups[ordinal * opts->nr_groups]) < 0)
 			return -EIO;
+		if (opts->paused && opts->arm_first && load_ring_arm(r) < 0)
+			return -EIO;
 	}
 	return 0;
 }

@@ -26,7 +26,8 @@ static bool wants_stream(const struct load_opts *opts)
 {
 	if (opts->op->bundle)
 		return true;
-	if (opts->kind == BS_POOL_INC) /* a message could straddle two buffers */
+	/* a message could straddle two buffers, or none fill one */
+	if (opts->kind == BS_POOL_INC || opts->op->header_bytes)
 		return false;
 	if (opts->op->medium == MEDIUM_SOCKET && opts->message_bytes > STREAM_WINDOW)
 		return false;
