@@ -141,6 +141,40 @@ static __always_inline __u64 bl_first_page(__u64 bl)
 	return (__u64)first;
 }
 
+struct legacy_walk {
+	__u64 head;
+	__u64 at;
+	__u32 count;
+	__u32 done;
+};
+
+static long legacy_step(__u32 i, struct legacy_walk *walk)
+{
+	struct list_head *node = (void *)walk->at;
+
+	if (walk->at == walk->head) {
+		walk->done = 1;
+		return 1;
+	}
+	walk->count++;
+	walk->at = (__u64)BPF_CORE_READ(node, next);
+	return !walk->at;
+}
+
+/*
+ * Buffers on a legacy list. Before 6.16 nobody counts them, and more than 65536 may be there;
+ * REC_UNKNOWN_U32: too many, or the list changed under us.
+ */
+static __always_inline __u32 bl_legacy_nbufs(__u64 bl, const struct bl_view *view)
+{
+	struct legacy_walk walk = {.head = bl, .at = view->ring};
+
+	if (view->nbufs != REC_UNKNOWN_U32)
+		return view->nbufs;
+	bpf_loop(1 << 20, legacy_step, &walk, 0);
+	return walk.done ? walk.count : REC_UNKNOWN_U32;
+}
+
 /* Up to 6.8 a user ring is mapped for the kernel page by page: only the first is in reach. */
 static __always_inline __u32 ring_slots_in_reach(__u32 kind)
 {

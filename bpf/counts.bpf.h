@@ -167,9 +167,8 @@ static __always_inline void note_hold(struct look *look, __u64 since)
 	look->nr_holds++;
 }
 
-/* `now` is what it has become: BID_HELD if it has been taken again since. */
-static __always_inline void note_return(struct look *look, struct bid_state *state,
-					enum bid_flags now)
+/* `now` are the flags that it gets: BID_HELD if it has been taken again since. */
+static __always_inline void note_return(struct look *look, struct bid_state *state, __u16 now)
 {
 	if (state->flags & BID_IN_RING)
 		look->group->double_returns++;
@@ -215,7 +214,7 @@ static __always_inline int is_passed(const struct look *look, __u32 position)
 static long return_step(__u32 i, struct look *look)
 {
 	struct account *group = look->group;
-	enum bid_flags now = BID_IN_RING;
+	__u16 now = BID_IN_RING;
 	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
 	struct bid_state *state = bid_at(group, entry->bid);
 
@@ -225,7 +224,7 @@ static long return_step(__u32 i, struct look *look)
 		if (slot)
 			slot->order = entry->bid;
 	} else if (is_passed(look, look->first + i)) {
-		now = BID_HELD;
+		now = BID_HELD | BID_DUE;
 	}
 	if (state)
 		note_return(look, state, now);
@@ -616,6 +615,20 @@ __noinline int look_at(__u32 position, __u32 where)
 	return 0;
 }
 
+static long retry_step(__u32 i, __u32 *position)
+{
+	return !look_at(*position, AT_EVENT);
+}
+
+/*
+ * Waits while another processor looks, for some microseconds at most. It is not this one: a look
+ * is interrupted only by the tick and by a watched store, and neither waits for it.
+ */
+static __always_inline void look_surely(__u32 position)
+{
+	bpf_loop(4096, retry_step, &position, 0);
+}
+
 /* ---- meeting a group for the first time */
 
 /* A stretch of the bids array; what one group gave up is not reused before the next load. */
@@ -630,8 +643,8 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 		lose(EVENT_BIDS_FULL);
 		return;
 	}
-	if (want <= group->bids_nr) {
-		want = group->bids_nr;
+	if (want <= group->bids_nr) { /* of an earlier life */
+		bpf_loop(group->bids_nr, clear_step, &look, 0);
 	} else {
 		first = __sync_fetch_and_add(&nr_bids, want);
 		group->bids_nr = 0;
@@ -700,7 +713,7 @@ static __always_inline void adopt(struct account *group)
 	group->entries = view.entries;
 	group->every = trace_kinds ? 1 : look_every(view.entries);
 	if (view.kind == GROUP_LEGACY)
-		group->available = view.nbufs;
+		group->available = bl_legacy_nbufs(bl, &view);
 	else
 		adopt_ring(group, &view);
 	if (group->available)
@@ -711,7 +724,7 @@ static __always_inline void adopt(struct account *group)
 	group->state = ACCOUNT_LIVE;
 }
 
-/* From now on the order of the ring's slots is kept. */
+/* From now on the order of the ring's slots is kept, if nobody is looking just now: 1. */
 __noinline int start_order(__u32 position)
 {
 	struct account *group = count_at(position);
@@ -719,9 +732,25 @@ __noinline int start_order(__u32 position)
 
 	if (!group || !group->bids_nr || group->kind == GROUP_LEGACY)
 		return 0;
+	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
+		return 1;
 	look.now = bpf_ktime_get_ns();
 	expect_bundles(group);
 	bpf_loop(group->entries, adopt_slot, &look, 0);
+	__sync_lock_test_and_set(&group->busy, 0);
+	return 0;
+}
+
+static long order_step(__u32 i, __u32 *position)
+{
+	return !start_order(*position);
+}
+
+/* After a look, so that only what is in the ring now is taken for what is in it. */
+__noinline int start_order_surely(__u32 position)
+{
+	look_surely(position);
+	bpf_loop(4096, order_step, &position, 0);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "compat.bpf.h"
 #include "counts.bpf.h"
 #include "requests.bpf.h"
+#include "legacy.bpf.h"
 #include "follow.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -19,8 +20,7 @@ const volatile __u32 old_complete;  /* io_uring_complete with values instead of 
 __u32 is_ready;                     /* the groups that were there before have been made known */
 const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 
-#define REQ_BUFFER_SELECT 32 /* equals IOSQE_BUFFER_SELECT on every kernel */
-#define NO_BUFFERS        (-105)
+#define NO_BUFFERS (-105)
 
 #define RECVSEND_BUNDLE 16 /* in sqe->ioprio of recv and send */
 #define LOW_BYTE        (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
@@ -30,35 +30,8 @@ const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 #define OP_READ    22
 #define OP_SEND    26
 #define OP_RECV    27
-#define OP_PROVIDE 31
-#define OP_REMOVE  32
 
 /* ---- submission */
-
-static __always_inline void note_legacy_op(struct io_kiocb *req, __u32 flags)
-{
-	struct io_provide_buf *op = (void *)req;
-	struct req_slot *slot;
-	__u64 ring_id = 0;
-	__u32 bgid = BPF_CORE_READ_BITFIELD_PROBED(op, bgid);
-	__u32 code;
-
-	bpf_core_read(&ring_id, sizeof(ring_id), &req->ctx);
-	code = find_count((void *)ring_id, bgid);
-	if (!code)
-		code = learn(ring_id, bgid, 0);
-	if (code == INDEX_IGNORED)
-		return;
-	slot = slot_for_req(req);
-	if (!slot)
-		return;
-	slot->req = (__u64)req;
-	slot->user_data = req->cqe.user_data;
-	slot->count = code;
-	slot->fd = BPF_CORE_READ_BITFIELD_PROBED(op, bid);
-	slot->nbufs = BPF_CORE_READ_BITFIELD_PROBED(op, nbufs);
-	slot->flags = flags;
-}
 
 /* One completion will take several buffers and name the first. */
 static __always_inline void note_bundle(struct io_kiocb *req, __u32 code)
@@ -72,7 +45,24 @@ static __always_inline void note_bundle(struct io_kiocb *req, __u32 code)
 		return;
 	group = count_at(code - 1);
 	if (group && !group->has_bundles)
-		start_order(code - 1);
+		start_order_surely(code - 1);
+}
+
+/*
+ * A request that completes silently. What it takes from a ring shows in the ring; a list forgets.
+ */
+static __always_inline void note_hidden(__u32 position)
+{
+	struct account *group = count_at(position);
+
+	if (!group || group->state != ACCOUNT_LIVE)
+		return;
+	if (group->kind == GROUP_LEGACY)
+		lose(EVENT_HIDDEN);
+	else if (!group->has_bundles)
+		start_order_surely(position);
+	else if (++group->since >= group->every && !look_at(position, AT_EVENT))
+		group->since = 0;
 }
 
 /* Not inline: seldom wanted, and what it needs of the stack is not needed otherwise. */
@@ -174,7 +164,7 @@ static __always_inline int note_submit(struct io_kiocb *req)
 		    (req->opcode == OP_RECV || req->opcode == OP_RECVMSG || req->opcode == OP_READ))
 			tell_plain(req, flags);
 		if (req->opcode == OP_PROVIDE || req->opcode == OP_REMOVE)
-			note_legacy_op(req, req->opcode == OP_PROVIDE ? SLOT_PROVIDE : SLOT_REMOVE);
+			note_legacy_op(req, flags);
 		return 0;
 	}
 	code = find_count(req->ctx, req->buf_index);
@@ -201,6 +191,10 @@ static __always_inline int note_submit(struct io_kiocb *req)
 		note_stream(req->ctx, slot);
 	if (req->opcode == OP_RECV || req->opcode == OP_SEND)
 		note_bundle(req, code);
+	if (flags & REQ_CQE_SKIP) {
+		slot->flags |= SLOT_SILENT;
+		note_hidden(code - 1);
+	}
 	if (trace_kinds)
 		tell_submit(code - 1, slot);
 	return 0;
@@ -250,39 +244,39 @@ static __always_inline int slot_names(const struct account *group, __u16 positio
 	return named == bid;
 }
 
-/* The buffer just consumed is the one before head, or a few before it when it was a bundle. */
-static __always_inline int fits(const struct account *group, const struct evidence *evidence)
-{
-	struct io_buffer_list *bl = (void *)group->bl;
-	__u16 head = 0;
-
-	if (group->kind == GROUP_LEGACY || bpf_core_read(&head, sizeof(head), &bl->head))
-		return 0;
-	if (evidence->flags & CQE_BUF_MORE)
-		return slot_names(group, head, evidence->bid);
-	for (__u16 back = 1; back <= 8; back++) {
-		if (head != group->head && slot_names(group, head - back, evidence->bid))
-			return 1;
-		if ((__u16)(head - back) == group->head)
-			break;
-	}
-	return 0;
-}
-
 /* Buffers that head has passed and no completion has named yet. */
-static __always_inline __s64 unnamed(const struct account *group)
+static __always_inline __s64 unnamed(const struct account *group, __u16 head)
 {
-	struct io_buffer_list *bl = (void *)group->bl;
-	__u16 head = group->head;
-
-	bpf_core_read(&head, sizeof(head), &bl->head);
 	return (__s64)(group->taken + (__u16)(head - group->head)) -
 	       (__s64)(group->selected - group->partial);
+}
+
+/*
+ * The buffer just consumed is the one before head, or a few before it when it was a bundle. A tick
+ * may have looked since it was consumed: then it is one that nobody has named.
+ */
+static __always_inline int fits(const struct account *group, const struct evidence *evidence,
+				__u16 head)
+{
+	__u16 moved = head - group->head;
+	__s64 due = unnamed(group, head);
+
+	if (evidence->flags & CQE_BUF_MORE)
+		return slot_names(group, head, evidence->bid);
+	if (due > moved)
+		moved = due < 8 ? due : 8;
+	for (__u16 back = 1; back <= 8; back++) {
+		if (back <= moved && slot_names(group, head - back, evidence->bid))
+			return 1;
+	}
+	return 0;
 }
 
 static long evidence_step(__u32 i, struct evidence *evidence)
 {
 	struct account *group = count_at(i);
+	struct io_buffer_list *bl;
+	__u16 head = 0;
 	__s64 due;
 
 	if (!group)
@@ -291,9 +285,11 @@ static long evidence_step(__u32 i, struct evidence *evidence)
 		return 0;
 	evidence->groups++;
 	evidence->sole = i + 1;
-	if (!fits(group, evidence))
+	bl = (void *)group->bl;
+	if (group->kind == GROUP_LEGACY || bpf_core_read(&head, sizeof(head), &bl->head) ||
+	    !fits(group, evidence, head))
 		return 0;
-	due = unnamed(group);
+	due = unnamed(group, head);
 	evidence->fits++;
 	evidence->due += due > 0;
 	if (!evidence->found || due > evidence->most_due) {
@@ -350,12 +346,6 @@ static __always_inline void name_taker(const struct account *group, struct bid_s
 		trace_kinds || group->kind == GROUP_LEGACY ? bpf_ktime_get_ns() : group->looked_ns;
 }
 
-/* A list that was there before is not counted: how long it was, such a kernel does not tell. */
-static __always_inline int counts_legacy(const struct account *group)
-{
-	return !bl_has(io_buffer_list, nbufs) && group->available != REC_UNKNOWN_U32;
-}
-
 /*
  * The group is looked at when it is time, and when its ledger is behind: a buffer that it does not
  * know to be in the ring came back unseen, which is to be noted before it is taken again.
@@ -372,24 +362,17 @@ static __always_inline void note_taken(__u32 code, struct account *group, const 
 	 */
 	if (state && !group->has_bundles && group->kind != GROUP_LEGACY &&
 	    group->since >= group->available)
-		is_behind = !(state->flags & BID_IN_RING);
+		is_behind = !(state->flags & (BID_IN_RING | BID_DUE));
 	/* the order of bundles is found by the look, which then knows who */
 	if (state && group->has_bundles)
 		name_taker(group, state, done, fd);
-	if (++group->since >= group->every || is_behind) {
+	group->since++;
+	if (is_behind)
+		look_surely(code - 1);
+	if (is_behind || (group->since >= group->every && !look_at(code - 1, AT_EVENT)))
 		group->since = 0;
-		look_at(code - 1, AT_EVENT);
-	}
 	if (state && !group->has_bundles)
 		name_taker(group, state, done, fd);
-}
-
-static __always_inline void take_legacy(struct account *group)
-{
-	group->taken++;
-	/* where the kernel keeps no count, this one is all there is */
-	if (counts_legacy(group) && group->available)
-		group->available--;
 }
 
 /* A ring begins at its first slot: what is written there is not published. */
@@ -447,6 +430,8 @@ static __always_inline void count(__u32 code, const struct done *done, const str
 	if (!group)
 		return;
 	if (done->flags & CQE_BUFFER) {
+		if (group->state == ACCOUNT_ABSENT)
+			meet_legacy(code - 1);
 		group->selected++;
 		if (done->res > 0)
 			group->bytes += done->res;
@@ -565,101 +550,8 @@ static __always_inline void on_stranger(__u64 *args, const struct done *done)
 		count(code, done, &who);
 }
 
-static long provide_step(__u32 i, struct look *look)
+static __always_inline void end_request(__u64 *args, struct req_slot *slot, const struct done *done)
 {
-	struct bid_state *state = bid_at(look->group, look->first + i);
-
-	if (!state)
-		return 1;
-	if (trace_kinds)
-		note_held(&look->held, state, look->now);
-	note_return(look, state, BID_IN_RING);
-	return 0;
-}
-
-/* Returns how long the one that was out longest was. */
-static __always_inline __u64 count_provided(struct account *group, const struct req_slot *slot)
-{
-	struct look look = {.group = group, .first = slot->fd, .now = bpf_ktime_get_ns()};
-
-	group->returned += slot->nbufs;
-	if (counts_legacy(group))
-		group->available += slot->nbufs;
-	if (group->bids_nr)
-		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
-	count_holds(&look);
-	return look.held;
-}
-
-/* A group's first buffers are its fill. */
-static __always_inline void tell_provided(const struct account *group, const struct req_slot *slot,
-					  __u64 held_ns)
-{
-	struct trace_return told = {
-		.bid = slot->fd,
-		.nr = slot->nbufs,
-		.available = group->available,
-		.held_ns = held_ns,
-		.kind = group->returned > slot->nbufs || group->taken ? TRACE_RETURN : TRACE_FILL,
-		.exact = 1,
-	};
-
-	trace_returned(group, &told);
-}
-
-static __noinline int tell_refused(const struct account *group, const struct req_slot *slot,
-				   __s32 res)
-{
-	struct trace_done told = {
-		.group = group,
-		.user_data = slot->user_data,
-		.res = res,
-		.fd = -1,
-		.what = slot->flags & SLOT_PROVIDE ? OP_PROVIDE : OP_REMOVE,
-	};
-	struct trace_rec *rec = begin_done(TRACE_DONE, &told);
-
-	if (rec)
-		trace_end(rec);
-	return 0;
-}
-
-/* A PROVIDE or REMOVE that is done; the first PROVIDE makes the group. */
-static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 res)
-{
-	struct account *group = count_at(slot->count - 1);
-	__u64 ring_id, held_ns = 0;
-
-	if (group && res < 0 && trace_kinds)
-		tell_refused(group, slot, res);
-	if (!group || res < 0)
-		return;
-	ring_id = group->ring_id;
-	if (group->state != ACCOUNT_LIVE) {
-		learn(ring_id, group->bgid, 1);
-		/* made by this operation: it was empty before */
-		if (!bl_has(io_buffer_list, nbufs))
-			group->available = 0;
-	}
-	if (group->kind != GROUP_LEGACY)
-		return;
-	if (slot->flags & SLOT_PROVIDE)
-		held_ns = count_provided(group, slot);
-	else if (counts_legacy(group))
-		group->available -= res < (__s32)group->available ? res : group->available;
-	look_at(slot->count - 1, AT_EVENT);
-	if (trace_kinds && slot->flags & SLOT_PROVIDE)
-		tell_provided(group, slot, held_ns);
-}
-
-static __always_inline void on_request(__u64 *args, const struct done *done)
-{
-	struct req_slot *slot = find_req((void *)args[1]);
-
-	if (!slot || slot->user_data != done->user_data) {
-		on_stranger(args, done);
-		return;
-	}
 	if (slot->flags & (SLOT_PROVIDE | SLOT_REMOVE))
 		count_legacy_op(slot, done->res);
 	else
@@ -667,6 +559,16 @@ static __always_inline void on_request(__u64 *args, const struct done *done)
 	if (slot->flags & SLOT_MULTISHOT)
 		end_stream((void *)args[0], done->user_data);
 	slot->count = 0;
+}
+
+static __always_inline void on_request(__u64 *args, const struct done *done)
+{
+	struct req_slot *slot = find_req((void *)args[1]);
+
+	if (slot && slot->user_data == done->user_data)
+		end_request(args, slot, done);
+	else
+		on_stranger(args, done);
 }
 
 SEC("tp_btf/io_uring_complete")
@@ -707,16 +609,64 @@ static __noinline int tell_overflow(__u32 position, const struct done *done)
 	return 0;
 }
 
+#define BATCH_MAX 1024
+
+struct batch {
+	__u64 node;
+	const struct done *done;
+	__u64 req;
+};
+
+static long batch_step(__u32 i, struct batch *batch)
+{
+	struct io_kiocb *req =
+		(void *)(batch->node - bpf_core_field_offset(struct io_kiocb, comp_list));
+
+	if (!batch->node)
+		return 1;
+	if (BPF_CORE_READ(req, cqe.user_data) == batch->done->user_data &&
+	    BPF_CORE_READ(req, cqe.res) == batch->done->res &&
+	    BPF_CORE_READ(req, cqe.flags) == batch->done->flags && find_req(req)) {
+		batch->req = (__u64)req;
+		return 1;
+	}
+	batch->node = (__u64)BPF_CORE_READ(req, comp_list.next);
+	return 0;
+}
+
+/*
+ * An overflow does not tell its request, but requests complete in batches, which the ring lists
+ * meanwhile. One of them that was counted is known no more: equal ones are found one by one.
+ */
+static __always_inline struct req_slot *find_in_batch(__u64 *args, const struct done *done)
+{
+	struct batch batch = {.done = done};
+	struct io_ring_ctx *ring;
+	__u64 ring_id = 0;
+
+	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
+	ring = (void *)ring_id;
+	batch.node = (__u64)BPF_CORE_READ(ring, submit_state.compl_reqs.first);
+	bpf_loop(BATCH_MAX, batch_step, &batch, 0);
+	return batch.req ? find_req((void *)batch.req) : NULL;
+}
+
 /* A completion that found the CQ full fires this instead, for requests of either sort. */
 SEC("tp_btf/io_uring_cqe_overflow")
 int on_overflow(__u64 *args)
 {
 	struct done done = {.user_data = args[1], .res = args[2], .flags = args[3]};
+	struct req_slot *slot = done.flags & CQE_MORE ? NULL : find_in_batch(args, &done);
 	__u32 code;
 
-	if (!(done.flags & CQE_BUFFER) && done.res != NO_BUFFERS)
+	if (slot) {
+		code = slot->count;
+		end_request(args, slot, &done);
+	} else if (done.flags & CQE_BUFFER || done.res == NO_BUFFERS) {
+		code = on_stream(args, &done, 0);
+	} else {
 		return 0;
-	code = on_stream(args, &done, 0);
+	}
 	if (trace_kinds && code != INDEX_IGNORED)
 		tell_overflow(code - 1, &done);
 	return 0;
@@ -935,7 +885,10 @@ int learn_group(struct learn_args *args)
 
 	if (group && group->state == ACCOUNT_LIVE)
 		return 0;
-	learn(args->ring_id, args->bgid, 1);
+	if (group && group->state == ACCOUNT_ABSENT)
+		meet_legacy(code - 1);
+	else
+		learn(args->ring_id, args->bgid, 1);
 	return 0;
 }
 

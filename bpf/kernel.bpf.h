@@ -203,6 +203,18 @@ struct user_struct {
 	} locked_vm; /* pages */
 };
 
+struct io_wq_work_node {
+	struct io_wq_work_node *next;
+};
+
+struct io_wq_work_list {
+	struct io_wq_work_node *first;
+};
+
+struct io_submit_state {
+	struct io_wq_work_list compl_reqs; /* whose completions are being posted */
+};
+
 struct io_ring_ctx {
 	struct percpu_ref refs;
 	struct user_struct *user; /* NULL: its creator may lock what it likes */
@@ -213,6 +225,7 @@ struct io_ring_ctx {
 	struct xarray io_bl_xa;
 	struct io_rsrc_data buf_table; /* since 6.13 */
 	struct task_struct *submitter_task;
+	struct io_submit_state submit_state;
 };
 
 /* Where the entry that is being submitted lies. */
@@ -235,6 +248,8 @@ struct io_ring_ctx___blarray {
 
 struct io_cqe {
 	__u64 user_data;
+	int res;
+	__u32 flags;
 	int fd; /* until the request completes */
 };
 
@@ -245,6 +260,7 @@ struct io_kiocb {
 	__u64 flags; /* u32 in 6.1 */
 	struct io_cqe cqe;
 	struct io_ring_ctx *ctx;
+	struct io_wq_work_node comp_list; /* in io_submit_state.compl_reqs */
 };
 
 /* Up to 6.16: the group that its buffer was picked from, until that is taken. */

@@ -149,7 +149,8 @@ struct account {
 	__u64 bids_lost;  /* returned so fast that the ring was overwritten before it was read */
 	__u64 bids_alien; /* bids beyond what is tracked */
 	__u32 hold[HOLD_BUCKETS];
-	__u64 pad[4];
+	__u32 is_whole; /* legacy: all buffers that are in it were seen going in */
+	__u32 pad[7];
 };
 
 enum bid_flags {
@@ -157,6 +158,7 @@ enum bid_flags {
 	BID_HELD = 2,
 	BID_EARLY = 4, /* held since before the programs looked: its age is a lower bound */
 	BID_NAMED = 8, /* a completion named it, its taker is fresh */
+	BID_DUE = 16,  /* held, and the completion that names it is still to come */
 };
 
 /* One buffer in the ledger; `order` belongs to the slot of the same index. */
@@ -175,6 +177,7 @@ enum event_loss {
 	EVENT_BIDS_FULL,    /* groups without ledger for want of room */
 	EVENT_REQS_EVICTED, /* requests forgotten for want of room */
 	EVENT_RING_FULL,    /* records of the trace that found its buffer full */
+	EVENT_HIDDEN,       /* legacy: requests that take a buffer and complete silently */
 	EVENT_LOSSES
 };
 

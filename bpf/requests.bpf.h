@@ -13,6 +13,7 @@
 #define SLOT_AMBIGUOUS 4 /* stream: live requests of several groups share the user_data */
 #define SLOT_PROVIDE   8
 #define SLOT_REMOVE    16
+#define SLOT_SILENT    32 /* completes only if it fails */
 
 /* A request that selects buffers, from its submission to its last completion. */
 struct req_slot {
@@ -82,8 +83,9 @@ static __always_inline struct req_slot *find_req(const void *req)
 }
 
 /*
- * Its own slot, else a free one, else the first, whose request is forgotten. A done request
- * leaves its address in its slot: the kernel uses the same few addresses again and again.
+ * Its own slot, else a free one, or one whose request may have gone silently, else the first,
+ * whose request is forgotten. A done request leaves its address in its slot: the kernel uses the
+ * same few addresses again and again.
  */
 static __always_inline struct req_slot *slot_for_req(const void *req)
 {
@@ -95,7 +97,7 @@ static __always_inline struct req_slot *slot_for_req(const void *req)
 
 		if (slot && slot->req == (__u64)req)
 			return slot;
-		if (slot && !slot->count && !free)
+		if (slot && (!slot->count || slot->flags & SLOT_SILENT) && !free)
 			free = slot;
 	}
 	if (free)

@@ -190,38 +190,10 @@ static __always_inline void read_ring(struct group_rec *rec, const struct bl_vie
 		scan_ring(rec, view);
 }
 
-struct legacy {
-	__u64 head;
-	__u64 at;
-	__u32 count;
-	__u32 done;
-};
-
-static long count_legacy(__u32 i, struct legacy *legacy)
-{
-	struct list_head *node = (void *)legacy->at;
-
-	if (legacy->at == legacy->head) {
-		legacy->done = 1;
-		return 1;
-	}
-	legacy->count++;
-	legacy->at = (__u64)BPF_CORE_READ(node, next);
-	return !legacy->at;
-}
-
 static __always_inline void read_legacy(struct group_rec *rec, const struct bl_view *view, __u64 bl)
 {
-	struct legacy legacy = {.head = bl, .at = view->ring};
-
-	rec->available = view->nbufs;
-	if (view->nbufs != REC_UNKNOWN_U32)
-		return;
-	/* before 6.16 nobody counts them, and more than 65536 may be there */
-	bpf_loop(1 << 20, count_legacy, &legacy, 0);
-	if (legacy.done)
-		rec->available = legacy.count;
-	else
+	rec->available = bl_legacy_nbufs(bl, view);
+	if (rec->available == REC_UNKNOWN_U32)
 		walk_losses++;
 }
 

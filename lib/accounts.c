@@ -403,8 +403,11 @@ static void forget_counts(struct group_counts *counts)
 static void join_account(const struct accounts *accounts, const struct account *account,
 			 struct group_counts *counts, uint64_t now)
 {
-	counts->total[COUNT_TAKEN] = account->taken;
-	counts->total[COUNT_RETURNED] = account->returned;
+	/* without a ring nothing shows what went in and out but the requests */
+	if (account->kind != GROUP_LEGACY || accounts->opts->depth == OBSERVE_FULL) {
+		counts->total[COUNT_TAKEN] = account->taken;
+		counts->total[COUNT_RETURNED] = account->returned;
+	}
 	counts->total[COUNT_EMPTY_NS] = account->empty_ns;
 	if (account->low_water != REC_UNKNOWN_U32)
 		counts->gauge[GAUGE_LOW_WATER] = account->low_water;
@@ -418,8 +421,23 @@ static void join_account(const struct accounts *accounts, const struct account *
 	counts->total[COUNT_MSHOT_ENDED] = account->mshot_ended;
 	if (accounts->kbuf)
 		kbuf_join(accounts->kbuf, (uint32_t)(account - accounts->at), account, counts);
-	if (account->bids_nr)
+	if (account->bids_nr) {
+		counts->total[COUNT_DOUBLE_RETURNED] = account->double_returns;
 		join_ledger(accounts, account, counts, now);
+	}
+}
+
+/* Nobody keeps a list of what a legacy group lent, but the ledger, if it saw all. */
+static uint32_t held_of_legacy(const struct accounts *accounts, const struct account *account)
+{
+	uint32_t held = 0;
+
+	if (account->kind != GROUP_LEGACY || !account->is_whole || !account->bids_nr ||
+	    account->bids_alien)
+		return REC_UNKNOWN_U32;
+	for (uint32_t i = 0; i < account->bids_nr; i++)
+		held += !!(accounts->bids[account->bids_first + i].flags & BID_HELD);
+	return held;
 }
 
 static uint64_t recursion_misses(const struct bpf_program *program)
@@ -429,6 +447,16 @@ static uint64_t recursion_misses(const struct bpf_program *program)
 	int fd = bpf_program__fd(program);
 
 	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
+}
+
+static uint64_t bids_lost(const struct accounts *accounts)
+{
+	uint32_t nr = accounts->skel->bss->nr_counts;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < nr && i < MAX_ACCOUNTS; i++)
+		sum += accounts->at[i].bids_lost + accounts->at[i].bids_alien;
+	return sum;
 }
 
 void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
@@ -441,6 +469,8 @@ void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
 	losses[LOSS_ACCOUNTS] = lost[EVENT_GROUPS_FULL];
 	losses[LOSS_LEDGERS] = lost[EVENT_BIDS_FULL];
 	losses[LOSS_REQUESTS] = lost[EVENT_REQS_EVICTED];
+	losses[LOSS_HIDDEN] = lost[EVENT_HIDDEN];
+	losses[LOSS_BIDS] = bids_lost(accounts);
 	losses[LOSS_EVENTS] = recursion_misses(skel->progs.on_complete) +
 			      recursion_misses(skel->progs.on_overflow);
 	losses[LOSS_CALLS] = accounts->kbuf ? kbuf_missed(accounts->kbuf) : 0;
@@ -475,8 +505,11 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 		const struct account *account = find(accounts, &sample->groups[i]);
 
 		forget_counts(&counts[i]);
-		if (account)
-			join_account(accounts, account, &counts[i], sample->at_ns);
+		if (!account)
+			continue;
+		join_account(accounts, account, &counts[i], sample->at_ns);
+		if (sample->groups[i].kind == GROUP_LEGACY)
+			sample->groups[i].held = held_of_legacy(accounts, account);
 	}
 	accounts_losses(accounts, sample->losses);
 	return 0;

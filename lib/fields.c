@@ -228,6 +228,11 @@ KBUF_TOTAL(dropped, COUNT_KBUF_DROPPED)
 KBUF_TOTAL(registered, COUNT_KBUF_REGISTERED)
 KBUF_TOTAL(unregistered, COUNT_KBUF_UNREGISTERED)
 
+static struct value double_returned_total(const struct field_row *row)
+{
+	return model_total(row->group, COUNT_DOUBLE_RETURNED);
+}
+
 static struct value empty_ns_total(const struct field_row *row)
 {
 	return model_total(row->group, COUNT_EMPTY_NS);
@@ -330,6 +335,7 @@ static const struct field group_fields[] = {
 	TOTAL(bytes_total, "BYTES", UNIT_BYTES, "sum of the results of these"),
 	TOTAL(partial_total, "PARTIAL", UNIT_COUNT, "of these: the buffer stayed in use"),
 	TOTAL(mshot_ended_total, "MSHOT-END", UNIT_COUNT, "multishot requests that ended"),
+	TOTAL(double_returned_total, "TWICE", UNIT_COUNT, "returns of what was in the group"),
 	NUMBER(low_water, "LOW", UNIT_COUNT, "fewest available ever seen"),
 	TOTAL(empty_ns_total, "EMPTY", UNIT_NS, "time without any available"),
 	NUMBER(hold_p50_ns, "HOLD50", UNIT_NS, "half of the buffers came back sooner"),

@@ -187,6 +187,7 @@ static void read_counts(struct json_object *object, struct group_counts *counts)
 		[COUNT_BYTES] = "bytes_total",
 		[COUNT_PARTIAL] = "partial_total",
 		[COUNT_MSHOT_ENDED] = "mshot_ended_total",
+		[COUNT_DOUBLE_RETURNED] = "double_returned_total",
 		[COUNT_EMPTY_NS] = "empty_ns_total",
 		[COUNT_KBUF_PICKED] = "kbuf_picked_total",
 		[COUNT_KBUF_STARVED] = "kbuf_starved_total",

@@ -27,6 +27,7 @@ const char *sample_loss_name(enum sample_loss loss)
 		[LOSS_WALK] = "walk",       [LOSS_UNATTRIBUTED] = "unattributed",
 		[LOSS_GUESSED] = "guessed", [LOSS_ACCOUNTS] = "accounts",
 		[LOSS_LEDGERS] = "ledgers", [LOSS_REQUESTS] = "requests",
+		[LOSS_HIDDEN] = "hidden",   [LOSS_BIDS] = "bids",
 		[LOSS_EVENTS] = "events",   [LOSS_CALLS] = "calls",
 	};
 

@@ -22,6 +22,8 @@ enum sample_loss {
 	LOSS_ACCOUNTS,     /* groups not counted for want of room */
 	LOSS_LEDGERS,      /* groups without a ledger of bids for want of room */
 	LOSS_REQUESTS,     /* requests forgotten for want of room: their fd is not known */
+	LOSS_HIDDEN,       /* requests on legacy groups that take a buffer and complete silently */
+	LOSS_BIDS,         /* returns of which the ledger could not tell the bid */
 	LOSS_EVENTS,       /* events that the kernel did not deliver, nested in themselves */
 	LOSS_CALLS,        /* calls of the kernel's functions that were not seen to return */
 	LOSS_MAX
@@ -44,6 +46,7 @@ enum group_counter {
 	COUNT_BYTES,
 	COUNT_PARTIAL,
 	COUNT_MSHOT_ENDED,
+	COUNT_DOUBLE_RETURNED, /* returns of a buffer that was in the group already */
 	COUNT_EMPTY_NS,
 	/* As the kernel's own functions were seen to do it; see struct kbuf_account. */
 	COUNT_KBUF_PICKED,

@@ -248,6 +248,8 @@ char *out_summary(const struct model *model, char *out, size_t size)
 		[LOSS_ACCOUNTS] = "account",
 		[LOSS_LEDGERS] = "ledger",
 		[LOSS_REQUESTS] = "request",
+		[LOSS_HIDDEN] = "hidden completion",
+		[LOSS_BIDS] = "bid",
 		[LOSS_EVENTS] = "event",
 		[LOSS_CALLS] = "function call",
 	};

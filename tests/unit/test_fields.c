@@ -78,6 +78,7 @@ static const char *const group_keys[] = {
 	"bytes_total",
 	"partial_total",
 	"mshot_ended_total",
+	"double_returned_total",
 	"low_water",
 	"empty_ns_total",
 	"hold_p50_ns",
