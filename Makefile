@@ -154,6 +154,13 @@ test-vm:
 bench-top: all $(O)/tests/bench/top
 	@for groups in 1000 65536; do $(O)/tests/bench/top $(O)/bufscope $$groups 10; done
 
+# What being watched costs, side by side; ROUNDS, and WORK names workloads and observers.
+ROUNDS ?= 5
+bench-overhead:
+	$(call need,$(NEED_BUILD))
+	$(again) all $(O)/tests/bench/overhead
+	@$(O)/tests/bench/overhead -r $(ROUNDS) $(O)/bufscope $(WORK)
+
 lint:
 	$(call need,$(NEED_LINT))
 	$(again) -s $(SKELS)

@@ -42,6 +42,7 @@ struct accounts {
 	time_t released_s; /* when accounts_trace() last gave up accounts of the dead */
 	uint32_t *slots;   /* hash: 1 + position in at */
 	size_t nr_slots;
+	uint64_t turned_away; /* groups not met for want of room */
 };
 
 /* ---- load and attach */
@@ -236,7 +237,7 @@ static int open_all(struct accounts *accounts, const struct accounts_opts *opts)
 		return err;
 	accounts->at = map_array(accounts->skel->maps.counts);
 	accounts->bids = map_array(accounts->skel->maps.bids);
-	accounts->nr_slots = MAX_ACCOUNTS * 2UL;
+	accounts->nr_slots = MAX_ACCOUNTS * 4UL;
 	accounts->slots = calloc(accounts->nr_slots, sizeof(*accounts->slots));
 	if (!accounts->at || !accounts->bids || !accounts->slots)
 		return -ENOMEM;
@@ -293,7 +294,7 @@ void accounts_close(struct accounts *accounts)
 
 static size_t hash(const struct accounts *accounts, uint64_t ring_id, uint32_t bgid)
 {
-	uint64_t mixed = (ring_id >> 6 ^ (uint64_t)bgid << 40) * 0x9e3779b97f4a7c15ULL;
+	uint64_t mixed = ((ring_id >> 6) + bgid * 0x9e3779b1ULL) * 0x9e3779b97f4a7c15ULL;
 
 	return (size_t)(mixed >> 32) & (accounts->nr_slots - 1);
 }
@@ -346,6 +347,13 @@ static void run(const struct bpf_program *program, const void *args, size_t size
 	run_for(program, args, size);
 }
 
+static bool has_room(const struct accounts *accounts)
+{
+	const struct events_bpf__bss *bss = accounts->skel->bss;
+
+	return bss->nr_counts < MAX_ACCOUNTS || bss->spares_put != bss->spares_got;
+}
+
 /* Groups that were there before the programs, or whose registration they missed. */
 static void meet(struct accounts *accounts, const struct sample *sample)
 {
@@ -358,6 +366,11 @@ static void meet(struct accounts *accounts, const struct sample *sample)
 	for (size_t i = 0; i < sample->nr_groups; i++) {
 		if (find(accounts, &sample->groups[i]))
 			continue;
+		/* to ask in vain costs more than all else */
+		if (!has_room(accounts)) {
+			accounts->turned_away++;
+			continue;
+		}
 		args.ring_id = sample->groups[i].ring_id;
 		args.bgid = sample->groups[i].bgid;
 		run(accounts->skel->progs.learn_group, &args, sizeof(args));
@@ -466,7 +479,7 @@ void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
 
 	losses[LOSS_UNATTRIBUTED] = lost[EVENT_UNATTRIBUTED];
 	losses[LOSS_GUESSED] = lost[EVENT_GUESSED];
-	losses[LOSS_ACCOUNTS] = lost[EVENT_GROUPS_FULL];
+	losses[LOSS_ACCOUNTS] = lost[EVENT_GROUPS_FULL] + accounts->turned_away;
 	losses[LOSS_LEDGERS] = lost[EVENT_BIDS_FULL];
 	losses[LOSS_REQUESTS] = lost[EVENT_REQS_EVICTED];
 	losses[LOSS_HIDDEN] = lost[EVENT_HIDDEN];

@@ -462,12 +462,26 @@ bool field_is_number(const struct field *field)
 	return field->type == FIELD_GAUGE || field->type == FIELD_COUNTER;
 }
 
+/* As printf() would; a screen of 65536 groups has a million of these. */
+static void print_decimal(uint64_t value, char *out)
+{
+	char digits[24];
+	size_t nr = 0;
+
+	do
+		digits[nr++] = (char)('0' + value % 10);
+	while (value /= 10);
+	while (nr > 0)
+		*out++ = digits[--nr];
+	*out = '\0';
+}
+
 static void print_number(enum field_unit unit, struct value value, char *out)
 {
 	const size_t size = FIELD_CELL_MAX - 1; /* the mark of doubt has its place */
 
 	if (unit == UNIT_NUMBER || (unit == UNIT_COUNT && value.v < 100000))
-		snprintf(out, size, "%llu", (unsigned long long)value.v);
+		print_decimal((uint64_t)value.v, out);
 	else if (unit == UNIT_BYTES)
 		text_bytes(out, size, (uint64_t)value.v);
 	else if (unit == UNIT_NS)

@@ -136,6 +136,12 @@ bool text_is_harmful(uint32_t point)
 	       (point >= 0x2060 && point <= 0x206f) || point == 0xfeff || point == TEXT_INVALID;
 }
 
+/* Nearly all that is ever printed: stands for itself, takes one column. */
+static bool is_plain(char c)
+{
+	return c >= ' ' && c < 0x7f && c != '\\';
+}
+
 char *text_escape(char *out, size_t size, const char *raw)
 {
 	size_t used = 0;
@@ -144,8 +150,16 @@ char *text_escape(char *out, size_t size, const char *raw)
 		return out;
 	while (*raw) {
 		const char *start = raw;
-		uint32_t point = text_next(&raw);
+		uint32_t point;
 		char piece[5];
+
+		if (is_plain(*raw)) {
+			if (used + 1 >= size)
+				break;
+			out[used++] = *raw++;
+			continue;
+		}
+		point = text_next(&raw);
 
 		if (point == '\\') {
 			snprintf(piece, sizeof(piece), "\\\\");
@@ -190,8 +204,14 @@ size_t text_width(const char *text)
 {
 	size_t width = 0;
 
-	while (*text)
-		width += point_width(text_next(&text));
+	while (*text) {
+		if (is_plain(*text)) {
+			width++;
+			text++;
+		} else {
+			width += point_width(text_next(&text));
+		}
+	}
 	return width;
 }
 

@@ -3,6 +3,7 @@
 #include "out.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../lib/text.h"
@@ -37,6 +38,10 @@ int out_close(FILE *file, const char *path)
 
 struct table {
 	FILE *file;
+	char *cells; /* those measured, each with its NUL, so that none is made twice */
+	size_t used, room;
+	size_t next; /* to be printed */
+	bool lacks;
 	size_t owed; /* blanks to write if anything follows on the line */
 	size_t nr;
 	const struct field *columns[MAX_COLUMNS];
@@ -57,6 +62,30 @@ static void table_begin(struct table *table, const struct column_name *names, si
 	}
 }
 
+/* False: no memory. Then cells are made again when they are printed. */
+static bool keep(struct table *table, const char *cell)
+{
+	size_t length = strlen(cell) + 1;
+
+	if (table->used + length > table->room) {
+		size_t room = table->room * 2 + FIELD_CELL_MAX;
+		char *cells = realloc(table->cells, room);
+
+		if (!cells)
+			return false;
+		table->cells = cells;
+		table->room = room;
+	}
+	memcpy(table->cells + table->used, cell, length);
+	table->used += length;
+	return true;
+}
+
+static void table_end(struct table *table)
+{
+	free(table->cells);
+}
+
 static void table_measure(struct table *table, const struct field_row *row)
 {
 	char cell[FIELD_CELL_MAX];
@@ -64,6 +93,7 @@ static void table_measure(struct table *table, const struct field_row *row)
 	for (size_t i = 0; i < table->nr; i++) {
 		size_t width = text_width(field_cell(table->columns[i], row, cell));
 
+		table->lacks |= !keep(table, cell);
 		if (width > table->widths[i])
 			table->widths[i] = width;
 	}
@@ -101,13 +131,25 @@ static void put_titles(struct table *table, size_t indent)
 		put_cell(table, i, table->columns[i]->title);
 }
 
+/* Rows are printed in the order in which they were measured. */
+static const char *next_cell(struct table *table, size_t i, const struct field_row *row,
+			     char *scratch)
+{
+	const char *cell = table->cells + table->next;
+
+	if (table->lacks)
+		return field_cell(table->columns[i], row, scratch);
+	table->next += strlen(cell) + 1;
+	return cell;
+}
+
 static void put_cells(struct table *table, size_t indent, const struct field_row *row)
 {
 	char cell[FIELD_CELL_MAX];
 
 	table->owed = indent;
 	for (size_t i = 0; i < table->nr; i++)
-		put_cell(table, i, field_cell(table->columns[i], row, cell));
+		put_cell(table, i, next_cell(table, i, row, cell));
 }
 
 /* ---- walking what lives */
@@ -200,6 +242,8 @@ void out_list(FILE *file, const struct model *model)
 	put_titles(&list.groups, list.indent);
 	end_line(&list.groups);
 	each_ring(model, print_ring, print_group, &list);
+	table_end(&list.rings);
+	table_end(&list.groups);
 }
 
 void out_groups(FILE *file, const struct model *model)
@@ -218,6 +262,7 @@ void out_groups(FILE *file, const struct model *model)
 	put_titles(&list.groups, 0);
 	end_line(&list.groups);
 	each_ring(model, NULL, print_group, &list);
+	table_end(&list.groups);
 }
 
 /* ---- what the numbers rest on */
