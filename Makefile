@@ -5,7 +5,8 @@
 #   make check      fast tests, no root         make lint    style, static analysis, layering
 #   make install    PREFIX, DESTDIR             make clean
 #
-# V=1 shows commands, WERROR=1 makes warnings errors, SAN=1 builds with ASan and UBSan in build/san.
+# V=1 shows commands, WERROR=1 makes warnings errors, SAN=1 builds with ASan and UBSan in build/san,
+# STATIC=1 a program without shared libraries in build/static, to be copied to other machines.
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -23,7 +24,7 @@ PKGCONF ?= pkg-config
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(O)/%,%,$(2))';)
 
-O := $(if $(SAN),$(BUILD)/san,$(BUILD))
+O := $(BUILD)$(if $(SAN),/san)$(if $(STATIC),/static)
 
 # ---- what is built from what
 
@@ -41,7 +42,7 @@ KERNEL_TESTS := $(patsubst tests/kernel/%.c,$(O)/tests/kernel/%,$(wildcard tests
 
 LIBS_PUBLIC := liburing
 LIBS_TOOL   := liburing libbpf ncursesw json-c libcap
-pkg_libs     = $(or $(shell $(PKGCONF) --libs $(1) 2>/dev/null),$(patsubst %,-l%,$(patsubst lib%,%,$(1))))
+pkg_libs     = $(or $(shell $(PKGCONF) $(if $(STATIC),--static) --libs $(1) 2>/dev/null),$(patsubst %,-l%,$(patsubst lib%,%,$(1))))
 PKG_CFLAGS  := $(shell $(PKGCONF) --cflags $(LIBS_TOOL) 2>/dev/null)
 PKG_LIBS    := $(call pkg_libs,$(LIBS_TOOL))
 
@@ -66,16 +67,22 @@ ifneq ($(file <$(O)/flags),$(FLAGS))
 $(file >$(O)/flags,$(FLAGS))
 endif
 
-.PHONY: all hint demo test check test-run test-vm bench-overhead bench-top lint install clean
-all: hint $(O)/bufscope $(O)/libbufscope.a $(O)/libbufscope.so
+.PHONY: all hint demo test check test-run test-vm need-vm test-debian13 bench-overhead bench-top lint install clean
+all: hint $(O)/bufscope $(O)/libbufscope.a $(if $(STATIC),,$(O)/libbufscope.so)
 
 hint:
 	@tests/need -n $(NEED_BUILD)
+	$(if $(STATIC),$(call need_archives,$(PKG_LIBS) -lc -lm))
+
+# Of each library the archive must be there; the compiler answers with a path if it is.
+need_archives = $(foreach l,$(patsubst -l%,lib%.a,$(filter -l%,$(1))),$(if $(filter $(l),\
+	$(shell $(CC) -print-file-name=$(l))),$(error STATIC=1 needs $(l), which is not installed)))
 
 # ---- products
 
 $(O)/bufscope: $(MAIN_OBJ) $(O)/tool.a $(O)/libbufscope.a
-	$(call say,LD,$@)$(CC) $(OPT) $(SAN_FLAGS) -o $@ $^ $(LDFLAGS) $(PKG_LIBS) -lpthread -lm
+	$(call say,LD,$@)$(CC) $(OPT) $(SAN_FLAGS) $(if $(STATIC),-static) -o $@ $^ $(LDFLAGS) $(PKG_LIBS) \
+		-lpthread -lm
 
 $(O)/tool.a: $(ALL_OBJ)
 	$(call say,AR,$@)rm -f $@ && ar rcs $@ $^
@@ -144,11 +151,19 @@ test-run: all $(UNIT_TESTS) $(KERNEL_TESTS)
 check: hint $(UNIT_TESTS)
 	@tests/run $(UNIT_TESTS)
 
-# The kernel tests on every kernel of tests/vm/kernels.list, emulated; KERNELS="6.1 7.3" picks.
-test-vm:
-	$(call need,$(NEED_VM))
+# The kernel tests on every kernel of tests/vm/kernels.list, emulated; KERNELS="6.1 7.3" picks of
+# these, TESTS=EXPRESSION of the tests.
+test-vm: need-vm
 	@$(MAKE) --no-print-directory all $(KERNEL_TESTS)
-	@tests/vm/run -B $(O)
+	@tests/vm/run -B $(O) $(if $(TESTS),-T '$(TESTS)')
+
+need-vm:
+	$(call need,$(NEED_VM))
+
+# All of it again in a Debian 13 of its own: newer compilers and libraries. ROOT keeps it.
+test-debian13:
+	$(call need,debootstrap util-linux)
+	@tests/vm/debian13 $(or $(ROOT),$(BUILD)/debian13) $(NEED_TEST)
 
 # What the dashboard costs with many groups, and how soon it obeys a key.
 bench-top: all $(O)/tests/bench/top
@@ -177,8 +192,8 @@ install: all
 	install -m 644 tools/bufscope.8 $(D)/share/man/man8/
 	install -m 644 lib/bufscope.h $(D)/include/
 	install -m 644 $(O)/libbufscope.a $(L)/
-	install -m 755 $(O)/libbufscope.so $(L)/libbufscope.so.0
-	ln -sf libbufscope.so.0 $(L)/libbufscope.so
+	$(if $(STATIC),,install -m 755 $(O)/libbufscope.so $(L)/libbufscope.so.0
+	ln -sf libbufscope.so.0 $(L)/libbufscope.so)
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' \
 		lib/bufscope.pc.in > $(L)/pkgconfig/bufscope.pc
 

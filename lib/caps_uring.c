@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "caps_table.h"
@@ -56,16 +57,6 @@ static void ask_io_uring(const struct ability *ability, struct caps_answer *answ
 		caps_remark(answer, "built without io_uring");
 }
 
-/* ---- what a probe works with */
-
-/* A ring, a group of ENTRIES buffers of BUF_BYTES in it, and a pair of connected ends. */
-struct bench {
-	struct io_uring ring;
-	void *page; /* the group's ring */
-	char data[ENTRIES][BUF_BYTES];
-	int ends[2];
-};
-
 /* A ring of our own may be charged to RLIMIT_MEMLOCK: no room for it answers no question. */
 static void settle(struct caps_answer *answer, int result)
 {
@@ -75,6 +66,58 @@ static void settle(struct caps_answer *answer, int result)
 	answer->state = CAPS_UNKNOWN;
 	caps_remark(answer, "the memlock limit leaves no room to try");
 }
+
+/*
+ * arg: flags of the setup. Memory for a ring is not offered: a kernel that knows the flag for it
+ * finds no fault but that.
+ */
+static void ask_setup(const struct ability *ability, struct caps_answer *answer)
+{
+	struct io_uring_params params = {.flags = (unsigned int)ability->arg};
+	long fd;
+
+	if (!caps_can("io_uring")) {
+		caps_remark(answer, "no io_uring to try it on");
+		return;
+	}
+	fd = syscall(__NR_io_uring_setup, 4, &params);
+	if (fd < 0 && errno == EFAULT)
+		fd = 0;
+	else if (fd < 0)
+		fd = -errno;
+	else
+		close((int)fd);
+	settle(answer, fd < 0 ? (int)fd : 0);
+}
+
+/* A kernel that has filters misses the argument. */
+static void ask_filter(const struct ability *ability, struct caps_answer *answer)
+{
+	struct io_uring ring;
+	int err;
+
+	(void)ability;
+	if (!caps_can("io_uring")) {
+		caps_remark(answer, "no io_uring to try it on");
+		return;
+	}
+	err = limits_ring_open(&ring);
+	if (!err) {
+		err = limits_register(ring.ring_fd, IORING_REGISTER_BPF_FILTER, NULL, 1);
+		io_uring_queue_exit(&ring);
+	}
+	settle(answer, err == -EFAULT ? 0 : err);
+}
+
+/* ---- what a probe works with */
+
+/* A ring, a group of ENTRIES buffers of BUF_BYTES in it, and a pair of connected ends. */
+struct bench {
+	struct io_uring ring;
+	void *page; /* the group's ring */
+	char data[ENTRIES][BUF_BYTES];
+	int ends[2];
+};
 
 static bool bench_open(struct bench *bench, struct caps_answer *answer)
 {
@@ -473,6 +516,16 @@ static const struct ability abilities[] = {
 	 ask_fixed_request, NULL, IORING_OP_RECV},
 	{"fixed.over_1g", "register more than 1 GiB as one buffer", "it takes several buffers",
 	 ask_huge},
+	{"ring.no_fd", "make a ring that has no descriptor", "each ring shows in /proc/PID/fd",
+	 ask_setup, NULL, IORING_SETUP_NO_MMAP | IORING_SETUP_REGISTERED_FD_ONLY},
+	{"ring.cqe_mixed", "mix short and long completions", "one size for a whole ring", ask_setup,
+	 NULL, IORING_SETUP_CQE_MIXED},
+	{"ring.sqe_mixed", "mix short and long requests", "one size for a whole ring", ask_setup,
+	 NULL, IORING_SETUP_SQE_MIXED},
+	{"ring.sq_rewind", "submit from the queue's start each time", "the queue is a ring",
+	 ask_setup, NULL, IORING_SETUP_SQ_REWIND | IORING_SETUP_NO_SQARRAY},
+	{"ring.filter", "let BPF filters refuse requests", "none are refused by their content",
+	 ask_filter},
 	{"query", "ask io_uring what it can do", "it is tried out instead", ask_query},
 };
 

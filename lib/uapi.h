@@ -27,6 +27,7 @@
 #define IORING_REGISTER_CLONE_BUFFERS 30U /* since 6.12 */
 #define IORING_REGISTER_MEM_REGION    34U /* since 6.13 */
 #define IORING_REGISTER_QUERY         35U /* since 6.18; also with fd -1 */
+#define IORING_REGISTER_BPF_FILTER    37U /* since 7.0 */
 
 /* Completion: the buffer named stays current in its group, more will follow; since 6.12. */
 #define IORING_CQE_F_BUF_MORE (1U << 4)

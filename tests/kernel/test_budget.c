@@ -91,20 +91,25 @@ long syscall(long __sysno, ...)
 	return result;
 }
 
+/* With functions: where the kernel lets them be seen. */
 static void load_all(void)
 {
-	const struct observe_opts opts = {
-		.depth = OBSERVE_FULL,
-		.bgid = -1,
-		.scan_entries = 32768,
-		.trace = {.kinds = ~0U, .is_tree = true, .is_watched = true, .bytes = 65536},
+	const struct observe_opts all[] = {
+		{.depth = OBSERVE_FULL,
+		 .bgid = -1,
+		 .scan_entries = 32768,
+		 .trace = {.kinds = ~0U, .is_tree = true, .is_watched = true, .bytes = 65536}},
+		{.depth = OBSERVE_FULL, .bgid = -1, .functions = true},
 	};
-	struct observe_err err;
-	struct observe *o = observe_open(&opts, &err);
 
-	if (!o)
-		fail_msg("%s", err.what);
-	observe_close(o);
+	for (size_t i = 0; i < 2; i++) {
+		struct observe_err err;
+		struct observe *o = observe_open(&all[i], &err);
+
+		if (!o)
+			fail_msg("%s", err.what);
+		observe_close(o);
+	}
 }
 
 /* libbpf tries out what the kernel can by programs of a few instructions. */

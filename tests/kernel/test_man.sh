@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Does the manual name the commands and options that the program has, and no others?
+# Not for guests: it is the same on every kernel.
 # shellcheck source=tests/tap.sh
 . "$(dirname "$0")/../tap.sh"
 PAGE=$(dirname "$0")/../../tools/bufscope.8
