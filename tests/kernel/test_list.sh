@@ -11,7 +11,7 @@ cleanup() { [ ${#WORKERS[@]} -eq 0 ] || kill "${WORKERS[@]}" 2>/dev/null; }
 report() { tail -n 5 "$TMP/want" "$TMP/got" "$TMP/err" 2>/dev/null | cut -c 1-2000; }
 
 wait_until() {
-	local end=$((SECONDS + 60))
+	local end=$((SECONDS + 200))
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.05
@@ -56,7 +56,13 @@ same() {
 GROUP='[.tgid, .fd, .bgid, .kind, .entries, .head, .tail, .available, .held]'
 RING='[.tgid, .fd, .sq_entries, .cq_entries, .setup_flags]'
 
-groups_agree() { same "$GROUP" "$TMP/truth" .groups "$TMP/list" '[.rings[].groups[]]'; }
+# Where the kernel maps but the first page of a ring for itself, what is held in a larger one must
+# be said to be unknown.
+whole=$("$BUFSCOPE" doctor --self -j |
+	jq '.abilities[] | select(.key == "layout.ring_memory") | .state == "yes"')
+SEEN="[.groups[] | .held |= if $whole or .entries <= 256 then . else null end]"
+
+groups_agree() { same "$GROUP" "$TMP/truth" "$SEEN" "$TMP/list" '[.rings[].groups[]]'; }
 rings_agree() { same "$RING" "$TMP/truth" .rings "$TMP/list" .rings; }
 
 # compare NAME OPTION...
@@ -109,7 +115,7 @@ has_frames() { [ "$(wc -l <"$TMP/$1" 2>/dev/null || echo 0)" -ge "$2" ]; }
 
 # watch DEPTH: the work of a fresh load between the first and the last line of $TMP/top
 watch() {
-	start_load --paused --rings 2 --groups 2 -n 100000 --leak 3
+	start_load --paused --rings 2 --groups 2 -n 70000 --leak 3
 	wait_until sh -c "'$BUFSCOPE' list -p $LOAD_PID -j |
 		jq -e '[.rings[].groups[]] | length == 4'" >/dev/null || return 1
 	rm -f "$TMP/top"
