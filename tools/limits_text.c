@@ -68,7 +68,7 @@ static void print_answer(FILE *out, const struct limits_row *row, bool verbose)
 	char value[48];
 
 	format_value(row, value, sizeof(value));
-	fprintf(out, "  %-26s %-16s %-10s %-14s %s\n", row->probe->question, value,
+	fprintf(out, "  %-26s %-15s %-10s %-14s %s\n", row->probe->question, value,
 		a->errno_past ? text_errno(a->errno_past) : "-",
 		or_dash(limits_bound_name(a->bound_by)), or_dash(limits_how_name(a->how)));
 	print_remarks(out, row, verbose);
@@ -153,7 +153,7 @@ static void print_heading(FILE *out, const struct limits_row *row)
 {
 	fprintf(out, "\n%s\n", row->section->title);
 	if (!row->section->judges && !limits_is_curve(row->probe))
-		fprintf(out, "  %-26s %-16s %-10s %-14s %s\n", "QUESTION", "ANSWER", "PAST IT",
+		fprintf(out, "  %-26s %-15s %-10s %-14s %s\n", "QUESTION", "ANSWER", "PAST IT",
 			"SET BY", "HOW");
 }
 
