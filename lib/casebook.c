@@ -61,19 +61,64 @@ void casebook_done(struct casebook *book)
 	for (size_t i = 0; i < book->nr_groups; i++)
 		free_group(book->groups[i]);
 	free(book->groups);
+	free(book->index);
 	free(book->rings);
 	memset(book, 0, sizeof(*book));
+}
+
+/* A ring may have 65536 groups, and each event asks for one. */
+static size_t hash_of(const struct casebook *book, uint64_t ring_id, uint32_t bgid)
+{
+	uint64_t mix = (ring_id ^ (uint64_t)bgid << 20 ^ bgid) * 0x9e3779b97f4a7c15ULL;
+
+	return (size_t)(mix >> 32) & (book->nr_index - 1);
 }
 
 struct case_group *casebook_find(const struct casebook *book, uint64_t ring_id, uint32_t bgid)
 {
 	if (book->last && book->last->ring_id == ring_id && book->last->bgid == bgid)
 		return book->last;
-	for (size_t i = 0; i < book->nr_groups; i++) {
-		if (book->groups[i]->ring_id == ring_id && book->groups[i]->bgid == bgid)
-			return book->groups[i];
+	if (!book->nr_index)
+		return NULL;
+	for (size_t at = hash_of(book, ring_id, bgid); book->index[at];
+	     at = (at + 1) & (book->nr_index - 1)) {
+		struct case_group *group = book->groups[book->index[at] - 1];
+
+		if (group->ring_id == ring_id && group->bgid == bgid)
+			return group;
 	}
 	return NULL;
+}
+
+static void enter_group(struct casebook *book, size_t position)
+{
+	const struct case_group *group = book->groups[position];
+	size_t at = hash_of(book, group->ring_id, group->bgid);
+
+	while (book->index[at])
+		at = (at + 1) & (book->nr_index - 1);
+	book->index[at] = (uint32_t)position + 1;
+}
+
+/* Anew, with room for twice as many as there are. False: out of memory. */
+static bool enter_groups(struct casebook *book)
+{
+	size_t nr = 64;
+	uint32_t *index;
+
+	while (nr < book->nr_groups * 2 + 2)
+		nr *= 2;
+	index = calloc(nr, sizeof(*index));
+	if (!index) {
+		book->out_of_memory = true;
+		return false;
+	}
+	free(book->index);
+	book->index = index;
+	book->nr_index = nr;
+	for (size_t i = 0; i < book->nr_groups; i++)
+		enter_group(book, i);
+	return true;
 }
 
 const struct ring_rec *casebook_ring(const struct casebook *book, uint64_t ring_id)
@@ -103,7 +148,12 @@ static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uin
 		group->ring_id = ring_id;
 		group->bgid = bgid;
 		group->tgid = ring ? ring->tgid : 0;
-		book->groups[book->nr_groups++] = group;
+		if (book->nr_groups * 2 + 2 > book->nr_index && !enter_groups(book)) {
+			free(group);
+			return NULL;
+		}
+		book->groups[book->nr_groups] = group;
+		enter_group(book, book->nr_groups++);
 	}
 	book->last = group;
 	return group;
@@ -133,6 +183,8 @@ static void bury_ring(struct casebook *book, const struct trace_rec *rec)
 	}
 	book->nr_buried += any;
 	book->last = NULL;
+	if (any)
+		enter_groups(book);
 }
 
 static void note_ring(struct casebook *book, const struct ring_rec *rec)

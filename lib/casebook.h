@@ -197,6 +197,8 @@ struct casebook {
 	size_t nr_rings;
 	uint64_t started_ns, ended_ns;
 	struct case_group *last; /* look-up cache */
+	uint32_t *index;         /* 1 + position by hash, a power of two of them; 0: free */
+	size_t nr_index;
 	struct {
 		uint64_t ring_id, at_ns;
 	} births[CASE_BIRTHS];

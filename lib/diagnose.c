@@ -53,6 +53,11 @@ void bench_say_span(char *text, uint64_t ns)
 	bench_say(text, "%s", text_span(span, sizeof(span), ns));
 }
 
+void bench_say_nr(char *text, uint64_t nr, const char *noun)
+{
+	bench_say(text, "%" PRIu64 " %s%s", nr, noun, nr == 1 ? "" : "s");
+}
+
 void bench_say_file(char *text, const struct case_stream *stream)
 {
 	if (stream->fd < 0)
@@ -83,8 +88,9 @@ static void judge_back(struct bench *bench)
 
 	if (!finding)
 		return;
-	bench_say(finding->evidence, "%" PRIu64 " time%s, the last by %u buffers", group->backs,
-		  group->backs == 1 ? "" : "s", group->back_by);
+	bench_say_nr(finding->evidence, group->backs, "time");
+	bench_say(finding->evidence, ", the last by ");
+	bench_say_nr(finding->evidence, group->back_by, "buffer");
 	if (group->back_to > group->entries)
 		bench_say(finding->evidence, ", to before the head");
 }
@@ -169,10 +175,7 @@ int diagnose(const struct diagnose_case *what, struct diagnosis *diagnosis)
 	struct bench bench = {.what = what, .out = diagnosis};
 
 	memset(diagnosis, 0, sizeof(*diagnosis));
-	for (size_t i = 0; i < what->book->nr_groups && !bench.err; i++) {
-		bench.group = what->book->groups[i];
-		diagnose_shared(&bench);
-	}
+	diagnose_shared(&bench);
 	for (size_t i = 0; i < what->book->nr_groups && !bench.err; i++) {
 		bench.group = what->book->groups[i];
 		judge_group(&bench);

@@ -2,7 +2,9 @@
 /* What is wrong with what lies in a ring? */
 #include "diagnose_bench.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 static void judge_entries(struct bench *bench)
 {
@@ -186,28 +188,51 @@ static void judge_pairs(struct bench *bench)
 	}
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct case_group *x = *(const struct case_group *const *)a;
+	const struct case_group *y = *(const struct case_group *const *)b;
+
+	if (x->tgid != y->tgid)
+		return x->tgid < y->tgid ? -1 : 1;
+	if (x->ring_addr != y->ring_addr)
+		return x->ring_addr < y->ring_addr ? -1 : 1;
+	return (x->bgid > y->bgid) - (x->bgid < y->bgid);
+}
+
+static void judge_neighbours(struct bench *bench, const struct case_group *low,
+			     const struct case_group *high)
+{
+	struct finding *finding;
+
+	if (low->tgid != high->tgid || low->seen_ns != high->seen_ns ||
+	    low->ring_addr + low->entries * 16ULL <= high->ring_addr)
+		return;
+	bench->group = high;
+	finding = bench_add(bench, SHARED_RING, CONFIDENCE_CERTAIN);
+	if (finding)
+		bench_say(finding->evidence, "groups %u and %u both at 0x%" PRIx64, low->bgid,
+			  high->bgid, high->ring_addr);
+}
+
 void diagnose_shared(struct bench *bench)
 {
-	const struct case_group *group = bench->group;
 	const struct casebook *book = bench->what->book;
-	uint64_t end = group->ring_addr + group->entries * 16ULL;
+	const struct case_group **sorted = calloc(book->nr_groups + 1, sizeof(*sorted));
+	size_t nr = 0;
 
-	for (size_t i = 0; group->ring_addr && group->seen_ns && i < book->nr_groups; i++) {
-		const struct case_group *other = book->groups[i];
-		struct finding *finding;
-
-		if (other == group || other->seen_ns != group->seen_ns || !other->ring_addr ||
-		    other->tgid != group->tgid || other->ring_addr > group->ring_addr ||
-		    other->ring_addr + other->entries * 16ULL <= group->ring_addr ||
-		    end <= other->ring_addr ||
-		    (other->ring_addr == group->ring_addr && other->bgid > group->bgid))
-			continue;
-		finding = bench_add(bench, SHARED_RING, CONFIDENCE_CERTAIN);
-		if (finding)
-			bench_say(finding->evidence, "groups %u and %u both at 0x%" PRIx64,
-				  other->bgid, group->bgid, group->ring_addr);
+	if (!sorted) {
+		bench->err = -ENOMEM;
 		return;
 	}
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		if (book->groups[i]->ring_addr && book->groups[i]->seen_ns)
+			sorted[nr++] = book->groups[i];
+	}
+	qsort(sorted, nr, sizeof(*sorted), by_address);
+	for (size_t i = 1; i < nr; i++)
+		judge_neighbours(bench, sorted[i - 1], sorted[i]);
+	free(sorted);
 }
 
 void diagnose_entries(struct bench *bench)

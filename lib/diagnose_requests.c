@@ -20,6 +20,14 @@ static bool is_dead(const struct case_group *group, const struct case_stream *st
 	return stream->ended_ns && group->seen_ns > stream->ended_ns + GRACE_NS;
 }
 
+static void tell_dead(char *text, uint32_t nr, const struct case_group *group, const char *names)
+{
+	bench_say_nr(text, nr, "request");
+	bench_say(text, " ended%s; ", names);
+	bench_say_nr(text, group->lint.available, "buffer");
+	bench_say(text, " available");
+}
+
 static void judge_dead(struct bench *bench)
 {
 	const struct case_group *group = bench->group;
@@ -44,13 +52,12 @@ static void judge_dead(struct bench *bench)
 	if (nr)
 		finding = bench_add(bench, NOT_REARMED, CONFIDENCE_LIKELY);
 	if (finding)
-		bench_say(finding->evidence, "%u requests ended%s; %u buffers are available", nr,
-			  names[0], group->lint.available);
+		tell_dead(finding->evidence, nr, group, names[0]);
 	if (nr_silent)
 		silent = bench_add(bench, BUNDLE_EXHAUSTED, CONFIDENCE_CERTAIN);
 	if (silent)
-		bench_say(silent->evidence, "%u requests ended with data and an empty group%s",
-			  nr_silent, names[1]);
+		bench_say(silent->evidence, "ended with data and an empty group: %u%s", nr_silent,
+			  names[1]);
 }
 
 static void judge_streams(struct bench *bench)
@@ -132,7 +139,7 @@ static void judge_agreement(struct bench *bench)
 			  quiet->astray_bid, quiet->astray);
 	if (group->after_last && (finding = bench_add(bench, AFTER_LAST, CONFIDENCE_LIKELY)))
 		bench_say(finding->evidence,
-			  "%" PRIu64 " completions with a buffer while no request was under way",
+			  "completions with a buffer while no request was under way: %" PRIu64,
 			  group->after_last);
 }
 
@@ -155,8 +162,8 @@ static void judge_armed(struct bench *bench)
 	finding = bench_add(bench, ARMED_ON_EMPTY, CONFIDENCE_LIKELY);
 	if (!finding)
 		return;
-	bench_say(finding->evidence, "%" PRIu64 " requests armed, no buffer for ",
-		  group->waited.open);
+	bench_say_nr(finding->evidence, group->waited.open, "request");
+	bench_say(finding->evidence, " armed, no buffer for ");
 	bench_say_span(finding->evidence, group->waited.ns);
 	bench_say(finding->evidence, "; the program held %u of %u", group->waited.held,
 		  group->provided);
@@ -196,11 +203,10 @@ static void judge_mistakes(struct bench *bench)
 	struct finding *finding;
 
 	if (mistake->count && (finding = bench_add(bench, REQUEST_REFUSED, CONFIDENCE_CERTAIN))) {
+		bench_say_nr(finding->evidence, mistake->count, "request");
 		bench_say(finding->evidence,
-			  "%" PRIu64 " requests, the last (opcode %u, flags %#x, ioprio %#x) with "
-			  "-%s",
-			  mistake->count, mistake->opcode, mistake->sqe_flags, mistake->ioprio,
-			  text_errno(-mistake->res));
+			  ", the last (opcode %u, flags %#x, ioprio %#x) with -%s", mistake->opcode,
+			  mistake->sqe_flags, mistake->ioprio, text_errno(-mistake->res));
 		if (guess)
 			bench_say(finding->evidence, ": %s", guess);
 	}
@@ -251,10 +257,9 @@ static void judge_refusal(struct bench *bench)
 	finding = bench_add(bench, REGISTRATION_REFUSED, CONFIDENCE_CERTAIN);
 	if (!finding)
 		return;
-	bench_say(finding->evidence,
-		  "%" PRIu64 " call%s, the last (%u entries at 0x%" PRIx64 ") with -%s",
-		  refusal->count, refusal->count == 1 ? "" : "s", refusal->entries, refusal->addr,
-		  text_errno(-refusal->res));
+	bench_say_nr(finding->evidence, refusal->count, "call");
+	bench_say(finding->evidence, ", the last (%u entries at 0x%" PRIx64 ") with -%s",
+		  refusal->entries, refusal->addr, text_errno(-refusal->res));
 	if (guess)
 		bench_say(finding->evidence, ": %s", guess);
 }
@@ -267,12 +272,13 @@ static void judge_calls(struct bench *bench)
 
 	judge_refusal(bench);
 	if (group->refused_legacy &&
-	    (finding = bench_add(bench, LEGACY_ON_RING, CONFIDENCE_CERTAIN)))
-		bench_say(finding->evidence, "%" PRIu64 " requests ended with -%s",
-			  group->refused_legacy, text_errno(-group->refused_res));
+	    (finding = bench_add(bench, LEGACY_ON_RING, CONFIDENCE_CERTAIN))) {
+		bench_say_nr(finding->evidence, group->refused_legacy, "request");
+		bench_say(finding->evidence, " ended with -%s", text_errno(-group->refused_res));
+	}
 	if (group->overflows && (finding = bench_add(bench, CQ_OVERFLOW, CONFIDENCE_CERTAIN))) {
-		bench_say(finding->evidence, "%" PRIu64 " completions with a buffer",
-			  group->overflows);
+		bench_say_nr(finding->evidence, group->overflows, "completion");
+		bench_say(finding->evidence, " with a buffer");
 		if (ring && ring->cq_entries && group->entries)
 			bench_say(finding->evidence, "; the queue has %u entries, the group %u",
 				  ring->cq_entries, group->entries);

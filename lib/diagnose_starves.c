@@ -70,8 +70,11 @@ void diagnose_losses(struct bench *bench)
 		bench_say(finding->evidence, "%" PRIu64 " of %u buffers", losses.by_fate[fate],
 			  group->provided);
 		name_losses(finding->evidence, group, (enum case_fate)fate);
-		if (starves)
-			bench_say(finding->evidence, "; %" PRIu64 " requests starved", starves);
+		if (!starves)
+			continue;
+		bench_say(finding->evidence, "; ");
+		bench_say_nr(finding->evidence, starves, "request");
+		bench_say(finding->evidence, " starved");
 	}
 }
 
@@ -261,9 +264,10 @@ static void judge_causes(struct bench *bench)
 							   bench_is_sure(bench, LINT_ZERO_LENGTH)))
 			continue;
 		finding = bench_add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);
-		if (finding)
-			bench_say(finding->evidence, "%" PRIu64 " requests of group %u",
-				  group->causes[pairs[i].cause], group->bgid);
+		if (!finding)
+			return;
+		bench_say_nr(finding->evidence, group->causes[pairs[i].cause], "request");
+		bench_say(finding->evidence, " of group %u", group->bgid);
 	}
 }
 

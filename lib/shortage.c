@@ -281,7 +281,8 @@ int sizing_of(const struct case_group *group, struct sizing *sizing)
 	sizing->hold_p50_ns = hist_quantile_ns(group->hold, 0.5);
 	sizing->hold_p99_ns = hist_quantile_ns(group->hold, 0.99);
 	sizing->arrivals = count_busiest(group);
-	by_rate = sizing->arrivals * (sizing->hold_p99_ns / 1000) / (SIZING_WINDOW / 1000);
+	/* rounded up */
+	by_rate = sizing->arrivals * (sizing->hold_p99_ns / 1000) / (SIZING_WINDOW / 1000) + 1;
 	sizing->by_rate = by_rate > UINT32_MAX ? UINT32_MAX : (uint32_t)by_rate;
 	if (sizing->entries && sizing->by_rate > sizing->entries)
 		sizing->entries = sizing->by_rate > SIZING_LARGEST ? 0 : round_up(sizing->by_rate);

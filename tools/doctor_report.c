@@ -190,8 +190,9 @@ static const char *loss_text(enum sample_loss loss)
 		[LOSS_RINGS] = "rings: there are more than there is room for",
 		[LOSS_GROUPS] = "groups: there are more than there is room for",
 		[LOSS_WALK] = "walks over the kernel's structures: they changed meanwhile",
-		[LOSS_UNATTRIBUTED] = "completions with a buffer: their requests are from before "
-				      "the watch, and no group fits",
+		[LOSS_UNATTRIBUTED] = "completions with a buffer: they found the queue full, or "
+				      "their requests are from before the watch, and no group "
+				      "fits",
 		[LOSS_GUESSED] = "completions were given to one of several groups that fit: their "
 				 "requests are from before the watch",
 		[LOSS_ACCOUNTS] = "groups were not counted for want of room",

@@ -195,13 +195,16 @@ static void take(void *context, const struct trace_rec *rec)
 	casebook_take(context, rec);
 }
 
-static int take_events(struct watching *w)
-{
-	int more;
+/* Whoever makes events as fast as they are taken must not keep us from all else. */
+#define MOST_TAKES 8
+#define ALL_TAKES  4096 /* the buffer of the trace is smaller: who is gone makes no more */
 
-	do {
+static int take_events(struct watching *w, unsigned int most)
+{
+	int more = 1;
+
+	for (unsigned int i = 0; i < most && more > 0; i++)
 		more = observe_trace(w->observe, take, &w->out->book);
-	} while (more > 0);
 	if (more < 0)
 		cmd_error("cannot read the events: %s", strerror(-more));
 	return more < 0 ? EXIT_FAILED : EXIT_OK;
@@ -215,7 +218,7 @@ static int look(struct watching *w)
 	if (read(w->timer, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return EXIT_FAILED;
 	code = target_sample(w->observe, &w->sample);
-	code = code ? code : take_events(w);
+	code = code ? code : take_events(w, MOST_TAKES);
 	if (code)
 		return code;
 	casebook_sample(&w->out->book, &w->sample);
@@ -316,7 +319,7 @@ static int follow(struct watching *w)
 			return EXIT_FAILED;
 		if (waits[0].revents) {
 			usleep(GATHER_US);
-			code = take_events(w);
+			code = take_events(w, MOST_TAKES);
 		}
 		if (!code && waits[1].revents)
 			code = look(w);
@@ -401,7 +404,7 @@ int doctor_watch(struct doctor_opts *opts, struct consultation *consultation)
 		code = look(&w);
 	if (!code) {
 		end_command(&w);
-		code = take_events(&w);
+		code = take_events(&w, w.child.pid ? ALL_TAKES : MOST_TAKES);
 	}
 	code = code ? code : conclude(&w);
 	close_all(&w);

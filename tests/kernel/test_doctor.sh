@@ -78,6 +78,12 @@ check "two reports compare without watching" is_json \
 check "and fail on what is new" [ "$rc" = 1 ]
 check "a report equals itself" ends_with 0 --baseline "$TMP/base.json" --diff "$TMP/base.json"
 
+# What starts in the background ignores an interrupt until it has begun to wait for one.
+interrupt() {
+	while kill -INT "$1" 2>/dev/null; do sleep 0.2; done
+	wait "$1"
+}
+
 # ---- a recording
 
 # record SCENARIO: into $TMP/rec, its process in $pid
@@ -86,9 +92,7 @@ record() {
 	"$BUFSCOPE" top -b -j --full -p "$pid" -i 0.2 >"$TMP/rec" 2>"$TMP/said" &
 	local top=$!
 	wait "$pid"
-	sleep 0.3
-	kill -INT "$top" 2>/dev/null
-	wait "$top"
+	interrupt "$top"
 }
 record consumer-slow
 doctor -j --replay "$TMP/rec"
@@ -119,8 +123,7 @@ play busy
 "$BUFSCOPE" doctor -p "$pid" -d 30 >"$TMP/out" 2>"$TMP/said" &
 watcher=$!
 sleep 0.7
-kill -INT "$watcher"
-wait "$watcher"
+interrupt "$watcher"
 check "an interrupt ends in a report" grep -q '^watched' "$TMP/out"
 check "of a process that is gone none is made" ends_with 1 -p 4194303 -d 1
 
