@@ -39,11 +39,10 @@ static void *heap_alloc(const struct bs_pool *pool)
 static void touch(const struct bs_pool *pool, uint32_t first, uint32_t nr)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = (uintptr_t)pool->data + (size_t)first * pool->stride;
-	uintptr_t to = from + (size_t)nr * pool->stride;
+	unsigned char *from = pool->data + (size_t)first * pool->stride;
+	size_t before = (uintptr_t)from & (page - 1);
 
-	from &= ~(page - 1);
-	madvise((void *)from, to - from, MADV_POPULATE_WRITE);
+	madvise(from - before, before + (size_t)nr * pool->stride, MADV_POPULATE_WRITE);
 }
 
 /* Twice as many as there were, within what was set aside. */

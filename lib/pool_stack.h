@@ -38,6 +38,7 @@ static inline void pool_stack_done(struct pool_stack *stack)
 {
 	free(stack->bids);
 	free(stack->place);
+	stack->bids = stack->place = NULL;
 }
 
 /* Holds the bids below nr, the lowest on top; room for so many. 0 or -ENOMEM with nothing left. */

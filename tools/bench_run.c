@@ -70,10 +70,12 @@ static unsigned char *buf_at(const struct job *j, uint32_t i)
 
 /* ---- by hand */
 
-static void ask_by_hand(struct job *j, uint32_t i)
+static int ask_by_hand(struct job *j, uint32_t i)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&j->ring);
 
+	if (!sqe)
+		return -EAGAIN;
 	if (j->work->is_socket) {
 		io_uring_prep_recv_multishot(sqe, j->fd, NULL, 0, 0);
 	} else if (j->group) {
@@ -86,6 +88,7 @@ static void ask_by_hand(struct job *j, uint32_t i)
 		sqe->buf_group = 0;
 	}
 	sqe->user_data = i;
+	return 0;
 }
 
 static int reap_by_hand(struct job *j, const struct io_uring_cqe *cqe)
@@ -101,7 +104,7 @@ static int reap_by_hand(struct job *j, const struct io_uring_cqe *cqe)
 	}
 	j->done++;
 	if (!(cqe->flags & IORING_CQE_F_MORE))
-		ask_by_hand(j, (uint32_t)cqe->user_data);
+		return ask_by_hand(j, (uint32_t)cqe->user_data);
 	return 0;
 }
 
@@ -120,7 +123,7 @@ static int ask_pool(struct job *j, struct bs_op *op)
 
 static int reap_pool(struct job *j, const struct io_uring_cqe *cqe)
 {
-	struct bs_op *op = (struct bs_op *)(uintptr_t)cqe->user_data;
+	struct bs_op *op = io_uring_cqe_get_data(cqe);
 	struct bs_buf buf;
 	int nr = bs_op_done(op, cqe, &buf, 1);
 
@@ -212,7 +215,7 @@ static int start(struct job *j)
 		if (j->pool)
 			err = ask_pool(j, &j->ops[i]);
 		else
-			ask_by_hand(j, i);
+			err = ask_by_hand(j, i);
 	}
 	return err;
 }
@@ -324,7 +327,7 @@ static void close_job(struct job *j)
 		} else if (bs_pool_next(j->pool, &cqe, -1) < 0) {
 			break;
 		}
-		op = (struct bs_op *)(uintptr_t)cqe.user_data;
+		op = io_uring_cqe_get_data(&cqe);
 		if (bs_op_done(op, &cqe, &buf, 1) == 1)
 			bs_pool_give(j->pool, &buf, 1);
 	}

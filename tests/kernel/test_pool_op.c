@@ -79,7 +79,7 @@ static int reap(struct bench *b, struct bs_op *op)
 	int nr;
 
 	assert_int_equal(bs_pool_next(b->pool, &cqe, 2000), 1);
-	assert_ptr_equal((void *)(uintptr_t)cqe.user_data, op);
+	assert_ptr_equal(io_uring_cqe_get_data(&cqe), op);
 	nr = bs_op_done(op, &cqe, bufs, 8);
 	assert_in_range(nr, 0, 8);
 	for (int i = 0; i < nr; i++) {
@@ -269,7 +269,7 @@ static void starving(void **state)
 			int got;
 
 			assert_int_equal(bs_pool_next(b.pool, &cqe, 2000), 1);
-			op = (struct bs_op *)(uintptr_t)cqe.user_data;
+			op = io_uring_cqe_get_data(&cqe);
 			got = bs_op_done(op, &cqe, &bufs[nr], 1);
 			assert_in_range(got, 0, 1);
 			starved += got == 0 && op->res == -ENOBUFS;
@@ -298,7 +298,7 @@ static void eviction(void **state)
 					    .table = 5,
 					    .evict = (enum bs_evict)policy};
 		struct bs_buf lent[16] = {0};
-		int index[16];
+		int index[16] = {0};
 		struct bs_pool_stats stats;
 		struct io_uring ring;
 		struct bs_pool *pool;
@@ -422,7 +422,7 @@ static int serve_oneself(void)
 	for (int i = 0; i < 20; i++) {
 		if (write(fds[1], "hello", 5) != 5 || bs_pool_next(pool, &cqe, 2000) != 1)
 			return 102;
-		if (bs_op_done(&op, &cqe, &buf, 1) != 1 || memcmp(buf.addr, "hello", 5))
+		if (bs_op_done(&op, &cqe, &buf, 1) != 1 || memcmp(buf.addr, "hello", 5) != 0)
 			return 103;
 		if (bs_pool_give(pool, &buf, 1))
 			return 104;

@@ -190,8 +190,10 @@ static void *adopt_and_look(void *arg)
 {
 	struct oracle *o = arg;
 
-	return (void *)(intptr_t)(bs_pool_adopt(o->pool) || bs_pool_available(o->pool) < 0 ||
-				  bs_pool_adopt(o->pool) != -EPERM || bs_pool_hand_over(o->pool));
+	return bs_pool_adopt(o->pool) || bs_pool_available(o->pool) < 0 ||
+			       bs_pool_adopt(o->pool) != -EPERM || bs_pool_hand_over(o->pool)
+		       ? arg
+		       : NULL;
 }
 
 /* To another thread and back; buffers that are out stay out. */
