@@ -192,8 +192,8 @@ install: all
 	install -m 644 tools/bufscope.8 $(D)/share/man/man8/
 	install -m 644 lib/bufscope.h $(D)/include/
 	install -m 644 $(O)/libbufscope.a $(L)/
-	$(if $(STATIC),,install -m 755 $(O)/libbufscope.so $(L)/libbufscope.so.0
-	ln -sf libbufscope.so.0 $(L)/libbufscope.so)
+	$(if $(STATIC),,install -m 755 $(O)/libbufscope.so $(L)/libbufscope.so.0)
+	$(if $(STATIC),,ln -sf libbufscope.so.0 $(L)/libbufscope.so)
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' \
 		lib/bufscope.pc.in > $(L)/pkgconfig/bufscope.pc
 
