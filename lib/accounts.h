@@ -41,8 +41,8 @@ int accounts_slots(struct accounts *accounts, const struct group_rec *group,
 int accounts_detail(const struct accounts *accounts, const struct group_rec *group,
 		    struct observe_detail *detail);
 size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max);
-/* Asks for the first page of a ring: a tail_ask_fn. */
-int accounts_find_page(void *accounts, struct ring_page *page);
+/* Asks for the first page of a ring: a tail_ask_fn, whose context is the accounts. */
+int accounts_find_page(void *context, struct ring_page *page);
 
 /*
  * Sets or (NULL) ends the watch of a group's tail. Returns the program that is to be run at stores

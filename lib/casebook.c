@@ -277,7 +277,7 @@ static void log_flow(struct casebook *book, struct case_group *group, enum case_
 		return;
 	}
 	if (group->nr_flows >= CASE_FLOWS ||
-	    !grow(book, (void **)&group->flows, group->nr_flows, sizeof(*last))) {
+	    !grow(book, (void **)&group->flows, group->nr_flows, sizeof(*last)) || !group->flows) {
 		group->flows_full = true;
 		return;
 	}

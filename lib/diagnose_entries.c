@@ -218,7 +218,7 @@ static void judge_neighbours(struct bench *bench, const struct case_group *low,
 void diagnose_shared(struct bench *bench)
 {
 	const struct casebook *book = bench->what->book;
-	const struct case_group **sorted = calloc(book->nr_groups + 1, sizeof(*sorted));
+	const struct case_group **sorted = calloc(book->nr_groups + 1, sizeof(void *));
 	size_t nr = 0;
 
 	if (!sorted) {
@@ -229,7 +229,7 @@ void diagnose_shared(struct bench *bench)
 		if (book->groups[i]->ring_addr && book->groups[i]->seen_ns)
 			sorted[nr++] = book->groups[i];
 	}
-	qsort(sorted, nr, sizeof(*sorted), by_address);
+	qsort(sorted, nr, sizeof(void *), by_address);
 	for (size_t i = 1; i < nr; i++)
 		judge_neighbours(bench, sorted[i - 1], sorted[i]);
 	free(sorted);

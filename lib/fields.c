@@ -462,7 +462,7 @@ bool field_is_number(const struct field *field)
 	return field->type == FIELD_GAUGE || field->type == FIELD_COUNTER;
 }
 
-/* As printf() would; a screen of 65536 groups has a million of these. */
+/* As printf would; a screen of 65536 groups has a million of these. */
 static void print_decimal(uint64_t value, char *out)
 {
 	char digits[24];

@@ -331,7 +331,7 @@ static int open_direct(void)
 /* What registering on first use costs, and what each use then saves; in tenths of ns. */
 static int measure_lazy(struct reads *r, int64_t *gain, uint64_t *cost)
 {
-	uint64_t plain, fixed = 0, register_ns = 0;
+	uint64_t plain = 0, fixed = 0, register_ns = 0;
 	int err = time_reads(r, &plain);
 
 	if (!err)

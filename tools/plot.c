@@ -394,8 +394,11 @@ void plot_svg(FILE *out, const struct plot_page *page)
 	width = 2 * MARGIN + (int)columns * (PANEL_W + GAP) - GAP;
 	height = HEAD + MARGIN + (int)rows * (PANEL_H + GAP);
 	open_page(out, page, width, height);
-	for (size_t i = 0; i < page->nr; i++)
-		draw_plot(out, &page->plots[i], MARGIN + (double)(i % columns) * (PANEL_W + GAP),
-			  HEAD + 8 + (double)(i / columns) * (PANEL_H + GAP));
+	for (size_t i = 0; i < page->nr; i++) {
+		size_t column = i % columns, row = i / columns;
+
+		draw_plot(out, &page->plots[i], MARGIN + (double)column * (PANEL_W + GAP),
+			  HEAD + 8 + (double)row * (PANEL_H + GAP));
+	}
 	fputs("</svg>\n", out);
 }

@@ -323,7 +323,7 @@ static void clean_up(void)
 static int measure(struct observer *observer, const struct workload *work, int round)
 {
 	long completions = work->completions / observer->slow;
-	struct watching watching;
+	struct watching watching = {.empty = {.links = {-1, -1}, .progs = {-1, -1}}};
 	struct rusage usage = {0};
 	double cpu, fixed;
 

@@ -19,30 +19,30 @@ struct totals {
 	const char *name;
 	const char *want; /* the code; NULL: nothing */
 	uint32_t entries, available, held;
+	enum group_kind kind;
 	uint64_t taken, returned, starved;
 	uint64_t hold_p50_ns, hold_max_ns, stuck, oldest_ns;
-	enum group_kind kind;
 };
 
 static const struct totals cases[] = {
-	{"sound", NULL, 64, 60, 4, 1000, 1060, 0, MS, 2 * MS, 0, MS, GROUP_RING},
-	{"nothing is known", NULL, 64, U, U, COUNT_UNKNOWN, COUNT_UNKNOWN, COUNT_UNKNOWN,
-	 COUNT_UNKNOWN, COUNT_UNKNOWN, COUNT_UNKNOWN, COUNT_UNKNOWN, GROUP_RING},
-	{"never filled", "never-filled", 64, 0, 0, 0, 0, 3, 0, 0, 0, 0, GROUP_RING},
-	{"never returned", "never-returned", 64, 0, 64, 64, 64, 3, 0, 0, 64, 5000 * MS, GROUP_RING},
-	{"small", "pool-too-small", 64, 10, 54, 1000, 1010, 5, MS, 2 * MS, 0, MS, GROUP_RING},
-	{"slow", "consumer-slow", 64, 10, 54, 1000, 1010, 5, 30 * MS, 50 * MS, 0, MS, GROUP_RING},
-	{"lazy", "lazy-fill", 64, 2, 14, 1000, 1002, 5, MS, 2 * MS, 0, MS, GROUP_RING},
-	{"a legacy group has no slots", "pool-too-small", 0, 2, 14, 1000, 1002, 5, MS, 2 * MS, 0,
-	 MS, GROUP_LEGACY},
-	{"forgotten", "leak", 64, 60, 4, 9000, 9060, 0, MS, 2 * MS, 4, 3000 * MS, GROUP_RING},
-	{"most forgotten", "leak", 64, 4, 60, 9000, 9004, 8, MS, 2 * MS, 60, 3000 * MS, GROUP_RING},
-	{"others are held as long", NULL, 64, 60, 4, 9000, 9060, 0, MS, 1000 * MS, 4, 3000 * MS,
-	 GROUP_RING},
-	{"others did not go round", NULL, 64, 60, 4, 100, 160, 0, MS, 2 * MS, 4, 3000 * MS,
-	 GROUP_RING},
-	{"overfilled", "overfilled", 4, 6, 0, 0, 6, 0, 0, 0, 0, 0, GROUP_RING},
-	{"tail behind head", "tail-back", 16, 65534, 0, 20, 18, 0, 0, 0, 0, 0, GROUP_RING},
+	{"sound", NULL, 64, 60, 4, GROUP_RING, 1000, 1060, 0, MS, 2 * MS, 0, MS},
+	{"nothing is known", NULL, 64, U, U, GROUP_RING, COUNT_UNKNOWN, COUNT_UNKNOWN,
+	 COUNT_UNKNOWN, COUNT_UNKNOWN, COUNT_UNKNOWN, COUNT_UNKNOWN, COUNT_UNKNOWN},
+	{"never filled", "never-filled", 64, 0, 0, GROUP_RING, 0, 0, 3, 0, 0, 0, 0},
+	{"never returned", "never-returned", 64, 0, 64, GROUP_RING, 64, 64, 3, 0, 0, 64, 5000 * MS},
+	{"small", "pool-too-small", 64, 10, 54, GROUP_RING, 1000, 1010, 5, MS, 2 * MS, 0, MS},
+	{"slow", "consumer-slow", 64, 10, 54, GROUP_RING, 1000, 1010, 5, 30 * MS, 50 * MS, 0, MS},
+	{"lazy", "lazy-fill", 64, 2, 14, GROUP_RING, 1000, 1002, 5, MS, 2 * MS, 0, MS},
+	{"a legacy group has no slots", "pool-too-small", 0, 2, 14, GROUP_LEGACY, 1000, 1002, 5, MS,
+	 2 * MS, 0, MS},
+	{"forgotten", "leak", 64, 60, 4, GROUP_RING, 9000, 9060, 0, MS, 2 * MS, 4, 3000 * MS},
+	{"most forgotten", "leak", 64, 4, 60, GROUP_RING, 9000, 9004, 8, MS, 2 * MS, 60, 3000 * MS},
+	{"others are held as long", NULL, 64, 60, 4, GROUP_RING, 9000, 9060, 0, MS, 1000 * MS, 4,
+	 3000 * MS},
+	{"others did not go round", NULL, 64, 60, 4, GROUP_RING, 100, 160, 0, MS, 2 * MS, 4,
+	 3000 * MS},
+	{"overfilled", "overfilled", 4, 6, 0, GROUP_RING, 0, 6, 0, 0, 0, 0, 0},
+	{"tail behind head", "tail-back", 16, 65534, 0, GROUP_RING, 20, 18, 0, 0, 0, 0, 0},
 };
 
 static const char *found(const struct totals *totals, struct diagnosis *diagnosis)
