@@ -666,25 +666,10 @@ static void on_register(struct case_group *group, const struct trace_rec *rec)
 				   : rec->user_data;
 }
 
-void casebook_take(struct casebook *book, const struct trace_rec *rec)
+/* What the record says of a group that is known by now. */
+static void note_in_group(struct casebook *book, struct case_group *group,
+			  const struct trace_rec *rec)
 {
-	struct case_group *group;
-
-	if (rec->kind == TRACE_CREATE)
-		on_create(book, rec);
-	if (rec->kind == TRACE_CREATE || rec->kind == TRACE_MSHOT_END || rec->kind >= TRACE_KINDS)
-		return;
-	if (rec->flags & TRACE_PLAIN) {
-		on_plain(book, rec);
-		return;
-	}
-	group = get_group(book, rec->ring_id, rec->bgid);
-	if (!group)
-		return;
-	if (!group->first_ns)
-		group->first_ns = rec->at_ns;
-	if (rec->tgid && rec->kind != TRACE_RETURN && rec->kind != TRACE_FILL && !group->tgid)
-		group->tgid = rec->tgid;
 	switch ((enum trace_kind)rec->kind) {
 	case TRACE_REGISTER:
 		on_register(group, rec);
@@ -720,6 +705,28 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec)
 	default:
 		break;
 	}
+}
+
+void casebook_take(struct casebook *book, const struct trace_rec *rec)
+{
+	struct case_group *group;
+
+	if (rec->kind == TRACE_CREATE)
+		on_create(book, rec);
+	if (rec->kind == TRACE_CREATE || rec->kind == TRACE_MSHOT_END || rec->kind >= TRACE_KINDS)
+		return;
+	if (rec->flags & TRACE_PLAIN) {
+		on_plain(book, rec);
+		return;
+	}
+	group = get_group(book, rec->ring_id, rec->bgid);
+	if (!group)
+		return;
+	if (!group->first_ns)
+		group->first_ns = rec->at_ns;
+	if (rec->tgid && rec->kind != TRACE_RETURN && rec->kind != TRACE_FILL && !group->tgid)
+		group->tgid = rec->tgid;
+	note_in_group(book, group, rec);
 }
 
 #define QUIET_LOOKS 10 /* after which what is under way in the kernel's threads is through, too */

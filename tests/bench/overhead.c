@@ -285,7 +285,7 @@ static bool is_empty(const struct observer *observer)
 
 static void begin(const struct observer *observer, struct watching *watching)
 {
-	watching->pid = 0;
+	*watching = (struct watching){.empty = {.links = {-1, -1}, .progs = {-1, -1}}};
 	if (observer->command)
 		watching->pid = start(observer->command, -1);
 	else if (is_empty(observer))
@@ -323,7 +323,7 @@ static void clean_up(void)
 static int measure(struct observer *observer, const struct workload *work, int round)
 {
 	long completions = work->completions / observer->slow;
-	struct watching watching = {.empty = {.links = {-1, -1}, .progs = {-1, -1}}};
+	struct watching watching;
 	struct rusage usage = {0};
 	double cpu, fixed;
 
