@@ -540,20 +540,13 @@ static __always_inline void go_back(struct account *group, __u16 head, __u16 tai
 {
 	__u16 taken = head - group->head;
 	__s32 moved = taken + fill_of(group, head, tail) - fill_of(group, group->head, group->tail);
-	struct trace_return told = {
-		.bid = REC_UNKNOWN_U32,
-		.nr = -moved,
-		.available = (__u16)(tail - group->head),
-		.kind = TRACE_RETURN,
-		.back = 1,
-	};
 
 	if (moved >= 0)
 		return;
 	group->returned += moved;
 	group->tail = tail;
 	if (trace_kinds)
-		trace_returned(group, &told);
+		trace_back(group, -moved);
 }
 
 static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)

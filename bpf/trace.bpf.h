@@ -128,6 +128,21 @@ static __noinline int trace_returned(const struct account *group, const struct t
 	return 0;
 }
 
+/* A tail went back over so many. Apart, since programs on 6.1 are short of stack. */
+static __noinline int trace_back(const struct account *group, __u32 nr)
+{
+	struct trace_return told = {
+		.bid = REC_UNKNOWN_U32,
+		.nr = nr,
+		.available = (__u16)(group->tail - group->head),
+		.kind = TRACE_RETURN,
+		.back = 1,
+	};
+
+	trace_returned(group, &told);
+	return 0;
+}
+
 /* ---- completions */
 
 /* The operation of a request: the opcode, and what kind of number its fd is. */
