@@ -56,7 +56,7 @@ watch() {
 	kill -0 "$load_pid" 2>/dev/null || { wait "$load_pid"; return; }
 	"$BUFSCOPE" top -b -j -i 0.1 "--$depth" -p "$load_pid" >"$TMP/top" 2>>"$TMP/said" &
 	top_pid=$!
-	until_true 20 has_lines 1 && kill -${born:-USR1} "$load_pid" && until_true 120 is_over &&
+	until_true 20 has_lines 1 && kill "-${born:-USR1}" "$load_pid" && until_true 120 is_over &&
 		until_true 20 has_lines $(($(lines) + 3)) || rc=1
 	kill "$top_pid"
 	wait "$top_pid"
@@ -70,6 +70,7 @@ watch() {
 
 # Both as a list of groups by ring and bgid. What was put in before the attach was not counted. No
 # workload here returns a buffer twice.
+# shellcheck disable=SC2016 # jq's variables
 truth='[.groups | sort_by(.fd, .bgid)[] | {bgid, selected_total, taken_total, starved_total,
 	bytes_total, partial_total, mshot_ended_total, available, held, head, tail,
 	returned_total: (.returned_total - if $born then 0 else .buffers end), double_returned_total: 0}]'
@@ -123,7 +124,9 @@ exact() {
 	for _ in 1 2 3; do
 		watch "$@"
 		rc=$?
-		[ $rc -eq 0 ] && in_doubt && ! equal "$filter" || break
+		[ $rc -eq 0 ] || break
+		in_doubt || break
+		! equal "$filter" || break
 	done
 	if [ $rc -eq 3 ]; then
 		skip "$name" "$(sed -n 's/^bufscope: //p' "$TMP/said")"
