@@ -378,6 +378,14 @@ static void meet(struct accounts *accounts, const struct sample *sample)
 	accounts->skel->bss->is_ready = 1;
 }
 
+/* A bucket may reach beyond the longest hold in it. */
+static uint64_t hold_quantile(const struct account *account, double q)
+{
+	uint64_t ns = hist_quantile_ns(account->hold, q);
+
+	return ns < account->hold_max_ns ? ns : account->hold_max_ns;
+}
+
 /* ---- what an account says */
 
 static void join_ledger(const struct accounts *accounts, const struct account *account,
@@ -398,9 +406,9 @@ static void join_ledger(const struct accounts *accounts, const struct account *a
 	counts->gauge[GAUGE_OLDEST_HELD_NS] = oldest;
 	if (!account->holds)
 		return;
-	counts->gauge[GAUGE_HOLD_P50_NS] = hist_quantile_ns(account->hold, 0.5);
-	counts->gauge[GAUGE_HOLD_P90_NS] = hist_quantile_ns(account->hold, 0.9);
-	counts->gauge[GAUGE_HOLD_P99_NS] = hist_quantile_ns(account->hold, 0.99);
+	counts->gauge[GAUGE_HOLD_P50_NS] = hold_quantile(account, 0.5);
+	counts->gauge[GAUGE_HOLD_P90_NS] = hold_quantile(account, 0.9);
+	counts->gauge[GAUGE_HOLD_P99_NS] = hold_quantile(account, 0.99);
 	counts->gauge[GAUGE_HOLD_MAX_NS] = account->hold_max_ns;
 }
 
