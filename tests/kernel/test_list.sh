@@ -60,7 +60,7 @@ RING='[.tgid, .fd, .sq_entries, .cq_entries, .setup_flags]'
 # be said to be unknown.
 whole=$("$BUFSCOPE" doctor --self -j |
 	jq '.abilities[] | select(.key == "layout.ring_memory") | .state == "yes"')
-SEEN="[.groups[] | .held |= if $whole or .entries <= 256 then . else null end]"
+SEEN="[.groups[] | if $whole or .entries <= 256 then . else .held = null end]"
 
 groups_agree() { same "$GROUP" "$TMP/truth" "$SEEN" "$TMP/list" '[.rings[].groups[]]'; }
 rings_agree() { same "$RING" "$TMP/truth" .rings "$TMP/list" .rings; }
