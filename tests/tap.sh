@@ -26,6 +26,17 @@ check() {
 	fi
 }
 
+# until_true SECONDS COMMAND...: tried until it succeeds; fails when the time is over
+until_true() {
+	local tries=$(($1 * 10 * ${SLOW:-1}))
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
 # skip NAME REASON
 skip() {
 	tap_nr=$((tap_nr + 1))

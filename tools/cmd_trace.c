@@ -51,10 +51,9 @@ static void print_help(void)
 	     "  -h, --help\n"
 	     "\n"
 	     "Needs CAP_BPF and CAP_PERFMON. A return is a store to memory, which nobody sees: it\n"
-	     "is told when the next event or tick finds it. With --watch each store interrupts "
-	     "the\n"
-	     "program, for about 10 us in a virtual machine, and takes one of the four breakpoints "
-	     "of each thread.\n"
+	     "is told when the next event or tick finds it. With --watch each store interrupts\n"
+	     "the program, for about 10 us in a virtual machine, and one of the four\n"
+	     "breakpoints of each thread is taken.\n"
 	     "\n"
 	     "Exit status: 0 ok, 1 failed, 2 usage, 3 not permitted or not supported.");
 }

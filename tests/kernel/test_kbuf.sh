@@ -12,17 +12,6 @@ cleanup() {
 	wait
 }
 
-# until_true SECONDS COMMAND...
-until_true() {
-	local tries=$(($1 * 10 * ${SLOW:-1}))
-	shift
-	until "$@"; do
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || return 1
-		sleep 0.1
-	done
-}
-
 lines() { wc -l <"$TMP/top"; }
 has_lines() { [ "$(lines)" -ge "$1" ]; }
 is_over() { [ -s "$TMP/truth" ] && jq -e .final "$TMP/truth" >/dev/null 2>&1; }

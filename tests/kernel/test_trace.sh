@@ -12,17 +12,6 @@ cleanup() {
 	wait
 }
 
-# until_true SECONDS COMMAND...
-until_true() {
-	local tries=$(($1 * 10 * ${SLOW:-1}))
-	shift
-	until "$@"; do
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || return 1
-		sleep 0.1
-	done
-}
-
 is_tracing() { grep -qs '^tracing' "$TMP/said" || ! kill -0 "$trace_pid" 2>/dev/null; }
 is_paused() { grep -qs SIGUSR1 "$TMP/load" || ! kill -0 "$load_pid" 2>/dev/null; }
 waits() { grep -qs SIGTERM "$TMP/load"; }
