@@ -256,6 +256,69 @@ static __always_inline void ctx_table(struct io_ring_ctx *ring, struct table_vie
 	view->is_node = 0;
 }
 
+/* Memory of the SQ and the CQ, and other memory that was registered with the ring; pages. */
+static __always_inline __u32 ctx_queue_pages(struct io_ring_ctx *ring)
+{
+	struct io_ring_ctx___regions *r = (void *)ring;
+
+	if (!bl_has(io_ring_ctx___regions, ring_region))
+		return 0;
+	return BPF_CORE_READ(r, ring_region.nr_pages) + BPF_CORE_READ(r, sq_region.nr_pages);
+}
+
+static __always_inline __u32 ctx_region_pages(struct io_ring_ctx *ring)
+{
+	if (!bl_has(io_ring_ctx___regions, param_region))
+		return 0;
+	return BPF_CORE_READ((struct io_ring_ctx___regions *)ring, param_region.nr_pages);
+}
+
+/* Head of the xarray of the huge pages that a ring is charged with; 0: none, or before 7.2. */
+static __always_inline __u64 ctx_huge_pages(struct io_ring_ctx *ring)
+{
+	if (!bl_has(io_ring_ctx___hpages, hpage_acct))
+		return 0;
+	return (__u64)BPF_CORE_READ((struct io_ring_ctx___hpages *)ring, hpage_acct.xa_head);
+}
+
+static __always_inline __u64 huge_page_pages(__u64 page)
+{
+	return 1ULL << (BPF_CORE_READ((struct folio *)page, _flags_1) & 31);
+}
+
+static __always_inline int page_is_compound(struct page *page)
+{
+	__u64 words[2] = {0}; /* flags; bit 0 of the other: a tail */
+
+	bpf_probe_read_kernel(words, sizeof(words), page);
+	return (words[1] & 1) || (words[0] >> bpf_core_enum_value(enum pageflags, PG_head) & 1);
+}
+
+/*
+ * Pages that a registered buffer is charged as. Since 7.2 that is not kept, and those of huge
+ * pages are the ring's to tell.
+ */
+static __always_inline __u64 ubuf_pages(__u64 address)
+{
+	struct io_mapped_ubuf *ubuf = (void *)address;
+
+	if (bl_has(io_mapped_ubuf___acct, acct_pages))
+		return BPF_CORE_READ((struct io_mapped_ubuf___acct *)ubuf, acct_pages);
+	if (page_is_compound(BPF_CORE_READ(ubuf, bvec[0].bv_page)))
+		return 0;
+	return BPF_CORE_READ(ubuf, nr_bvecs);
+}
+
+/* How many tables it is in: they were charged once for all. */
+static __always_inline __u32 ubuf_sharers(__u64 address)
+{
+	__u32 refs = 1;
+
+	if (bl_has(io_mapped_ubuf, refs))
+		refs = BPF_CORE_READ((struct io_mapped_ubuf *)address, refs.refs.counter);
+	return refs ? refs : 1;
+}
+
 /* Bytes of a registered buffer; an empty slot of old kernels is a dummy that starts at ~0. */
 static __always_inline int ubuf_bytes(__u64 address, __u64 *bytes)
 {

@@ -123,12 +123,26 @@ struct list_head {
 	struct list_head *next;
 };
 
+/* The first two words stand there under names and types that change: flags, compound_head. */
 struct page {
 	unsigned long flags;
 };
 
+enum pageflags {
+	PG_head = 6,
+};
+
+struct folio {
+	unsigned long _flags_1; /* lowest byte: the order, since 6.6 */
+};
+
+struct bio_vec {
+	struct page *bv_page;
+};
+
 struct io_mapped_region {
 	struct page **pages;
+	unsigned int nr_pages;
 	unsigned int flags;
 };
 
@@ -176,6 +190,18 @@ struct io_rings {
 struct io_mapped_ubuf {
 	__u64 ubuf;
 	unsigned int len;
+	unsigned int nr_bvecs;
+	struct {
+		struct {
+			int counter;
+		} refs;
+	} refs; /* of tables that share it, since 6.12 */
+	struct bio_vec bvec[1];
+};
+
+/* Up to 7.1: what it was charged as; later the ring remembers its huge pages. */
+struct io_mapped_ubuf___acct {
+	unsigned long acct_pages;
 };
 
 /* Up to 6.7: end instead of length. */
@@ -201,6 +227,7 @@ struct user_struct {
 	struct {
 		__s64 counter;
 	} locked_vm; /* pages */
+	kuid_t uid;
 };
 
 struct io_wq_work_node {
@@ -226,6 +253,18 @@ struct io_ring_ctx {
 	struct io_rsrc_data buf_table; /* since 6.13 */
 	struct task_struct *submitter_task;
 	struct io_submit_state submit_state;
+};
+
+/* Since 6.13: its memory as regions. */
+struct io_ring_ctx___regions {
+	struct io_mapped_region sq_region;
+	struct io_mapped_region ring_region;
+	struct io_mapped_region param_region;
+};
+
+/* Since 7.2: the huge pages that it is charged with; the index is the address of the page. */
+struct io_ring_ctx___hpages {
+	struct xarray hpage_acct;
 };
 
 /* Where the entry that is being submitted lies. */

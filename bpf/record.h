@@ -50,6 +50,15 @@ struct ring_rec {
 	__u64 table_bytes;
 	__u64 locked_bytes; /* charged to the ring's user, by whatever; 0: this ring charges nobody
 			     */
+	/*
+	 * What the ring has that its user may be charged with; which of it is depends on the
+	 * kernel. Groups tell their own mem_bytes.
+	 */
+	__u64 queue_bytes;        /* SQ and CQ; 0 where the kernel does not keep them as regions */
+	__u64 region_bytes;       /* other memory registered with the ring */
+	__u64 table_locked_bytes; /* fixed buffers; all ones: could not tell */
+	__u32 charged_uid;        /* REC_UNKNOWN_U32: the ring charges nobody */
+	__u32 pad;
 	char comm[REC_COMM_LEN];
 };
 
@@ -275,7 +284,7 @@ struct trace_lost {
 };
 
 #ifndef __bpf__
-_Static_assert(sizeof(struct ring_rec) == 112, "ring_rec is part of the shared layout");
+_Static_assert(sizeof(struct ring_rec) == 144, "ring_rec is part of the shared layout");
 _Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
 _Static_assert(sizeof(struct ring_page) == 32, "ring_page is part of the shared layout");

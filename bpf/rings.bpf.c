@@ -248,7 +248,7 @@ __noinline int visit_group(__u64 ring_id, __u64 bl, int in_array)
 
 /*
  * Depth-first over any xarray: groups by bgid (3 levels), a task's rings by address (11). An
- * entry's low bits tell what it is: 00 a pointer, 10 and above 4096 an inner node.
+ * entry's low bits tell what it is: 00 a pointer, 10 and above 4096 an inner node, 1 a value.
  */
 #define WALK_LEVELS    16
 #define WALK_MAX_STEPS (1 << 20)
@@ -257,7 +257,7 @@ __noinline int visit_group(__u64 ring_id, __u64 bl, int in_array)
 /* A node's slots are copied when it is entered: one read instead of 64. */
 struct walk {
 	__u64 slots[WALK_LEVELS * XA_SLOTS];
-	__u32 next[WALK_LEVELS]; /* slot to look at next */
+	__u32 next[WALK_LEVELS]; /* slot to look at next, from the outermost node on */
 	__u32 depth;             /* 0: nothing left */
 };
 
@@ -324,7 +324,17 @@ static __always_inline __u64 walk_step(struct walk *walk)
 		walk_down(walk, entry);
 		return 0;
 	}
-	return (entry & 3) == 0 ? entry : 0;
+	return (entry & 3) != 2 ? entry : 0;
+}
+
+/* Of the entry that the last step found. */
+static __always_inline __u64 walk_index(const struct walk *walk)
+{
+	__u64 index = 0;
+
+	for (__u32 level = 0; level < WALK_LEVELS && level < walk->depth; level++)
+		index = index << 6 | ((walk->next[level] - 1) & (XA_SLOTS - 1));
+	return index;
 }
 
 static long group_step(__u32 i, void *unused)
@@ -370,6 +380,7 @@ __noinline int visit_groups(__u64 ring_id)
 struct table_scan {
 	struct table_view view;
 	__u64 bytes;
+	__u64 locked; /* in 4096ths of a page: tables that share a buffer share its charge */
 	__u32 registered;
 	__u32 in_flight;
 };
@@ -390,8 +401,28 @@ static long table_slot(__u32 i, struct table_scan *scan)
 		return 0;
 	scan->registered++;
 	scan->bytes += bytes;
+	scan->locked += (ubuf_pages(entry) << 12) / ubuf_sharers(entry);
 	scan->in_flight += refs - 1; /* the table holds one reference, each request another */
 	return 0;
+}
+
+static long huge_page_step(__u32 i, __u64 *pages)
+{
+	if (!group_walk.depth)
+		return 1;
+	if (walk_step(&group_walk))
+		*pages += huge_page_pages(walk_index(&group_walk));
+	return 0;
+}
+
+static __always_inline __u64 count_huge_pages(struct io_ring_ctx *ring)
+{
+	__u64 head = ctx_huge_pages(ring), pages = 0;
+
+	walk_begin(&group_walk, head);
+	if (group_walk.depth)
+		bpf_loop(WALK_MAX_STEPS, huge_page_step, &pages, 0);
+	return pages;
 }
 
 static __always_inline void read_table(struct ring_rec *rec, struct io_ring_ctx *ring)
@@ -401,11 +432,13 @@ static __always_inline void read_table(struct ring_rec *rec, struct io_ring_ctx 
 	ctx_table(ring, &scan.view);
 	rec->table_entries = scan.view.nr;
 	rec->table_registered = rec->table_in_flight = REC_UNKNOWN_U32;
+	rec->table_locked_bytes = ~0ULL;
 	if (scan.view.nr > scan_entries)
 		return;
 	bpf_loop(scan.view.nr, table_slot, &scan, 0);
 	rec->table_registered = scan.registered;
 	rec->table_bytes = scan.bytes;
+	rec->table_locked_bytes = scan.locked + (count_huge_pages(ring) << 12);
 	/* before 6.13 a request holds the table, not the slot */
 	if (scan.view.is_node)
 		rec->table_in_flight = scan.in_flight;
@@ -417,8 +450,13 @@ static __always_inline void read_ring_ctx(struct ring_rec *rec, struct io_ring_c
 {
 	struct io_rings *shared = BPF_CORE_READ(ring, rings);
 
-	if (bpf_core_field_exists(ring->user) && BPF_CORE_READ(ring, user))
+	rec->charged_uid = REC_UNKNOWN_U32;
+	if (bpf_core_field_exists(ring->user) && BPF_CORE_READ(ring, user)) {
 		rec->locked_bytes = BPF_CORE_READ(ring, user, locked_vm.counter);
+		rec->charged_uid = BPF_CORE_READ(ring, user, uid.val);
+	}
+	rec->queue_bytes = ctx_queue_pages(ring);
+	rec->region_bytes = ctx_region_pages(ring);
 	rec->setup_flags = BPF_CORE_READ(ring, flags);
 	rec->sq_entries = BPF_CORE_READ(ring, sq_entries);
 	rec->cq_entries = BPF_CORE_READ(ring, cq_entries);

@@ -140,7 +140,7 @@ static void judge_memlock(struct bench *bench, const struct ring_rec *ring)
 		finding->tgid = ring->tgid;
 		finding->ring_id = ring->ring_id;
 		finding->bgid = REC_UNKNOWN_U32;
-		bench_say(finding->evidence, "user %u has locked %s of %s", ring->uid,
+		bench_say(finding->evidence, "user %u has locked %s of %s", ring->charged_uid,
 			  text_bytes(used, sizeof(used), ring->locked_bytes),
 			  text_bytes(limit, sizeof(limit), what->limits[i].bytes));
 		return;

@@ -395,6 +395,16 @@ static void forget_dead_rings(struct observe *o)
 	}
 }
 
+/* A ring's charges, from pages; the table's from 4096ths of one. */
+static void scale_charges(struct ring_rec *ring, uint64_t page)
+{
+	ring->locked_bytes *= page;
+	ring->queue_bytes *= page;
+	ring->region_bytes *= page;
+	if (ring->table_locked_bytes != COUNT_UNKNOWN)
+		ring->table_locked_bytes = ring->table_locked_bytes * page >> 12;
+}
+
 /* The kernel side tells the bytes of slots, which cost whole pages, and pages that are locked. */
 static void round_memory(struct sample *sample)
 {
@@ -406,7 +416,7 @@ static void round_memory(struct sample *sample)
 		group->mem_bytes = (group->mem_bytes + page - 1) / page * page;
 	}
 	for (size_t i = 0; i < sample->nr_rings; i++)
-		sample->rings[i].locked_bytes *= page;
+		scale_charges(&sample->rings[i], page);
 }
 
 static int fill(struct observe *o, struct sample *sample)

@@ -149,6 +149,8 @@ static int read_ring(struct json_object *object, struct ring_rec *ring)
 		.seen = flags_of(object, "seen", seen_flag),
 		.sightings = u32_of(object, "sightings", 0),
 		.nr_groups = u32_of(object, "nr_groups", 0),
+		.charged_uid = REC_UNKNOWN_U32,
+		.table_locked_bytes = COUNT_UNKNOWN,
 	};
 	ring->table_entries = u32_of(table, "entries", REC_UNKNOWN_U32);
 	ring->table_registered = u32_of(table, "registered", REC_UNKNOWN_U32);
