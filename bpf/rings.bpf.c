@@ -380,7 +380,7 @@ __noinline int visit_groups(__u64 ring_id)
 struct table_scan {
 	struct table_view view;
 	__u64 bytes;
-	__u64 locked; /* in 4096ths of a page: tables that share a buffer share its charge */
+	__u64 locked; /* in 2^-20 of a page: tables that share a buffer share its charge */
 	__u32 registered;
 	__u32 in_flight;
 };
@@ -401,7 +401,7 @@ static long table_slot(__u32 i, struct table_scan *scan)
 		return 0;
 	scan->registered++;
 	scan->bytes += bytes;
-	scan->locked += (ubuf_pages(entry) << 12) / ubuf_sharers(entry);
+	scan->locked += (ubuf_pages(entry) << 20) / ubuf_sharers(entry);
 	scan->in_flight += refs - 1; /* the table holds one reference, each request another */
 	return 0;
 }
@@ -438,7 +438,7 @@ static __always_inline void read_table(struct ring_rec *rec, struct io_ring_ctx 
 	bpf_loop(scan.view.nr, table_slot, &scan, 0);
 	rec->table_registered = scan.registered;
 	rec->table_bytes = scan.bytes;
-	rec->table_locked_bytes = scan.locked + (count_huge_pages(ring) << 12);
+	rec->table_locked_bytes = scan.locked + (count_huge_pages(ring) << 20);
 	/* before 6.13 a request holds the table, not the slot */
 	if (scan.view.is_node)
 		rec->table_in_flight = scan.in_flight;

@@ -395,14 +395,14 @@ static void forget_dead_rings(struct observe *o)
 	}
 }
 
-/* A ring's charges, from pages; the table's from 4096ths of one. */
+/* A ring's charges, from pages; the table's from 2^-20 of one. */
 static void scale_charges(struct ring_rec *ring, uint64_t page)
 {
 	ring->locked_bytes *= page;
 	ring->queue_bytes *= page;
 	ring->region_bytes *= page;
 	if (ring->table_locked_bytes != COUNT_UNKNOWN)
-		ring->table_locked_bytes = ring->table_locked_bytes * page >> 12;
+		ring->table_locked_bytes = ring->table_locked_bytes * page >> 20;
 }
 
 /* The kernel side tells the bytes of slots, which cost whole pages, and pages that are locked. */

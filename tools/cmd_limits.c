@@ -2,6 +2,7 @@
 /* bufscope limits: what this kernel lets you register, what lies past it, what it costs. */
 #include <errno.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,7 +10,9 @@
 
 #include "../lib/text.h"
 #include "cmd.h"
+#include "memlock_view.h"
 #include "limits_report.h"
+#include "target.h"
 
 struct options {
 	struct limits_opts limits;
@@ -23,6 +26,8 @@ struct options {
 	const char *plot; /* draw the curves there */
 	bool has_plan;
 	struct limits_plan plan;
+	bool has_memlock;
+	uint32_t uid; /* whose ledger */
 };
 
 enum {
@@ -31,6 +36,7 @@ enum {
 	OPT_MAX_MEMORY,
 	OPT_EXPLAIN,
 	OPT_PLAN,
+	OPT_MEMLOCK,
 	OPT_FROM,
 	OPT_DIFF,
 	OPT_PLOT
@@ -41,6 +47,7 @@ static void print_help(void)
 	puts("usage: bufscope limits [options] [KEY...]\n"
 	     "       bufscope limits [options] --explain ERRNO CALL\n"
 	     "       bufscope limits [options] --plan PLAN\n"
+	     "       bufscope limits [options] --memlock USER\n"
 	     "\n"
 	     "Asks the running kernel what it lets you register, what lies past each limit and "
 	     "what\n"
@@ -60,6 +67,10 @@ static void print_help(void)
 	     "kind=ring|mmap|inc;\n"
 	     "                          all of it per ring. Forecast, then done; exit 1 if it does "
 	     "not\n"
+	     "      --memlock USER      what of a user's RLIMIT_MEMLOCK is used, by what and "
+	     "which\n"
+	     "                          processes; a name or a number (needs CAP_BPF, "
+	     "CAP_PERFMON)\n"
 	     "      --diff FILE         only what differs from a run saved with -j; exit 1 if any\n"
 	     "      --plot FILE         draw the curves as SVG, too\n"
 	     "      --from FILE         take the answers of a saved run instead of asking\n"
@@ -97,6 +108,22 @@ static int parse_plan(char **argv, struct options *o)
 	if (limits_plan_parse(optarg, &o->plan, &bad) == 0)
 		return 0;
 	return 1 + cmd_usage(argv[0], "no part of a plan: '%.*s'", (int)strcspn(bad, ","), bad);
+}
+
+static int parse_user(char **argv, struct options *o)
+{
+	const struct passwd *user = getpwnam(optarg);
+	uint64_t uid;
+
+	o->has_memlock = true;
+	/* the last number is nobody's: it means "no change" to the kernel */
+	if (text_parse_u64(optarg, 0, UINT32_MAX - 1, &uid) == 0)
+		o->uid = (uint32_t)uid;
+	else if (user)
+		o->uid = user->pw_uid;
+	else
+		return 1 + cmd_usage(argv[0], "there is no user '%s'", optarg);
+	return 0;
 }
 
 /* 0 to go on, else 1 + the exit code. */
@@ -137,6 +164,8 @@ static int parse_option(int c, char **argv, struct options *o)
 		return 0;
 	case OPT_PLAN:
 		return parse_plan(argv, o);
+	case OPT_MEMLOCK:
+		return parse_user(argv, o);
 	case OPT_MAX_MEMORY:
 		if (text_parse_size(optarg, 1 << 20, UINT64_MAX / 2, &o->limits.max_bytes) == 0)
 			return 0;
@@ -186,8 +215,13 @@ static void hint_calls(void)
 
 static int parse_operands(int argc, char **argv, struct options *o)
 {
-	if (o->from && (o->explain || o->has_plan))
+	if (o->from && (o->explain || o->has_plan || o->has_memlock))
 		return 1 + cmd_usage(argv[0], "--from does not go with what asks the kernel");
+	if (!!o->explain + o->has_plan + o->has_memlock > 1)
+		return 1 + cmd_usage(argv[0], "--explain, --plan and --memlock exclude each other");
+	if ((o->has_plan || o->has_memlock) && (argc > optind || o->diff || o->plot))
+		return 1 +
+		       cmd_usage(argv[0], "--plan and --memlock take no keys, --diff or --plot");
 	if (!o->explain) {
 		o->choice.prefixes = argv + optind;
 		o->choice.nr_prefixes = argc - optind;
@@ -207,6 +241,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	static const struct option table[] = {
 		{"explain", required_argument, NULL, OPT_EXPLAIN},
 		{"plan", required_argument, NULL, OPT_PLAN},
+		{"memlock", required_argument, NULL, OPT_MEMLOCK},
 		{"diff", required_argument, NULL, OPT_DIFF},
 		{"plot", required_argument, NULL, OPT_PLOT},
 		{"from", required_argument, NULL, OPT_FROM},
@@ -406,6 +441,78 @@ static int run_plan(const struct options *o)
 	return code;
 }
 
+/* ---- --memlock */
+
+/* Exit code. */
+static int start_witness(struct memlock_account *account)
+{
+	pid_t pid = memlock_witness(account->uid);
+
+	account->witness = pid > 0 ? (uint32_t)pid : 0;
+	if (pid > 0)
+		return EXIT_OK;
+	cmd_error("user %u has no ring that is charged, and none can be made: %s", account->uid,
+		  strerror(-pid));
+	cmd_hint(pid == -EPERM ? "to become that user takes CAP_SETUID" : NULL);
+	return pid == -EPERM ? EXIT_UNSUPPORTED : EXIT_FAILED;
+}
+
+/* Without a ring nothing shows the user's number: then one is made for the time of the look. */
+static int look(const struct options *o, struct memlock_view *view, struct sample *sample)
+{
+	const struct target all = TARGET_ALL;
+	struct observe *observe;
+	int code, err;
+
+	observe = target_open(&all, o->verbose, &code);
+	if (!observe)
+		return code;
+	code = target_sample(observe, sample);
+	memlock_count(sample, &view->account, &view->ledger);
+	if (!code && view->ledger.locked_bytes == COUNT_UNKNOWN) {
+		code = start_witness(&view->account);
+		code = code ? code : target_sample(observe, sample);
+		memlock_witness_end((pid_t)view->account.witness);
+	}
+	observe_close(observe);
+	err = code ? 0 : memlock_view_fill(view, sample);
+	if (err)
+		cmd_error("cannot make the ledger: %s", strerror(-err));
+	return err ? EXIT_FAILED : code;
+}
+
+static int write_ledger(const struct options *o, const struct memlock_view *view,
+			const struct sample *sample)
+{
+	FILE *out = open_output(o->file);
+
+	if (!out)
+		return EXIT_FAILED;
+	if (o->json)
+		memlock_json(view, sample, out);
+	else
+		memlock_text(view, out);
+	return close_output(o->file, out);
+}
+
+static int run_memlock(const struct options *o)
+{
+	struct memlock_view view = {.account.uid = o->uid};
+	struct sample sample = {0};
+	int code;
+
+	/* what cannot be learnt is told as unknown */
+	memlock_charging_learn(&view.account.charging);
+	code = look(o, &view, &sample);
+	if (!code)
+		code = write_ledger(o, &view, &sample);
+	memlock_view_done(&view);
+	sample_done(&sample);
+	return code;
+}
+
+/* ---- questions */
+
 static int read_saved(const char *path, struct limits_report *report)
 {
 	int err = limits_report_read(report, path);
@@ -486,7 +593,10 @@ int cmd_limits(int argc, char **argv, const struct globals *globals)
 
 	if (code)
 		return code - 1;
-	code = o.has_plan ? run_plan(&o) : run(&o, &report);
+	if (o.has_memlock)
+		code = run_memlock(&o);
+	else
+		code = o.has_plan ? run_plan(&o) : run(&o, &report);
 	limits_report_done(&report);
 	return code;
 }

@@ -5,6 +5,10 @@
 # shellcheck source-path=SCRIPTDIR source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
 
+ledger_has() {
+	"$BUFSCOPE" limits --memlock 65533 -j >"$TMP/json" && json_is ".ledger.rings == $1"
+}
+
 KEYS="pbuf_ring.max_entries pbuf_ring.max_groups pbuf_ring_mmap.max_entries pbuf_ring_mmap.max_bgid
 	pbuf_ring_inc.max_entries legacy.max_buffers fixed.max_count fixed.max_bytes"
 
@@ -146,6 +150,31 @@ if [ "$(id -u)" -eq 0 ] && copy_for_all; then
 else
 	skip "unprivileged run" "needs root"
 fi
+
+# A ledger, against a load whose rings are known: 2 rings, each with a group of 4096 (64K).
+if [ "$(id -u)" -eq 0 ] && copy_for_all; then
+	(ulimit -l 8192 && exec setpriv --reuid 65533 --regid 65533 --clear-groups "$TMP/bufscope" load \
+		--rings 2 --entries 4096 --buf-bytes 64 -n 10 --wait -v) >"$TMP/load" 2>&1 &
+	load=$!
+	until_true 20 ledger_has 2
+	check "the ledger finds the rings" ledger_has 2
+	check "all of it is explained" json_is '.ledger | .rest_bytes == 0 and .uid == 65533 and
+		.locked_bytes == .queues_bytes + .groups_bytes + .tables_bytes + .regions_bytes'
+	check "groups are charged, or not" json_is '.ledger |
+		.groups_bytes == if .groups_charged then 131072 else 0 end'
+	check "the process and its limit" json_is '.ledger | .limit_least_bytes == 8388608 and
+		[.processes[] | [.comm, .rings, .limit_bytes]] == [["bufscope", 2, 8388608]]'
+	check "as a table" exits 0 "$BUFSCOPE" limits --memlock 65533
+	check "names the process" grep -qE '^ +[0-9]+ bufscope +2 .* 8M$' "$TMP/out"
+	kill "$load" && wait "$load"
+	check "a user without rings" exits 0 "$BUFSCOPE" limits --memlock 65532
+	check "has nothing locked" grep -q '^locked  *0,' "$TMP/out"
+	check "needs a privilege" exits 3 as_nobody limits --memlock 0
+else
+	skip "ledger of a user" "needs root"
+fi
+check "not a user" exits 2 "$BUFSCOPE" limits --memlock "no such user"
+check "one question at a time" exits 2 "$BUFSCOPE" limits --memlock 0 --plan rings=1
 
 # Ctrl-C in the middle: the run is over and so is the probe.
 "$BUFSCOPE" limits --full cost >/dev/null 2>&1 &
