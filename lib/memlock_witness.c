@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
@@ -11,8 +12,9 @@
 #include <unistd.h>
 
 #include "limits_kernel.h"
-#include "memlock.h"
 #include "limits_table.h"
+#include "memlock.h"
+#include "text.h"
 
 /* Whether the kernel charges for what this question of the memlock section puts up. */
 static int try_charge(const char *key, bool *known, bool *charged)
@@ -45,14 +47,26 @@ int memlock_charging_learn(struct memlock_charging *charging)
 	return err;
 }
 
+/* prlimit() would take a privilege for what everyone may read. */
 int memlock_limit_of(pid_t pid, uint64_t *bytes)
 {
-	struct rlimit limit;
+	char path[32], line[256], word[32];
+	int err = -EBADMSG;
+	FILE *file;
 
-	if (prlimit(pid, RLIMIT_MEMLOCK, NULL, &limit) < 0)
+	snprintf(path, sizeof(path), "/proc/%d/limits", pid);
+	file = fopen(path, "re");
+	if (!file)
 		return -errno;
-	*bytes = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
-	return 0;
+	while (err && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Max locked memory %31s", word) != 1)
+			continue;
+		if (text_parse_u64(word, 0, UINT64_MAX, bytes))
+			*bytes = UINT64_MAX;
+		err = 0;
+	}
+	fclose(file);
+	return err;
 }
 
 /* ---- the witness */

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../lib/text.h"
+#include "../lib/memlock.h"
 #include "child.h"
 #include "doctor.h"
 
@@ -104,8 +104,6 @@ static void read_limit(struct watching *w, uint32_t tgid)
 {
 	struct consultation *out = w->out;
 	struct diagnose_limit *more;
-	char path[32], line[256], word[32];
-	FILE *file;
 
 	for (size_t i = 0; i < out->nr_limits; i++) {
 		if (out->limits[i].tgid == tgid)
@@ -116,15 +114,7 @@ static void read_limit(struct watching *w, uint32_t tgid)
 		return;
 	out->limits = more;
 	more[out->nr_limits] = (struct diagnose_limit){tgid, UINT64_MAX};
-	snprintf(path, sizeof(path), "/proc/%u/limits", tgid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Max locked memory %31s", word) == 1 &&
-		    text_parse_u64(word, 0, UINT64_MAX, &more[out->nr_limits].bytes))
-			more[out->nr_limits].bytes = UINT64_MAX;
-	}
-	if (file)
-		fclose(file);
+	memlock_limit_of((pid_t)tgid, &more[out->nr_limits].bytes);
 	out->nr_limits++;
 }
 
