@@ -33,15 +33,18 @@ static struct cost {
 
 static size_t nr_costs;
 
-/* "processed N insns (limit N) max_states_per_insn N total_states N peak_states N mark_read N" */
+/*
+ * "processed N insns (limit N) max_states_per_insn N total_states N peak_states N mark_read N";
+ * from 7.2 on behind a line "insns processed N+N", one N for each function.
+ */
 static void note_load(const union bpf_attr *attr, const char *log)
 {
-	const char *line = strstr(log, "processed ");
+	const char *line = strstr(log, "\nprocessed ");
 	struct cost cost = {0};
 
 	if (!line || nr_costs == MOST_PROGRAMS ||
 	    sscanf(line,
-		   "processed %u insns (limit %*u) max_states_per_insn %*u total_states %*u "
+		   "\nprocessed %u insns (limit %*u) max_states_per_insn %*u total_states %*u "
 		   "peak_states %u",
 		   &cost.insns, &cost.states) != 2)
 		return;
