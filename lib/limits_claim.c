@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "limits_kernel.h"
@@ -21,11 +22,11 @@
 
 #define HUGE_BYTES (2U << 20)
 
-/* A verdict with its figure. */
-static int claim(struct limits_answer *answer, bool holds, uint64_t figure)
+/* A verdict with its figure; what is measured may turn out otherwise another time. */
+static int claim(struct limits_answer *answer, enum limits_verdict verdict, uint64_t figure)
 {
 	answer->how = LIMITS_MEASURED;
-	answer->verdict = holds ? LIMITS_HOLDS : LIMITS_HOLDS_NOT;
+	answer->verdict = verdict;
 	answer->has_value = true;
 	answer->value = figure;
 	return 0;
@@ -33,10 +34,28 @@ static int claim(struct limits_answer *answer, bool holds, uint64_t figure)
 
 static int cannot_tell(struct limits_answer *answer, const char *why)
 {
-	answer->how = LIMITS_TRIED;
+	answer->how = LIMITS_MEASURED;
 	answer->verdict = LIMITS_CANNOT_TELL;
 	snprintf(answer->note, sizeof(answer->note), "%s", why);
 	return 0;
+}
+
+/* Two things measured in turns, so that what the machine does besides falls on both. */
+#define TURNS 11
+
+struct turns {
+	uint64_t a[TURNS];
+	uint64_t b[TURNS];
+};
+
+/* b in thousandths of a, turn by turn. */
+static struct limits_spread compare_turns(const struct turns *t)
+{
+	uint64_t ratios[TURNS];
+
+	for (int i = 0; i < TURNS; i++)
+		ratios[i] = t->b[i] * 1000 / (t->a[i] ? t->a[i] : 1);
+	return limits_spread(ratios, TURNS);
 }
 
 static int register_table(int fd, const struct iovec *iov, unsigned int nr)
@@ -91,15 +110,15 @@ static int ask_count(const struct limits_env *env, struct limits_answer *answer)
 		return -ENODATA;
 	snprintf(answer->note, sizeof(answer->note), "a ring's table takes %llu buffers",
 		 (unsigned long long)edge.value);
-	claim(answer, edge.value == 1024, edge.value);
+	claim(answer, edge.value == 1024 ? LIMITS_HOLDS : LIMITS_HOLDS_NOT, edge.value);
 	answer->how = LIMITS_TRIED;
 	return 0;
 }
 
 /* ---- "1-10 us per registered buffer" */
 
-/* Median time per buffer of a table of nr. */
-static int measure_register(int fd, size_t bytes, unsigned int nr, uint64_t *each_ns)
+/* Time per buffer of a table of nr. */
+static int measure_register(int fd, size_t bytes, unsigned int nr, struct limits_spread *each_ns)
 {
 	enum { ROUNDS = 21 };
 	void *memory = limits_map_filled(bytes, false);
@@ -117,18 +136,27 @@ static int measure_register(int fd, size_t bytes, unsigned int nr, uint64_t *eac
 	}
 	free(iov);
 	if (!err)
-		*each_ns = limits_median(ns, ROUNDS);
+		*each_ns = limits_spread(ns, ROUNDS);
 	return err;
 }
 
-static bool is_micro(uint64_t ns)
+/* One size that is surely outside refutes it, all must be inside to hold. */
+static enum limits_verdict judge_sizes(const struct limits_spread *sizes, size_t nr)
 {
-	return ns >= 1000 && ns <= 10000;
+	enum limits_verdict verdict = LIMITS_HOLDS;
+
+	for (size_t i = 0; i < nr && verdict != LIMITS_HOLDS_NOT; i++) {
+		enum limits_verdict one = limits_spread_in(&sizes[i], 1000, 10000);
+
+		if (one != LIMITS_HOLDS)
+			verdict = one;
+	}
+	return verdict;
 }
 
 static int ask_register(const struct limits_env *env, struct limits_answer *answer)
 {
-	uint64_t small = 0, middle = 0, large = 0;
+	struct limits_spread small, middle, large;
 	struct io_uring ring;
 	int err = limits_ring_open(&ring);
 
@@ -143,8 +171,10 @@ static int ask_register(const struct limits_env *env, struct limits_answer *answ
 		return err;
 	snprintf(answer->note, sizeof(answer->note),
 		 "%llu ns for 4K, %llu ns for 64K, %llu ns for 1M: it is the pages that cost",
-		 (unsigned long long)small, (unsigned long long)middle, (unsigned long long)large);
-	return claim(answer, is_micro(small) && is_micro(middle), small);
+		 (unsigned long long)small.middle, (unsigned long long)middle.middle,
+		 (unsigned long long)large.middle);
+	return claim(answer, judge_sizes((struct limits_spread[]){small, middle, large}, 3),
+		     small.middle);
 }
 
 /* ---- "100-200 bytes of kernel memory each" */
@@ -153,6 +183,7 @@ static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 {
 	const struct limits_section *memory = &limits_memory_section;
 	struct limits_env theirs = *env;
+	struct limits_spread spread;
 
 	for (size_t i = 0; i < memory->nr; i++) {
 		int err;
@@ -167,7 +198,10 @@ static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 		snprintf(answer->note, sizeof(answer->note),
 			 "a registered buffer of 4K takes %llu bytes",
 			 (unsigned long long)answer->value);
-		return claim(answer, answer->value >= 100 && answer->value <= 200, answer->value);
+		/* The counters of three rounds: an eighth either way is their grain. */
+		spread = (struct limits_spread){answer->value - answer->value / 8, answer->value,
+						answer->value + answer->value / 8};
+		return claim(answer, limits_spread_in(&spread, 100, 200), answer->value);
 	}
 	return -ENODATA;
 }
@@ -224,21 +258,33 @@ static int read_batch(struct reads *r)
 	return err < 0 ? err : 0;
 }
 
-/* Time of one read: the median of batches, in tenths of a nanosecond. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * Processor time of one read, without what a disk takes: the median of batches, in tenths of ns.
+ * Few of them where they are slow.
+ */
 static int time_reads(struct reads *r, uint64_t *tenths)
 {
-	enum { ROUNDS = 101 };
-	uint64_t ns[ROUNDS];
+	enum { ROUNDS = 31, FEWEST = 3, MOST_NS = 10000000 };
+	uint64_t ns[ROUNDS], begin = limits_now_ns();
+	size_t nr = 0;
 
-	for (int i = 0; i < ROUNDS; i++) {
-		uint64_t start = limits_now_ns();
+	do {
+		uint64_t start = cpu_ns();
 		int err = read_batch(r);
 
 		if (err)
 			return err;
-		ns[i] = limits_now_ns() - start;
-	}
-	*tenths = limits_median(ns, ROUNDS) * 10 / BATCH;
+		ns[nr++] = cpu_ns() - start;
+	} while (nr < ROUNDS && (nr < FEWEST || limits_now_ns() - begin < MOST_NS));
+	*tenths = limits_median(ns, nr) * 10 / BATCH;
 	return 0;
 }
 
@@ -284,32 +330,32 @@ static int open_lookup(struct reads *r, unsigned int slots)
 	return err ? err : fill_table(r, slots);
 }
 
-/* In turns, for the machine has other work, too: turns that disagree tell nothing. */
 static int ask_lookup(const struct limits_env *env, struct limits_answer *answer)
 {
-	enum { TURNS = 5 };
-	uint64_t one = 0, many = 0;
 	struct reads few, all;
-	int same = 0, err = open_lookup(&few, 1);
+	struct limits_spread ratio;
+	struct turns t;
+	uint64_t one, many;
+	int err = open_lookup(&few, 1);
 
 	(void)env;
 	if (!err)
 		err = open_lookup(&all, 16384);
 	for (int i = 0; i < TURNS && !err; i++) {
-		err = time_reads(&few, &one);
+		err = time_reads(&few, &t.a[i]);
 		if (!err)
-			err = time_reads(&all, &many);
-		same += many * 10 <= one * 11;
+			err = time_reads(&all, &t.b[i]);
 	}
 	if (err)
 		return err;
-	if (same > 0 && same < TURNS)
-		return cannot_tell(answer, "repeated measurements disagree");
+	ratio = compare_turns(&t);
+	one = limits_median(t.a, TURNS);
+	many = limits_median(t.b, TURNS);
 	snprintf(answer->note, sizeof(answer->note),
 		 "a read of 64 bytes: %llu.%llu ns from a table of 1, %llu.%llu ns over all of %u",
 		 (unsigned long long)one / 10, (unsigned long long)one % 10,
 		 (unsigned long long)many / 10, (unsigned long long)many % 10, all.slots);
-	return claim(answer, same == TURNS, many / 10);
+	return claim(answer, limits_spread_in(&ratio, 0, 1100), many / 10);
 }
 
 /* ---- "lazily registered cost amortises" */
@@ -328,85 +374,120 @@ static int open_direct(void)
 	return open_memory();
 }
 
-/* What registering on first use costs, and what each use then saves; in tenths of ns. */
-static int measure_lazy(struct reads *r, int64_t *gain, uint64_t *cost)
+struct lazy {
+	struct turns t;             /* a use without and with registering, in tenths of ns */
+	struct limits_spread price; /* of registering, in ns */
+};
+
+static int measure_lazy(int file, struct lazy *lazy)
 {
-	uint64_t plain = 0, fixed = 0, register_ns = 0;
-	int err = time_reads(r, &plain);
+	struct reads plain, fixed;
+	int err = open_reads(&plain, file, 65536);
 
 	if (!err)
-		err = measure_register(r->ring.ring_fd, r->bytes, 1, &register_ns);
+		err = open_reads(&fixed, file, 65536);
 	if (!err)
-		err = fill_table(r, 1);
+		err = measure_register(fixed.ring.ring_fd, fixed.bytes, 1, &lazy->price);
 	if (!err)
-		err = time_reads(r, &fixed);
-	*gain = (int64_t)plain - (int64_t)fixed;
-	*cost = register_ns * 10;
+		err = fill_table(&fixed, 1);
+	for (int i = 0; i < TURNS && !err; i++) {
+		err = time_reads(&plain, &lazy->t.a[i]);
+		if (!err)
+			err = time_reads(&fixed, &lazy->t.b[i]);
+	}
 	return err;
+}
+
+/* Uses after which it has paid: 0 never, where a use gains nothing. */
+static struct limits_spread count_uses(const struct lazy *lazy)
+{
+	uint64_t uses[TURNS];
+
+	for (int i = 0; i < TURNS; i++) {
+		uint64_t a = lazy->t.a[i], b = lazy->t.b[i];
+
+		uses[i] = a > b ? lazy->price.middle * 10 / (a - b) + 1 : UINT64_MAX;
+	}
+	return limits_spread(uses, TURNS);
 }
 
 static int ask_lazy(const struct limits_env *env, struct limits_answer *answer)
 {
 	int file = open_direct();
-	bool direct = file >= 0 && fcntl(file, F_GETFL) & O_DIRECT;
-	struct reads r;
-	uint64_t cost = 0, uses;
-	int64_t gain = 0;
-	int err = open_reads(&r, file, 65536);
+	const char *how = file >= 0 && fcntl(file, F_GETFL) & O_DIRECT ? "direct" : "cached";
+	struct limits_spread uses;
+	struct lazy lazy;
+	uint64_t plain, fixed;
+	int err = measure_lazy(file, &lazy);
 
 	(void)env;
-	if (!err)
-		err = measure_lazy(&r, &gain, &cost);
 	if (err)
 		return err;
-	uses = gain > 0 ? (cost + (uint64_t)gain - 1) / (uint64_t)gain : 0;
+	uses = count_uses(&lazy);
+	plain = limits_median(lazy.t.a, TURNS) / 10;
+	fixed = limits_median(lazy.t.b, TURNS) / 10;
 	snprintf(answer->note, sizeof(answer->note),
-		 "a %s read of 64K is %lld ns %s; registering takes %llu ns: %s%llu uses",
-		 direct ? "direct" : "cached", (long long)llabs(gain) / 10,
-		 gain > 0 ? "faster" : "slower", (unsigned long long)cost / 10,
-		 gain > 0 ? "even after " : "no number, not ", (unsigned long long)uses);
-	if (gain <= 0)
-		snprintf(answer->note, sizeof(answer->note),
-			 "a %s read of 64K is %lld ns slower, registering (%llu ns) never pays",
-			 direct ? "direct" : "cached", (long long)-gain / 10,
-			 (unsigned long long)cost / 10);
-	return claim(answer, gain > 0 && uses <= 1000, uses);
+		 "a %s read of 64K: %llu ns plain, %llu ns registered, which takes %llu ns once",
+		 how, (unsigned long long)plain, (unsigned long long)fixed,
+		 (unsigned long long)lazy.price.middle);
+	claim(answer, limits_spread_in(&uses, 0, 1000), uses.middle);
+	answer->has_value = uses.middle != UINT64_MAX;
+	return 0;
 }
 
 /* ---- "fair share per worker" */
 
+/* Several times: who comes first takes all, but they may happen to run side by side. */
 static int ask_share(const struct limits_env *env, struct limits_answer *answer)
 {
-	struct limits_team team = {.what = TEAM_BUFFERS, .workers = 4};
-	int err;
+	enum { TIMES = 5 };
+	uint64_t percent[TIMES];
+	struct limits_team team;
+	struct limits_spread spread;
 
-	(void)env;
-	team.memlock_bytes = limits_team_memlock();
-	err = limits_team_run(&team);
-	if (err)
-		return err;
+	for (int i = 0; i < TIMES; i++) {
+		int err;
+
+		team = (struct limits_team){
+			.what = TEAM_BUFFERS,
+			.workers = 4,
+			.memlock_bytes = limits_team_memlock(),
+			.max_bytes = env->max_bytes,
+		};
+		err = limits_team_run(&team);
+		if (err)
+			return err;
+		percent[i] = team.most ? team.least * 100 / team.most : 100;
+	}
+	spread = limits_spread(percent, TIMES);
 	snprintf(answer->note, sizeof(answer->note),
 		 "of 4 workers under one memlock limit of %llu KiB one gets %llu buffers, one %llu",
 		 (unsigned long long)team.memlock_bytes >> 10, (unsigned long long)team.most,
 		 (unsigned long long)team.least);
-	return claim(answer, team.most - team.least <= team.most / 10, team.least);
+	return claim(answer, limits_spread_in(&spread, 90, 100), team.least);
 }
 
 /* ---- "TLB pressure eased by huge pages" */
 
-/* A walk through all lines of so much memory in an order that nothing foresees. */
-static uint64_t time_walk(char *memory, size_t bytes)
-{
-	enum { LINE = 64, STEPS = 1 << 20 };
-	size_t nr = bytes / LINE, at = 0;
-	uint64_t start;
+#define LINE 64
 
-	/* One cycle through a power of two: the increment is odd, the factor 1 modulo 4. */
+/* One cycle through all lines: the increment is odd, the factor 1 modulo 4. */
+static void lay_walk(char *memory, size_t bytes)
+{
+	size_t nr = bytes / LINE;
+
 	for (size_t i = 0; i < nr; i++)
 		*(size_t *)(void *)(memory + i * LINE) = (i * 1664525 + 1013904223) & (nr - 1);
-	start = limits_now_ns();
+}
+
+/* From line *at on, in an order that nothing foresees; of one step, in tenths of ns. */
+static uint64_t time_walk(char *memory, size_t *at)
+{
+	enum { STEPS = 1 << 16 };
+	uint64_t start = limits_now_ns();
+
 	for (int i = 0; i < STEPS; i++)
-		at = *(volatile size_t *)(void *)(memory + at * LINE);
+		*at = *(volatile size_t *)(void *)(memory + *at * LINE);
 	return (limits_now_ns() - start) * 10 / STEPS;
 }
 
@@ -439,9 +520,11 @@ static char *map_aligned(size_t bytes, bool huge)
 
 static int ask_tlb(const struct limits_env *env, struct limits_answer *answer)
 {
-	size_t bytes = 256U << 20;
+	size_t bytes = 128U << 20, at_small = 0, at_huge = 0;
 	uint64_t small, huge, before = huge_bytes();
+	struct limits_spread ratio;
 	char *in_small, *in_huge;
+	struct turns t;
 
 	while (bytes > env->max_bytes / 2)
 		bytes /= 2;
@@ -451,14 +534,21 @@ static int ask_tlb(const struct limits_env *env, struct limits_answer *answer)
 		return -ENOMEM;
 	if (huge_bytes() - before < bytes / 2)
 		return cannot_tell(answer, "no huge pages are to be had here");
-	small = time_walk(in_small, bytes);
-	huge = time_walk(in_huge, bytes);
+	lay_walk(in_small, bytes);
+	lay_walk(in_huge, bytes);
+	for (int i = 0; i < TURNS; i++) {
+		t.a[i] = time_walk(in_small, &at_small);
+		t.b[i] = time_walk(in_huge, &at_huge);
+	}
+	ratio = compare_turns(&t);
+	small = limits_median(t.a, TURNS);
+	huge = limits_median(t.b, TURNS);
 	snprintf(answer->note, sizeof(answer->note),
 		 "a random access to %zu MiB takes %llu.%llu ns in pages of 4K, %llu.%llu ns in "
 		 "huge ones",
 		 bytes >> 20, (unsigned long long)small / 10, (unsigned long long)small % 10,
 		 (unsigned long long)huge / 10, (unsigned long long)huge % 10);
-	return claim(answer, huge * 10 <= small * 9, huge / 10);
+	return claim(answer, limits_spread_in(&ratio, 0, 900), huge / 10);
 }
 
 static const struct limits_probe probes[] = {

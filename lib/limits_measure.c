@@ -20,6 +20,22 @@ uint64_t limits_median(uint64_t *values, size_t nr)
 	return values[nr / 2];
 }
 
+struct limits_spread limits_spread(uint64_t *values, size_t nr)
+{
+	qsort(values, nr, sizeof(*values), compare_u64);
+	return (struct limits_spread){values[nr / 4], values[nr / 2], values[nr - 1 - nr / 4]};
+}
+
+enum limits_verdict limits_spread_in(const struct limits_spread *spread, uint64_t first,
+				     uint64_t last)
+{
+	if (spread->low >= first && spread->high <= last)
+		return LIMITS_HOLDS;
+	if (spread->high < first || spread->low > last)
+		return LIMITS_HOLDS_NOT;
+	return LIMITS_CANNOT_TELL;
+}
+
 /* Few repeats of what is slow: a curve's points share its time, the last ones need most. */
 static int measure_point(const struct limits_trial *trial, enum limits_level level,
 			 struct limits_point *point)

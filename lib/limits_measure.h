@@ -25,4 +25,18 @@ void limits_measure_curve(const struct limits_trial *trial, enum limits_level le
 /* Sorts the values. nr > 0. */
 uint64_t limits_median(uint64_t *values, size_t nr);
 
+/* The middle half of what was measured: beyond it two figures are told apart, within it not. */
+struct limits_spread {
+	uint64_t low; /* lower quartile */
+	uint64_t middle;
+	uint64_t high;
+};
+
+/* Sorts the values. nr > 0. */
+struct limits_spread limits_spread(uint64_t *values, size_t nr);
+
+/* HOLDS if all of the spread lies in first ... last, HOLDS_NOT if none does, else CANNOT_TELL. */
+enum limits_verdict limits_spread_in(const struct limits_spread *spread, uint64_t first,
+				     uint64_t last);
+
 #endif

@@ -27,12 +27,14 @@ struct memory_case {
 	/* Puts up the i-th; 0 or -errno. */
 	int (*put_up)(void *bench, unsigned int i);
 	unsigned int most;
-	size_t buf_bytes; /* memory of a registered buffer */
+	size_t buf_bytes;        /* memory of a registered buffer */
+	unsigned int more_bytes; /* that one takes for sure, besides what is small */
 	bool huge;
 };
 
 struct bench {
 	const struct memory_case *shape;
+	unsigned int most; /* shape's, as far as the budget goes */
 	struct io_uring ring;
 	char *memory;
 	char cgroup[320]; /* file to read; empty: there is none */
@@ -203,7 +205,7 @@ static unsigned int measure_round(struct bench *b, struct counters *each)
 	struct counters before = read_counters(b), after;
 	unsigned int nr = 0;
 
-	while (nr < b->shape->most && b->shape->put_up(b, nr) == 0)
+	while (nr < b->most && b->shape->put_up(b, nr) == 0)
 		nr++;
 	after = read_counters(b);
 	*each = (struct counters){0};
@@ -212,6 +214,14 @@ static unsigned int measure_round(struct bench *b, struct counters *each)
 	if (nr && after.cgroup > before.cgroup)
 		each->cgroup = (after.cgroup - before.cgroup) / nr;
 	return nr;
+}
+
+/* As many as the budget allows, by a guess that is rather too high. */
+static unsigned int bound_most(const struct memory_case *c, uint64_t max_bytes)
+{
+	uint64_t each = 1100 + c->more_bytes + c->buf_bytes / limits_page_size() * 16;
+
+	return c->most < max_bytes / each ? c->most : (unsigned int)(max_bytes / each);
 }
 
 static int measure(struct bench *b, struct counters *each, unsigned int *nr)
@@ -246,6 +256,7 @@ static int ask_memory(const struct limits_env *env, struct limits_answer *answer
 	unsigned int nr = 0;
 	int err;
 
+	b.most = bound_most(b.shape, env->max_bytes);
 	b.memory = place(b.shape);
 	find_cgroup(&b);
 	err = b.memory ? measure(&b, &each, &nr) : -ENOMEM;
@@ -287,7 +298,8 @@ static const struct limits_probe probes[] = {
 	 OBJECT(put_up_buffer, 2048, .buf_bytes = 2 << 20, .huge = true)},
 	{"memory.fixed_slot", "an empty slot of a table", "bytes", OBJECT(put_up_slots, 16384)},
 	{"memory.legacy", "a legacy buffer", "bytes", OBJECT(put_up_legacy, 65536)},
-	{"memory.ring", "a ring of 64 entries", "bytes", OBJECT(put_up_ring, 256)},
+	{"memory.ring", "a ring of 64 entries", "bytes",
+	 OBJECT(put_up_ring, 256, .more_bytes = 32768)},
 };
 
 const struct limits_section limits_memory_section = {

@@ -21,6 +21,10 @@
 #define GROUP_SLOTS  4096
 #define ROOT_MEMLOCK (8U << 20) /* when root asks as a user */
 
+/* What a worker takes: ring, empty table and memory to register; and each thing it registers. */
+#define WORKER_BYTES (320U << 10)
+#define THING_BYTES  1100
+
 struct worker {
 	struct team *team;
 	pthread_t thread;
@@ -35,6 +39,7 @@ struct team {
 	const struct limits_team *how;
 	struct worker *workers;
 	uint32_t nr;
+	uint64_t most; /* things of one worker */
 	pthread_barrier_t start;
 };
 
@@ -67,11 +72,11 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 	bool groups = w->team->how->what == TEAM_GROUPS;
-	uint64_t most = groups ? MOST_GROUPS : MOST_SLOTS, start;
+	uint64_t start;
 
 	pthread_barrier_wait(&w->team->start);
 	start = limits_now_ns();
-	while (w->nr < most && !w->err) {
+	while (w->nr < w->team->most && !w->err) {
 		w->err = groups ? put_up_group(w, w->nr) : put_up_buffer(w, w->nr);
 		w->nr += !w->err;
 	}
@@ -116,11 +121,17 @@ static int start_all(struct team *team)
 	return 0;
 }
 
+static uint64_t most_of(const struct limits_team *how)
+{
+	return how->what == TEAM_GROUPS ? MOST_GROUPS : MOST_SLOTS;
+}
+
 static void sum_up(const struct team *team, struct limits_team *how)
 {
 	uint64_t ns = 0;
 
 	how->least = UINT64_MAX;
+	how->budgeted = team->most < most_of(how);
 	for (uint32_t i = 0; i < team->nr; i++) {
 		const struct worker *w = &team->workers[i];
 
@@ -134,13 +145,28 @@ static void sum_up(const struct team *team, struct limits_team *how)
 	how->each_ns = how->total ? ns / how->total : 0;
 }
 
+/* What the budget leaves each of them; 0 or -EFBIG. */
+static int share_budget(struct team *team)
+{
+	uint64_t share = team->how->max_bytes / team->nr;
+
+	if (share < WORKER_BYTES + THING_BYTES)
+		return -EFBIG;
+	team->most = (share - WORKER_BYTES) / THING_BYTES;
+	if (team->most > most_of(team->how))
+		team->most = most_of(team->how);
+	return 0;
+}
+
 static int run_team(void *box)
 {
 	struct limits_team *how = box;
 	struct team team = {.how = how, .nr = how->workers};
-	int err = how->memlock_bytes ? limits_drop_privileges() : 0;
+	int err = share_budget(&team);
 	struct rlimit limit;
 
+	if (!err && how->memlock_bytes)
+		err = limits_drop_privileges();
 	if (!err && getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		err = -errno;
 	if (!err && how->memlock_bytes) {
@@ -169,6 +195,8 @@ int limits_team_run(struct limits_team *team)
 	};
 	int err = limits_child_run(&child);
 
+	for (int i = 0; i < 3; i++)
+		limits_settle();
 	if (err)
 		return err;
 	return child.fate == FATE_DONE ? child.result : -ECHILD;
@@ -193,11 +221,13 @@ static void tell_bound(struct limits_answer *answer, const struct limits_team *t
 	char limit[48] = "";
 
 	answer->errno_past = team->err;
-	answer->bound_by = team->err == ENOMEM ? LIMITS_BY_MEMLOCK : LIMITS_BY_KERNEL;
+	answer->bound_by = team->err == ENOMEM ? LIMITS_BY_MEMLOCK
+			   : team->budgeted    ? LIMITS_BY_BUDGET
+					       : LIMITS_BY_KERNEL;
 	if (team->memlock_bytes)
 		snprintf(limit, sizeof(limit), "one limit of %llu KiB for all; ",
 			 (unsigned long long)team->memlock_bytes >> 10);
-	else if (team->err != ENOMEM)
+	else if (team->err != ENOMEM && !team->budgeted)
 		snprintf(limit, sizeof(limit), "a limit of each ring; ");
 	snprintf(answer->note, sizeof(answer->note), "%sall start at once and take what they get",
 		 limit);
@@ -211,12 +241,14 @@ static int ask_workers(const struct limits_env *env, struct limits_answer *answe
 
 	for (uint32_t nr = 1; nr <= most[env->level] && !err; nr *= 2) {
 		struct limits_point *p = &answer->points[answer->nr_points];
-		struct limits_team team = {.what = q->what, .workers = nr};
+		struct limits_team team = {
+			.what = q->what,
+			.workers = nr,
+			.memlock_bytes = q->as_user ? limits_team_memlock() : 0,
+			.max_bytes = env->max_bytes,
+		};
 
-		team.memlock_bytes = q->as_user ? limits_team_memlock() : 0;
 		err = limits_team_run(&team);
-		for (int i = 0; i < 3; i++)
-			limits_settle();
 		if (err)
 			break;
 		*p = (struct limits_point){nr, {team.least, team.most, team.total, team.each_ns}};
@@ -224,7 +256,9 @@ static int ask_workers(const struct limits_env *env, struct limits_answer *answe
 		tell_bound(answer, &team);
 	}
 	answer->how = LIMITS_MEASURED;
-	return answer->nr_points ? 0 : err;
+	if (err == -EFBIG)
+		answer->bound_by = LIMITS_BY_BUDGET;
+	return answer->nr_points || err == -EFBIG ? 0 : err;
 }
 
 #define ASK(...)                                                                                   \

@@ -148,6 +148,26 @@ static void test_median(void **state)
 	assert_int_equal(limits_median(even, 4), 4);
 }
 
+/* A verdict takes all of the middle half on one side; a stray value outside it takes no part. */
+static void test_spread(void **state)
+{
+	uint64_t values[] = {900, 5, 7, 6, 8, 9, 10, 4, 1};
+	struct limits_spread spread = limits_spread(values, 9);
+
+	(void)state;
+	assert_int_equal(spread.low, 5);
+	assert_int_equal(spread.middle, 7);
+	assert_int_equal(spread.high, 9);
+	assert_int_equal(limits_spread_in(&spread, 5, 9), LIMITS_HOLDS);
+	assert_int_equal(limits_spread_in(&spread, 0, 8), LIMITS_CANNOT_TELL);
+	assert_int_equal(limits_spread_in(&spread, 6, 100), LIMITS_CANNOT_TELL);
+	assert_int_equal(limits_spread_in(&spread, 6, 8), LIMITS_CANNOT_TELL);
+	assert_int_equal(limits_spread_in(&spread, 0, 4), LIMITS_HOLDS_NOT);
+	assert_int_equal(limits_spread_in(&spread, 10, 11), LIMITS_HOLDS_NOT);
+	spread = limits_spread(values, 1);
+	assert_int_equal(spread.low, spread.high);
+}
+
 static int count_up(void *ctx, uint64_t at)
 {
 	++*(unsigned int *)ctx;
@@ -191,6 +211,7 @@ int main(void)
 		cmocka_unit_test(test_waits_for_memory),
 		cmocka_unit_test(test_blame),
 		cmocka_unit_test(test_median),
+		cmocka_unit_test(test_spread),
 		cmocka_unit_test(test_curve),
 	};
 
