@@ -67,7 +67,7 @@ ifneq ($(file <$(O)/flags),$(FLAGS))
 $(file >$(O)/flags,$(FLAGS))
 endif
 
-.PHONY: all hint demo test check test-run test-vm need-vm test-debian13 bench-overhead bench-top lint install clean
+.PHONY: all hint demo test test-programs check test-run test-vm need-vm test-debian13 bench-overhead bench-top lint install clean
 all: hint $(O)/bufscope $(O)/libbufscope.a $(if $(STATIC),,$(O)/libbufscope.so)
 
 hint:
@@ -141,10 +141,14 @@ test:
 	$(call need,$(NEED_TEST))
 	$(again) test-run
 
-# SUITES chooses among the directories of tests.
+test-programs:
+	$(call need,$(NEED_TEST))
+	$(again) all $(UNIT_TESTS) $(KERNEL_TESTS)
+
+# SUITES chooses among the directories of tests, TESTS=EXPRESSION and EXCEPT=EXPRESSION among the tests.
 SUITES ?= unit kernel tui
 test-run: all $(UNIT_TESTS) $(KERNEL_TESTS)
-	@BUFSCOPE=$(O)/bufscope tests/run $(if $(filter unit,$(SUITES)),$(UNIT_TESTS)) \
+	@BUFSCOPE=$(O)/bufscope TESTS='$(TESTS)' EXCEPT='$(EXCEPT)' tests/run $(if $(filter unit,$(SUITES)),$(UNIT_TESTS)) \
 		$(if $(filter kernel,$(SUITES)),$(KERNEL_TESTS) $(wildcard tests/kernel/test_*.sh)) \
 		$(if $(filter tui,$(SUITES)),$(wildcard tests/tui/test_*.sh))
 
