@@ -67,57 +67,55 @@ struct request {
 	const char *scenario;
 };
 
-static void print_help(void)
-{
-	puts("usage: bufscope load [options]\n"
-	     "\n"
-	     "Sends data to itself and receives it into selected buffers, counting exactly what\n"
-	     "happens to every buffer group. Needs no privilege.\n"
-	     "\n"
-	     "      --op OP             recv, recv-multishot (default), recv-bundle,\n"
-	     "                          recv-multishot-bundle, recvmsg-multishot (unix sockets);\n"
-	     "                          read-pipe, read-multishot (pipes); read-file (an\n"
-	     "                          unnamed file); none\n"
-	     "      --kind KIND         ring (default), mmap, inc, legacy\n"
-	     "      --entries N         buffers per group (256), at most 32768\n"
-	     "      --buf-bytes SIZE    of a buffer (1K); suffix K, M, G\n"
-	     "      --size SIZE         of a message (as a buffer; inc: an eighth of it;\n"
-	     "                          bundles: half the group)\n"
-	     "      --groups N          per ring, with the ids 0, 1, ... (1)\n"
-	     "  -g, --bgid LIST         instead: these ids, separated by commas\n"
-	     "      --rings N           per process (one per thread)\n"
-	     "      --threads N         per process (1); a ring belongs to one of them\n"
-	     "      --procs N           (1)\n"
-	     "      --cq-entries N      of each ring (room for all); completions overflow beyond\n"
-	     "      --setup LIST        ring setup flags: sqpoll, defer-taskrun, ...\n"
-	     "  -n, --count N           completions with a buffer, per group (1000000)\n"
-	     "  -d, --duration SECONDS  instead, or whichever comes first\n"
-	     "      --rate N            messages a second, per group (as fast as it goes)\n"
-	     "      --hold N            buffers kept before the oldest is returned (0)\n"
-	     "      --leak N            the first N buffers of a group are never returned (0)\n"
-	     "      --starve            return buffers only after the group ran dry\n"
-	     "      --batch N           buffers per publication (all there are)\n"
-	     "      --arm-first         requests wait for data instead of data for requests; with\n"
-	     "                          --paused the first ones wait before the pause\n"
-	     "      --async             worker threads of the kernel run the requests\n"
-	     "      --link N            chains of N requests, each waits for the one before\n"
-	     "      --measure-hold      tell for how long buffers were held\n"
-	     "      --paused            wait for SIGUSR1 before the work\n"
-	     "      --wait              keep everything as it is until SIGTERM or SIGINT\n"
-	     "      --scenario NAME     instead: a program in miniature that makes one mistake, "
-	     "for\n"
-	     "                          bufscope doctor; 'list' names them\n"
-	     "  -j, --json              one JSON document\n"
-	     "  -v, --verbose           report each second, too\n"
-	     "  -h, --help\n"
-	     "\n"
-	     "SIGINT and SIGTERM end the work early; the report is exact all the same. Requests\n"
-	     "still armed are cancelled at the end. With --wait one request per group is armed\n"
-	     "again: it waits for data and has no buffer.\n"
-	     "\n"
-	     "Exit status: 0 ok, 1 failed, or the kernel counted differently, 2 usage,\n"
-	     "3 io_uring or what was asked for is not available.");
-}
+static const char help[] =
+	"usage: bufscope load [options]\n"
+	"\n"
+	"Sends data to itself and receives it into selected buffers, counting exactly what\n"
+	"happens to every buffer group. Needs no privilege.\n"
+	"\n"
+	"      --op OP             recv, recv-multishot (default), recv-bundle,\n"
+	"                          recv-multishot-bundle, recvmsg-multishot (unix sockets);\n"
+	"                          read-pipe, read-multishot (pipes); read-file (an\n"
+	"                          unnamed file); none\n"
+	"      --kind KIND         ring (default), mmap, inc, legacy\n"
+	"      --entries N         buffers per group (256), at most 32768\n"
+	"      --buf-bytes SIZE    of a buffer (1K); suffix K, M, G\n"
+	"      --size SIZE         of a message (as a buffer; inc: an eighth of it;\n"
+	"                          bundles: half the group)\n"
+	"      --groups N          per ring, with the ids 0, 1, ... (1)\n"
+	"  -g, --bgid LIST         instead: these ids, separated by commas\n"
+	"      --rings N           per process (one per thread)\n"
+	"      --threads N         per process (1); a ring belongs to one of them\n"
+	"      --procs N           (1)\n"
+	"      --cq-entries N      of each ring (room for all); completions overflow beyond\n"
+	"      --setup LIST        ring setup flags: sqpoll, defer-taskrun, ...\n"
+	"  -n, --count N           completions with a buffer, per group (1000000)\n"
+	"  -d, --duration SECONDS  instead, or whichever comes first\n"
+	"      --rate N            messages a second, per group (as fast as it goes)\n"
+	"      --hold N            buffers kept before the oldest is returned (0)\n"
+	"      --leak N            the first N buffers of a group are never returned (0)\n"
+	"      --starve            return buffers only after the group ran dry\n"
+	"      --batch N           buffers per publication (all there are)\n"
+	"      --arm-first         requests wait for data instead of data for requests; with\n"
+	"                          --paused the first ones wait before the pause\n"
+	"      --async             worker threads of the kernel run the requests\n"
+	"      --link N            chains of N requests, each waits for the one before\n"
+	"      --measure-hold      tell for how long buffers were held\n"
+	"      --paused            wait for SIGUSR1 before the work\n"
+	"      --wait              keep everything as it is until SIGTERM or SIGINT\n"
+	"      --scenario NAME     instead: a program in miniature that makes one mistake, "
+	"for\n"
+	"                          bufscope doctor; 'list' names them\n"
+	"  -j, --json              one JSON document\n"
+	"  -v, --verbose           report each second, too\n"
+	"  -h, --help\n"
+	"\n"
+	"SIGINT and SIGTERM end the work early; the report is exact all the same. Requests\n"
+	"still armed are cancelled at the end. With --wait one request per group is armed\n"
+	"again: it waits for data and has no buffer.\n"
+	"\n"
+	"Exit status: 0 ok, 1 failed, or the kernel counted differently, 2 usage,\n"
+	"3 io_uring or what was asked for is not available.";
 
 /* ---- single options */
 
@@ -297,7 +295,7 @@ static int parse_option(int c, char **argv, struct request *q)
 	}
 	switch (c) {
 	case 'h':
-		print_help();
+		puts(help);
 		return 1 + EXIT_OK;
 	case 'g':
 		return parse_bgids(q);
@@ -321,43 +319,44 @@ static int parse_option(int c, char **argv, struct request *q)
 	}
 }
 
+static const struct option options[] = {
+	{"op", required_argument, NULL, OPT_OP},
+	{"kind", required_argument, NULL, OPT_KIND},
+	{"entries", required_argument, NULL, OPT_ENTRIES},
+	{"buf-bytes", required_argument, NULL, OPT_BUF_BYTES},
+	{"size", required_argument, NULL, OPT_SIZE},
+	{"groups", required_argument, NULL, OPT_GROUPS},
+	{"bgid", required_argument, NULL, 'g'},
+	{"rings", required_argument, NULL, OPT_RINGS},
+	{"threads", required_argument, NULL, OPT_THREADS},
+	{"procs", required_argument, NULL, OPT_PROCS},
+	{"setup", required_argument, NULL, OPT_SETUP},
+	{"count", required_argument, NULL, 'n'},
+	{"duration", required_argument, NULL, 'd'},
+	{"rate", required_argument, NULL, OPT_RATE},
+	{"hold", required_argument, NULL, OPT_HOLD},
+	{"leak", required_argument, NULL, OPT_LEAK},
+	{"starve", no_argument, NULL, OPT_STARVE},
+	{"batch", required_argument, NULL, OPT_BATCH},
+	{"arm-first", no_argument, NULL, OPT_ARM_FIRST},
+	{"async", no_argument, NULL, OPT_ASYNC},
+	{"link", required_argument, NULL, OPT_LINK},
+	{"cq-entries", required_argument, NULL, OPT_CQ_ENTRIES},
+	{"measure-hold", no_argument, NULL, OPT_MEASURE_HOLD},
+	{"paused", no_argument, NULL, OPT_PAUSED},
+	{"wait", no_argument, NULL, OPT_WAIT},
+	{"scenario", required_argument, NULL, OPT_SCENARIO},
+	{"json", no_argument, NULL, 'j'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
 static int parse_options(int argc, char **argv, struct request *q)
 {
-	static const struct option table[] = {
-		{"op", required_argument, NULL, OPT_OP},
-		{"kind", required_argument, NULL, OPT_KIND},
-		{"entries", required_argument, NULL, OPT_ENTRIES},
-		{"buf-bytes", required_argument, NULL, OPT_BUF_BYTES},
-		{"size", required_argument, NULL, OPT_SIZE},
-		{"groups", required_argument, NULL, OPT_GROUPS},
-		{"bgid", required_argument, NULL, 'g'},
-		{"rings", required_argument, NULL, OPT_RINGS},
-		{"threads", required_argument, NULL, OPT_THREADS},
-		{"procs", required_argument, NULL, OPT_PROCS},
-		{"setup", required_argument, NULL, OPT_SETUP},
-		{"count", required_argument, NULL, 'n'},
-		{"duration", required_argument, NULL, 'd'},
-		{"rate", required_argument, NULL, OPT_RATE},
-		{"hold", required_argument, NULL, OPT_HOLD},
-		{"leak", required_argument, NULL, OPT_LEAK},
-		{"starve", no_argument, NULL, OPT_STARVE},
-		{"batch", required_argument, NULL, OPT_BATCH},
-		{"arm-first", no_argument, NULL, OPT_ARM_FIRST},
-		{"async", no_argument, NULL, OPT_ASYNC},
-		{"link", required_argument, NULL, OPT_LINK},
-		{"cq-entries", required_argument, NULL, OPT_CQ_ENTRIES},
-		{"measure-hold", no_argument, NULL, OPT_MEASURE_HOLD},
-		{"paused", no_argument, NULL, OPT_PAUSED},
-		{"wait", no_argument, NULL, OPT_WAIT},
-		{"scenario", required_argument, NULL, OPT_SCENARIO},
-		{"json", no_argument, NULL, 'j'},
-		{"verbose", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "g:n:d:jvh", table, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "g:n:d:jvh", options, NULL)) != -1) {
 		int stop = parse_option(c, argv, q);
 
 		if (stop)

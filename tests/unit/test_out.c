@@ -155,6 +155,18 @@ static void check_group(struct json_object *group)
 	assert_null(get(group, "hold_p99_ns"));
 }
 
+static void check_head(struct json_object *document)
+{
+	assert_string_equal(string(document, "schema"), "bufscope.list/1");
+	assert_string_equal(string(document, "kernel"), "6.18");
+	assert_string_equal(string(document, "backend"), "iter");
+	assert_int_equal(number(document, "at_ns"), 5500000000);
+	assert_int_equal(number(document, "wall_ns"), 1700000000000000000);
+	assert_int_equal(number(get(document, "losses"), "walk"), 2);
+	assert_int_equal(number(get(document, "losses"), "wraps"), 0);
+	assert_int_equal(json_object_array_length(get(document, "rings")), 2);
+}
+
 static void test_json_of_a_model(void **state)
 {
 	struct json_object *document, *ring, *group, *flags;
@@ -164,14 +176,7 @@ static void test_json_of_a_model(void **state)
 	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 	document = json_tokener_parse(text);
 	assert_non_null(document);
-	assert_string_equal(string(document, "schema"), "bufscope.list/1");
-	assert_string_equal(string(document, "kernel"), "6.18");
-	assert_string_equal(string(document, "backend"), "iter");
-	assert_int_equal(number(document, "at_ns"), 5500000000);
-	assert_int_equal(number(document, "wall_ns"), 1700000000000000000);
-	assert_int_equal(number(get(document, "losses"), "walk"), 2);
-	assert_int_equal(number(get(document, "losses"), "wraps"), 0);
-	assert_int_equal(json_object_array_length(get(document, "rings")), 2);
+	check_head(document);
 
 	ring = json_object_array_get_idx(get(document, "rings"), 0);
 	assert_int_equal(number(ring, "tgid"), 7);
