@@ -8,9 +8,10 @@
 #define SOON_NS UINT64_C(10000000000)
 #define LITTLE  10 /* less than a tenth of what there is */
 
+/* Nearly no group starved within the last minute, and that takes but one look. */
 static bool has_starved_lately(const struct model *model, const struct model_group *group)
 {
-	for (unsigned int back = 0; back < LATELY; back++)
+	for (unsigned int back = 0; group->starved_mask && back < LATELY; back++)
 		if (model_past_starved(model, group, back))
 			return true;
 	return false;

@@ -95,7 +95,7 @@ static bool span_is_over(const struct model_span *span)
 static void remember(const struct model *model, struct model_group *group, uint32_t available,
 		     bool has_starved)
 {
-	unsigned int slot = model->samples % MODEL_HISTORY;
+	unsigned int slot = model->samples % MODEL_SLOTS;
 
 	group->available[slot] = available;
 	group->starved_mask &= ~(UINT64_C(1) << slot);
@@ -621,7 +621,7 @@ int model_update(struct model *model, const struct sample *sample)
 		forget(in);
 		return err;
 	}
-	model->past_ns[model->samples % MODEL_HISTORY] = model->at_ns;
+	model->past_ns[model->samples % MODEL_SLOTS] = model->at_ns;
 	model->samples++;
 	take_stock(model);
 	return 0;
@@ -694,7 +694,7 @@ static bool has_past(const struct model *model, unsigned int back)
 
 uint64_t model_past_ns(const struct model *model, unsigned int back)
 {
-	return has_past(model, back) ? model->past_ns[(model->samples - 1 - back) % MODEL_HISTORY]
+	return has_past(model, back) ? model->past_ns[(model->samples - 1 - back) % MODEL_SLOTS]
 				     : 0;
 }
 
@@ -703,7 +703,7 @@ uint32_t model_past_available(const struct model *model, const struct model_grou
 {
 	if (!has_past(model, back))
 		return REC_UNKNOWN_U32;
-	return group->available[(model->samples - 1 - back) % MODEL_HISTORY];
+	return group->available[(model->samples - 1 - back) % MODEL_SLOTS];
 }
 
 bool model_past_starved(const struct model *model, const struct model_group *group,
@@ -711,7 +711,7 @@ bool model_past_starved(const struct model *model, const struct model_group *gro
 {
 	if (!has_past(model, back))
 		return false;
-	return group->starved_mask >> ((model->samples - 1 - back) % MODEL_HISTORY) & 1;
+	return group->starved_mask >> ((model->samples - 1 - back) % MODEL_SLOTS) & 1;
 }
 
 const struct model_group *model_find(const struct model *model, uint32_t ordinal, uint32_t bgid)

@@ -15,6 +15,7 @@
 #include "sample.h"
 
 #define MODEL_HISTORY 60 /* samples that a group remembers */
+#define MODEL_SLOTS   64 /* where they lie: a power of two, and a bit each in a mask */
 #define MODEL_LINGER  5  /* samples for which what is gone is still shown */
 
 /* A number that may not be known; exact up to 2^53. */
@@ -62,9 +63,8 @@ struct model_group {
 	enum condition condition;
 	uint64_t wraps;   /* intervals in which taken or returned may be short by 65536 */
 	bool has_wrapped; /* in the last interval */
-	uint32_t available[MODEL_HISTORY]; /* by sample number; read through model_past_available()
-					    */
-	uint64_t starved_mask;             /* bit per history slot: starved in that interval */
+	uint32_t available[MODEL_SLOTS]; /* by sample number; read through model_past_available() */
+	uint64_t starved_mask;           /* bit per slot: starved in that interval */
 };
 
 struct model_ring {
@@ -79,8 +79,8 @@ struct model {
 	uint64_t samples; /* taken in so far */
 	uint64_t at_ns;   /* stamps of the last one */
 	uint64_t wall_ns;
-	uint64_t interval_ns;            /* between the last two; 0: there is only one */
-	uint64_t past_ns[MODEL_HISTORY]; /* stamps by sample number; read through model_past_ns() */
+	uint64_t interval_ns;          /* between the last two; 0: there is only one */
+	uint64_t past_ns[MODEL_SLOTS]; /* stamps by sample number; read through model_past_ns() */
 	enum sample_backend backend;
 	uint64_t losses[LOSS_MAX];
 	uint64_t wraps;            /* over all groups, gone ones included */

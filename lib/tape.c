@@ -28,16 +28,29 @@ static void export_ring(const struct model_ring *ring, struct sample *sample)
 	}
 }
 
+/* Room for about as many as there were is used again: fresh memory costs more than all else. */
+static int make_room(struct sample *sample, size_t rings, size_t groups)
+{
+	if (sample->rings && rings <= sample->nr_rings && groups <= sample->nr_groups &&
+	    groups >= sample->nr_groups / 2)
+		return 0;
+	sample_done(sample);
+	sample->rings = calloc(rings + 1, sizeof(*sample->rings));
+	sample->groups = calloc(groups + 1, sizeof(*sample->groups));
+	sample->counts = calloc(groups + 1, sizeof(*sample->counts));
+	if (sample->rings && sample->groups && sample->counts)
+		return 0;
+	sample_done(sample);
+	return -ENOMEM;
+}
+
 int tape_export(const struct model *model, struct sample *sample)
 {
-	sample_done(sample);
-	sample->rings = calloc(model->live_rings + 1, sizeof(*sample->rings));
-	sample->groups = calloc(model->live_groups + 1, sizeof(*sample->groups));
-	sample->counts = calloc(model->live_groups + 1, sizeof(*sample->counts));
-	if (!sample->rings || !sample->groups || !sample->counts) {
-		sample_done(sample);
-		return -ENOMEM;
-	}
+	int err = make_room(sample, model->live_rings, model->live_groups);
+
+	if (err)
+		return err;
+	sample->nr_rings = sample->nr_groups = 0;
 	sample->at_ns = model->at_ns;
 	sample->wall_ns = model->wall_ns;
 	sample->backend = model->backend;
@@ -49,36 +62,44 @@ int tape_export(const struct model *model, struct sample *sample)
 	return 0;
 }
 
-static size_t bytes_of(const struct sample *sample)
+static size_t bytes_for(size_t rings, size_t groups)
 {
-	return sample->nr_rings * sizeof(*sample->rings) +
-	       sample->nr_groups * (sizeof(*sample->groups) + sizeof(*sample->counts));
+	return rings * sizeof(struct ring_rec) +
+	       groups * (sizeof(struct group_rec) + sizeof(struct group_counts));
 }
 
+static size_t bytes_of(const struct sample *sample)
+{
+	return bytes_for(sample->nr_rings, sample->nr_groups);
+}
+
+/* Its arrays stay behind the last frame, for the next one; what stayed there before goes. */
 static void forget_oldest(struct tape *tape)
 {
-	tape->bytes -= bytes_of(&tape->frames[0]);
-	sample_done(&tape->frames[0]);
+	struct sample oldest = tape->frames[0];
+
+	if (tape->nr < TAPE_FRAMES)
+		sample_done(&tape->frames[tape->nr]);
+	tape->bytes -= bytes_of(&oldest);
 	tape->nr--;
 	memmove(tape->frames, tape->frames + 1, tape->nr * sizeof(tape->frames[0]));
-	memset(&tape->frames[tape->nr], 0, sizeof(tape->frames[0]));
+	tape->frames[tape->nr] = oldest;
 }
 
 int tape_add(struct tape *tape, const struct model *model)
 {
+	size_t bytes = bytes_for(model->live_rings, model->live_groups);
 	struct sample *frame;
 	int err;
 
-	if (tape->nr == TAPE_FRAMES)
+	while (tape->nr == TAPE_FRAMES || (tape->nr > 0 && tape->bytes + bytes > TAPE_BYTES))
 		forget_oldest(tape);
 	frame = &tape->frames[tape->nr];
 	err = tape_export(model, frame);
 	if (err)
 		return err;
 	tape->nr++;
-	tape->bytes += bytes_of(frame);
-	while (tape->nr > 1 && tape->bytes > TAPE_BYTES)
-		forget_oldest(tape);
+	tape->bytes += bytes;
 	return 0;
 }
 
@@ -106,6 +127,7 @@ struct model *tape_model(const struct tape *tape, size_t back)
 
 void tape_done(struct tape *tape)
 {
-	while (tape->nr > 0)
-		forget_oldest(tape);
+	for (size_t i = 0; i < TAPE_FRAMES; i++)
+		sample_done(&tape->frames[i]);
+	tape->nr = tape->bytes = 0;
 }

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "errand.h"
 #include "out.h"
 #include "tui_draw.h"
 #include "tui_state.h"
@@ -24,15 +25,31 @@
 
 #define LIMITS_BYTES 65536
 
+/* What is still to be done beside the keys, the first one first. */
+enum due {
+	DUE_EXAM = 1,
+	DUE_MOMENT = 2,
+	DUE_LOOK = 4,
+};
+
 struct tui {
 	const struct tui_opts *opts;
 	struct watch watch;
 	struct tui_state state;
 	struct utsname uts;
 	struct detail detail; /* of the group whose page is open */
-	FILE *record;         /* NULL: none is written */
-	pid_t limits_pid;     /* child that asks; 0: none */
-	int limits_fd;        /* what it says; -1: none */
+	struct errand errand; /* owns parts of the watch while it is out, see watch.h */
+	enum due out;         /* what it does; 0: nothing */
+	unsigned int due;     /* enum due, or-ed */
+	uint64_t rest_ns;     /* no look before: looking takes a part of the time, not all of it */
+	/* What an errand is about: the state may change while it is out. */
+	uint32_t exam_tgid; /* 0: of nothing, any more */
+	int exam_bgid;
+	char exam_why[EXAM_WHY];
+	size_t moment;
+	FILE *record;     /* NULL: none is written */
+	pid_t limits_pid; /* child that asks; 0: none */
+	int limits_fd;    /* what it says; -1: none */
 	size_t limits_used;
 	char *limits;      /* so far */
 	uint64_t first_ns; /* stamp of the first look */
@@ -74,7 +91,9 @@ static int follow_group(struct tui *tui)
 		.stuck_ns = watch->target->stuck_ns,
 	};
 
-	if (place->page != PAGE_GROUP || watch->is_held)
+	/* While somebody looks it is not ours to ask; it will be told after the look. */
+	if (place->page != PAGE_GROUP || watch->is_held || tui->out == DUE_LOOK ||
+	    tui->out == DUE_EXAM)
 		return 0;
 	return detail_collect(&tui->detail, &source,
 			      model_find(watch->model, place->subject.ordinal,
@@ -126,24 +145,6 @@ static void record(struct tui *tui)
 		return;
 	tui_state_say(&tui->state, "the recording ends: %s", strerror(errno));
 	stop_recording(tui);
-}
-
-/* ---- watching in full */
-
-/* It takes a while to begin; the next look comes at once, so that there is something to see. */
-static void change_exam(struct tui *tui)
-{
-	struct tui_state *state = &tui->state;
-	char why[EXAM_WHY];
-
-	if (!state->is_exam) {
-		exam_end(&tui->watch.exam);
-		return;
-	}
-	if (watch_examine(&tui->watch, state->exam_tgid, state->exam_bgid, why)) {
-		state->is_exam = false;
-		tui_state_say(state, "%s", why);
-	}
 }
 
 /* ---- limits: another command is asked, so that this one stays awake */
@@ -223,52 +224,178 @@ static void know_moments(struct tui *tui)
 		state->moment = tui->watch.at;
 }
 
-/* A recording that is over stands still, so that one can step back in it. */
-static void look(struct tui *tui)
+static void count_look(struct tui *tui)
 {
 	const struct tui_opts *opts = tui->opts;
-	int code = watch_look(&tui->watch);
 	const struct model *model = tui->watch.model;
+
+	if (tui->looks++ == 0)
+		tui->first_ns = model->at_ns;
+	record(tui);
+	know_moments(tui);
+	/* The rows are those of the model that changed, unless a moment is shown. */
+	if (!tui->watch.moment)
+		follow(tui);
+	if (tui->looks >= opts->count || model->at_ns - tui->first_ns >= opts->duration_ns)
+		end(tui, EXIT_OK);
+}
+
+/* A recording that is over stands still, so that one can step back in it. */
+static void play(struct tui *tui)
+{
+	int code = watch_look(&tui->watch);
 
 	if (code) {
 		end(tui, code);
 		return;
 	}
-	if (tui->looks++ == 0)
-		tui->first_ns = model->at_ns;
-	record(tui);
-	know_moments(tui);
-	if (!tui->watch.is_held)
-		follow(tui);
-	if (tui->looks >= opts->count || model->at_ns - tui->first_ns >= opts->duration_ns)
-		end(tui, EXIT_OK);
-	if (tui->watch.replay && watch_is_over(&tui->watch))
+	count_look(tui);
+	if (watch_is_over(&tui->watch))
 		tui->state.is_held = tui->watch.is_held = true;
-	if (tui->watch.replay)
-		watch_start(&tui->watch);
+	watch_start(&tui->watch);
 }
 
-static void change_hold(struct tui *tui)
-{
-	int err = 0;
+/* ---- what takes long is done beside the keys, one thing at a time */
 
-	if (tui->state.is_held)
-		err = watch_hold(&tui->watch);
+#define SHARE 10 /* of the time at most one part of so many is spent with looking */
+
+static void run_look(void *context)
+{
+	struct tui *tui = context;
+
+	watch_fetch(&tui->watch);
+}
+
+static void run_moment(void *context)
+{
+	struct tui *tui = context;
+
+	watch_build(&tui->watch, tui->moment);
+}
+
+static void run_exam(void *context)
+{
+	struct tui *tui = context;
+
+	tui->exam_why[0] = '\0';
+	if (tui->exam_tgid == 0)
+		exam_end(&tui->watch.exam);
 	else
-		watch_go_on(&tui->watch);
-	know_moments(tui);
-	if (tui->state.is_held && !tui->watch.replay)
-		tui->state.moment = tui->state.nr_moments - 1;
+		watch_examine(&tui->watch, tui->exam_tgid, tui->exam_bgid, tui->exam_why);
+}
+
+static void start_errand(struct tui *tui)
+{
+	const struct tui_state *state = &tui->state;
+
+	tui->out = tui->due & -tui->due;
+	tui->due &= ~(unsigned int)tui->out;
+	tui->exam_tgid = state->is_exam ? state->exam_tgid : 0;
+	tui->exam_bgid = state->exam_bgid;
+	tui->moment = state->moment;
+	errand_begin(&tui->errand,
+		     tui->out == DUE_EXAM     ? run_exam
+		     : tui->out == DUE_MOMENT ? run_moment
+					      : run_look,
+		     tui);
+}
+
+static void want(struct tui *tui, enum due what)
+{
+	tui->due |= what;
+	if (!tui->out)
+		start_errand(tui);
+}
+
+static void end_look(struct tui *tui)
+{
+	uint64_t cost_ns = tui->errand.cpu_ns * SHARE;
+	int code = watch_take(&tui->watch);
+
+	if (code) {
+		end(tui, code);
+		return;
+	}
+	tui->state.slowed_ns = cost_ns > tui->state.interval_ns ? cost_ns : 0;
+	tui->rest_ns = now_ns() + cost_ns - tui->errand.cpu_ns;
+	count_look(tui);
+}
+
+static void end_moment(struct tui *tui)
+{
+	int err = watch_show_built(&tui->watch);
+
 	if (err)
 		end_on_error(tui, err);
 	else
 		follow(tui);
 }
 
+/* There is something to see of it at once, not at the next look. */
+static void end_exam(struct tui *tui)
+{
+	if (tui->exam_why[0]) {
+		tui->state.is_exam = false;
+		tui_state_say(&tui->state, "%s", tui->exam_why);
+	}
+	tui->due |= DUE_LOOK;
+}
+
+static void end_errand(struct tui *tui)
+{
+	enum due was = tui->out;
+
+	errand_end(&tui->errand);
+	tui->out = 0;
+	if (was == DUE_LOOK)
+		end_look(tui);
+	else if (was == DUE_MOMENT)
+		end_moment(tui);
+	else
+		end_exam(tui);
+	if (tui->due && !tui->is_over)
+		start_errand(tui);
+}
+
+static void take_tick(struct tui *tui)
+{
+	if (tui->watch.replay) {
+		play(tui);
+		return;
+	}
+	watch_acknowledge(&tui->watch);
+	if (now_ns() >= tui->rest_ns)
+		want(tui, DUE_LOOK);
+}
+
+/* ---- time under the user's control */
+
+static void change_hold(struct tui *tui)
+{
+	struct tui_state *state = &tui->state;
+
+	know_moments(tui);
+	if (!state->is_held) {
+		watch_go_on(&tui->watch);
+		follow(tui);
+		return;
+	}
+	watch_hold(&tui->watch);
+	if (tui->watch.replay)
+		return;
+	state->moment = state->nr_moments - 1;
+	want(tui, DUE_MOMENT);
+}
+
 static void change_moment(struct tui *tui)
 {
-	int err = watch_show(&tui->watch, tui->state.moment);
+	int err;
 
+	if (!tui->watch.replay) {
+		want(tui, DUE_MOMENT);
+		return;
+	}
+	err = watch_show(&tui->watch, tui->state.moment);
 	if (err)
 		end_on_error(tui, err);
 	else
@@ -331,7 +458,7 @@ static void obey(struct tui *tui, unsigned int effects)
 	if (effects & EFFECT_RECORD)
 		change_recording(tui);
 	if (effects & EFFECT_EXAM)
-		change_exam(tui);
+		want(tui, DUE_EXAM);
 	if (effects & EFFECT_LIMITS)
 		ask_limits(tui);
 	if (effects & EFFECT_HOLD)
@@ -408,45 +535,61 @@ static int open_signals(void)
 static int wait_for(struct tui *tui, struct pollfd *waits, nfds_t nr)
 {
 	struct exam *exam = &tui->watch.exam;
-	int step = exam->observe ? EXAM_MS : REFRESH_MS;
 	int ready = 0;
 
-	for (int ms = 0; ms < REFRESH_MS && ready == 0; ms += step) {
+	for (int ms = 0; ms < REFRESH_MS && ready == 0;) {
+		bool is_ours = tui->out != DUE_EXAM && tui->out != DUE_LOOK;
+		int step = is_ours && exam->observe ? EXAM_MS : REFRESH_MS;
+
 		ready = poll(waits, nr, step);
-		exam_take(exam);
+		ms += step;
+		if (is_ours)
+			exam_take(exam);
 	}
 	return ready;
 }
 
+static void wake(struct tui *tui, const struct pollfd *waits)
+{
+	if (waits[2].revents)
+		take_signal(tui);
+	if (waits[4].revents && !tui->is_over)
+		end_errand(tui);
+	if (waits[1].revents && !tui->is_over)
+		take_tick(tui);
+	if (waits[3].revents)
+		take_limits(tui);
+	if (waits[0].revents & POLLIN)
+		take_keys(tui);
+	else if (waits[0].revents)
+		end(tui, EXIT_OK); /* the terminal is gone */
+}
+
+/* The first look is waited for: without it there is nothing to see. */
 static void loop(struct tui *tui)
 {
-	look(tui);
-	if (!tui->watch.replay)
+	if (tui->watch.replay) {
+		play(tui);
+	} else {
+		want(tui, DUE_LOOK);
+		end_errand(tui);
 		watch_start(&tui->watch);
+	}
 	while (!tui->is_over) {
 		/* poll() passes over an fd of -1. */
 		struct pollfd waits[] = {{.fd = STDIN_FILENO, .events = POLLIN},
 					 {.fd = tui->watch.timer, .events = POLLIN},
 					 {.fd = tui->signals, .events = POLLIN},
-					 {.fd = tui->limits_fd, .events = POLLIN}};
+					 {.fd = tui->limits_fd, .events = POLLIN},
+					 {.fd = tui->errand.over, .events = POLLIN}};
 
 		draw(tui);
-		if (wait_for(tui, waits, 4) < 0) {
-			if (errno != EINTR)
-				end(tui, EXIT_FAILED);
-			continue;
-		}
-		if (waits[2].revents)
-			take_signal(tui);
-		if (waits[1].revents && !tui->is_over)
-			look(tui);
-		if (waits[3].revents)
-			take_limits(tui);
-		if (waits[0].revents & POLLIN)
-			take_keys(tui);
-		else if (waits[0].revents)
-			end(tui, EXIT_OK); /* the terminal is gone */
+		if (wait_for(tui, waits, 5) >= 0)
+			wake(tui, waits);
+		else if (errno != EINTR)
+			end(tui, EXIT_FAILED);
 	}
+	errand_end(&tui->errand);
 }
 
 int tui_run(const struct tui_opts *opts)
@@ -467,7 +610,8 @@ int tui_run(const struct tui_opts *opts)
 		keeps_likes = false;
 	}
 	tui.signals = open_signals();
-	code = tui.signals < 0 ? EXIT_FAILED : term_begin(opts->has_color);
+	code = tui.signals < 0 || errand_open(&tui.errand) ? EXIT_FAILED
+							   : term_begin(opts->has_color);
 	if (!code) {
 		draw_use_theme(theme_of(&tui.state));
 		loop(&tui);
@@ -480,6 +624,7 @@ int tui_run(const struct tui_opts *opts)
 	}
 	if (tui.signals >= 0)
 		close(tui.signals);
+	errand_close(&tui.errand);
 	tui_state_done(&tui.state);
 	watch_close(&tui.watch);
 	detail_done(&tui.detail);

@@ -120,21 +120,7 @@ int page_info_lines(enum tui_page page)
 	return page == PAGE_RING ? 4 : page == PAGE_PROCESS ? 2 : 1;
 }
 
-/* A sum over what lives; unknown if nothing in it is known, a least value if not all is. */
-struct sum {
-	double v;
-	bool is_known;
-	bool is_partial;
-};
-
-static void add(struct sum *sum, struct value value)
-{
-	sum->v += value.state == VALUE_KNOWN ? value.v : 0;
-	sum->is_known = sum->is_known || value.state == VALUE_KNOWN;
-	sum->is_partial = sum->is_partial || value.state == VALUE_UNKNOWN;
-}
-
-static const char *say_sum(const struct sum *sum, char *out, size_t size)
+static const char *say_sum(const struct tui_sum *sum, char *out, size_t size)
 {
 	char count[16];
 
@@ -145,40 +131,7 @@ static const char *say_sum(const struct sum *sum, char *out, size_t size)
 	return out;
 }
 
-struct totals {
-	size_t rings, groups, alerts;
-	struct sum held, taken, returned, starved;
-	uint64_t fixed_bytes, ring_bytes;
-};
-
-/* Of one process, or of all with tgid 0. */
-static void add_up(const struct model *model, uint32_t tgid, struct totals *totals)
-{
-	memset(totals, 0, sizeof(*totals));
-	for (size_t i = 0; i < model->nr_rings; i++) {
-		const struct model_ring *ring = model->rings[i];
-
-		if ((tgid && ring->rec.tgid != tgid) || ring->span.life != LIFE_LIVE)
-			continue;
-		totals->rings++;
-		totals->fixed_bytes += ring->rec.table_bytes;
-		for (size_t j = 0; j < ring->nr_groups; j++) {
-			const struct model_group *group = ring->groups[j];
-
-			if (group->span.life != LIFE_LIVE)
-				continue;
-			totals->groups++;
-			totals->alerts += group->condition > CONDITION_TIGHT;
-			totals->ring_bytes += group->rec.mem_bytes;
-			add(&totals->held, model_held(group));
-			add(&totals->taken, model_rate(group, COUNT_TAKEN));
-			add(&totals->returned, model_rate(group, COUNT_RETURNED));
-			add(&totals->starved, model_rate(group, COUNT_STARVED));
-		}
-	}
-}
-
-static void draw_totals(struct span line, const struct totals *totals)
+static void draw_totals(struct span line, const struct tui_totals *totals)
 {
 	char text[256], alerts[32], held[24], taken[24], returned[24], starved[24];
 	struct span right = line;
@@ -238,14 +191,13 @@ static void draw_ring_info(struct rect at, const struct model_ring *ring)
 
 static void draw_process_info(const struct tui_frame *frame, struct rect at, uint32_t tgid)
 {
+	const struct tui_totals *totals = &frame->state->totals;
 	char text[128], fixed[16], rings[16];
-	struct totals totals;
 
-	add_up(frame->model, tgid, &totals);
-	draw_totals(cell_line(at, 0), &totals);
+	draw_totals(cell_line(at, 0), totals);
 	snprintf(text, sizeof(text), "process %u  fixed buffers pin %s  buffer rings take %s", tgid,
-		 text_bytes(fixed, sizeof(fixed), totals.fixed_bytes),
-		 text_bytes(rings, sizeof(rings), totals.ring_bytes));
+		 text_bytes(fixed, sizeof(fixed), totals->fixed_bytes),
+		 text_bytes(rings, sizeof(rings), totals->ring_bytes));
 	if (at.rows > 1)
 		draw_text(cell_line(at, 1), C_ACCENT, ALIGN_LEFT, text);
 }
@@ -254,7 +206,6 @@ void page_draw_info(const struct tui_frame *frame, struct rect at)
 {
 	const struct tui_place *place = tui_state_here(frame->state);
 	const struct model_ring *ring;
-	struct totals totals;
 
 	if (place->page == PAGE_PROCESS) {
 		draw_process_info(frame, at, place->subject.tgid);
@@ -268,8 +219,7 @@ void page_draw_info(const struct tui_frame *frame, struct rect at)
 			draw_text(cell_line(at, 0), C_DIM, ALIGN_LEFT, "this ring is gone");
 		return;
 	}
-	add_up(frame->model, 0, &totals);
-	draw_totals(cell_line(at, 0), &totals);
+	draw_totals(cell_line(at, 0), &frame->state->totals);
 }
 
 /* ---- menus */

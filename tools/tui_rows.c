@@ -80,13 +80,24 @@ static void add_ring(struct tui_rows *rows, const struct model_ring *ring,
 
 /* ---- sorting */
 
+/* Small, so that sorting moves little: numbers lie in it as integers of the same order. */
 struct row_key {
-	struct tui_row row;
-	size_t place; /* in the model's order: equals keep it */
-	bool is_known;
-	double number;
-	char text[24];
+	uint64_t order;
+	uint32_t place; /* in the model's order: equals keep it */
+	uint32_t text;  /* of a label: where it stands among the texts */
 };
+
+#define TEXT_BYTES 24
+
+/* Of a double the bits ascend as it does, once the negative ones are turned round. */
+static uint64_t order_of(double number)
+{
+	const uint64_t sign = UINT64_C(1) << 63;
+	uint64_t bits;
+
+	memcpy(&bits, &number, sizeof(bits));
+	return bits & sign ? ~bits : bits | sign;
+}
 
 static double level_of(const struct model_group *group)
 {
@@ -97,73 +108,151 @@ static double level_of(const struct model_group *group)
 	return available.v / group->rec.entries;
 }
 
-static void set_key(struct row_key *key, const struct tui_column *column)
-{
-	struct field_row row = {.ring = key->row.ring, .group = key->row.group};
-	const struct model_group *group = key->row.group;
-	char text[FIELD_CELL_MAX];
-	struct value value;
-	const char *label;
+/* What a column sorts by. */
+enum sorting { BY_STATE, BY_LEVEL, BY_NUMBER, BY_PLACE, BY_TEXT };
 
-	key->number = 0;
-	key->text[0] = '\0';
-	if (column->kind == COLUMN_STATE) {
-		key->is_known = group->span.life == LIFE_LIVE;
-		key->number = group->condition;
-	} else if (column->kind != COLUMN_FIELD || strcmp(column->key, "filled") == 0) {
-		key->number = level_of(group);
-		key->is_known = key->number >= 0;
-	} else if (column->field->number) {
-		value = column->field->number(&row);
-		key->is_known = value.state != VALUE_UNKNOWN;
-		key->number = value.v;
-	} else if (strcmp(column->key, "owner") == 0) {
-		key->is_known = true;
-	} else {
-		label = column->field->text(&row, text, sizeof(text));
-		key->is_known = label != NULL;
-		strncpy(key->text, label ? label : "", sizeof(key->text) - 1);
-		key->text[sizeof(key->text) - 1] = '\0';
+static enum sorting sorting_of(const struct tui_column *column)
+{
+	if (column->kind == COLUMN_STATE)
+		return BY_STATE;
+	if (column->kind != COLUMN_FIELD || strcmp(column->key, "filled") == 0)
+		return BY_LEVEL;
+	if (column->field->number)
+		return BY_NUMBER;
+	return strcmp(column->key, "owner") == 0 ? BY_PLACE : BY_TEXT;
+}
+
+/* False: it is not known, and stands behind all that is. */
+static bool number_of(const struct tui_row *row, enum sorting sorting,
+		      const struct tui_column *column, double *number)
+{
+	struct field_row cells = {.ring = row->ring, .group = row->group};
+	struct value value;
+
+	switch (sorting) {
+	case BY_STATE:
+		*number = row->group->condition;
+		return row->group->span.life == LIFE_LIVE;
+	case BY_LEVEL:
+		*number = level_of(row->group);
+		return *number >= 0;
+	case BY_NUMBER:
+		value = column->field->number(&cells);
+		*number = value.v;
+		return value.state != VALUE_UNKNOWN;
+	default:
+		*number = 0;
+		return true;
 	}
 }
+
+/* The first bytes of a text order most of them; the whole is kept for the others. */
+static uint64_t order_of_text(const struct tui_row *row, const struct tui_column *column,
+			      char *kept)
+{
+	struct field_row cells = {.ring = row->ring, .group = row->group};
+	char text[FIELD_CELL_MAX];
+	const char *label = column->field->text(&cells, text, sizeof(text));
+	uint64_t order = 0;
+
+	memset(kept, 0, TEXT_BYTES);
+	if (!label)
+		return UINT64_MAX;
+	strncpy(kept, label, TEXT_BYTES - 1);
+	for (int i = 0; i < 8; i++)
+		order = order << 8 | (unsigned char)kept[i];
+	return order;
+}
+
+struct order {
+	const char *texts; /* NULL: numbers alone */
+	bool is_ascending;
+};
 
 static int by_key(const void *a, const void *b, void *context)
 {
 	const struct row_key *x = a, *y = b;
-	int sign = *(const bool *)context ? 1 : -1;
-	int order;
+	const struct order *order = context;
+	int by_text;
 
-	if (x->is_known != y->is_known)
-		return x->is_known ? -1 : 1;
-	order = x->number < y->number ? -1 : x->number > y->number;
-	if (order == 0)
-		order = strcmp(x->text, y->text);
-	if (order != 0)
-		return sign * order;
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	if (order->texts && x->text != y->text) {
+		by_text = strcmp(order->texts + x->text * (size_t)TEXT_BYTES,
+				 order->texts + y->text * (size_t)TEXT_BYTES);
+		if (by_text)
+			return order->is_ascending ? by_text : -by_text;
+	}
 	return x->place < y->place ? -1 : 1;
+}
+
+/* Each key, descending ones turned round; returns whether they are in order as they stand. */
+static bool set_keys(struct tui_rows *rows, const struct tui_column *column,
+		     const struct order *order, char *texts)
+{
+	enum sorting sorting = sorting_of(column);
+	struct order how = *order;
+	bool is_sorted = true;
+
+	for (size_t i = 0; i < rows->nr; i++) {
+		struct row_key *key = &rows->keys[i];
+		double number;
+		bool is_known;
+
+		key->place = key->text = (uint32_t)i;
+		if (sorting == BY_TEXT) {
+			key->order = order_of_text(&rows->rows[i], column, texts + i * TEXT_BYTES);
+			is_known = key->order != UINT64_MAX;
+		} else {
+			is_known = number_of(&rows->rows[i], sorting, column, &number);
+			key->order = order_of(number);
+		}
+		if (!is_known)
+			key->order = UINT64_MAX;
+		else if (!order->is_ascending)
+			key->order = ~key->order - 1;
+		is_sorted = is_sorted && (i == 0 || by_key(key - 1, key, &how) < 0);
+	}
+	return is_sorted;
+}
+
+static int reserve_keys(struct tui_rows *rows)
+{
+	if (rows->nr <= rows->room_keys)
+		return 0;
+	free(rows->keys);
+	free(rows->sorted);
+	rows->room_keys = rows->room;
+	rows->keys = calloc(rows->room_keys, sizeof(*rows->keys));
+	rows->sorted = calloc(rows->room_keys, sizeof(*rows->sorted));
+	if (rows->keys && rows->sorted)
+		return 0;
+	rows->room_keys = 0;
+	return -ENOMEM;
 }
 
 static int sort(struct tui_rows *rows, const struct rows_opts *opts)
 {
-	bool is_ascending = opts->sort->is_ascending != opts->is_inverted;
+	bool has_texts = sorting_of(opts->sort) == BY_TEXT;
+	char *texts = has_texts ? malloc(rows->nr * TEXT_BYTES) : NULL;
+	struct order order = {
+		.texts = texts,
+		.is_ascending = opts->sort->is_ascending != opts->is_inverted,
+	};
 
-	if (rows->nr > rows->room_keys) {
-		free(rows->keys);
-		rows->room_keys = rows->room;
-		rows->keys = calloc(rows->room_keys, sizeof(*rows->keys));
-		if (!rows->keys) {
-			rows->room_keys = 0;
-			return -ENOMEM;
-		}
+	if ((has_texts && !texts) || reserve_keys(rows)) {
+		free(texts);
+		return -ENOMEM;
 	}
-	for (size_t i = 0; i < rows->nr; i++) {
-		rows->keys[i].row = rows->rows[i];
-		rows->keys[i].place = i;
-		set_key(&rows->keys[i], opts->sort);
+	if (!set_keys(rows, opts->sort, &order, texts)) {
+		struct tui_row *before = rows->rows;
+
+		qsort_r(rows->keys, rows->nr, sizeof(*rows->keys), by_key, &order);
+		for (size_t i = 0; i < rows->nr; i++)
+			rows->sorted[i] = before[rows->keys[i].place];
+		memcpy(rows->rows, rows->sorted, rows->nr * sizeof(*rows->rows));
 	}
-	qsort_r(rows->keys, rows->nr, sizeof(*rows->keys), by_key, &is_ascending);
-	for (size_t i = 0; i < rows->nr; i++)
-		rows->rows[i] = rows->keys[i].row;
+	free(texts);
 	return 0;
 }
 
@@ -190,6 +279,7 @@ void rows_done(struct tui_rows *rows)
 {
 	free(rows->rows);
 	free(rows->keys);
+	free(rows->sorted);
 	memset(rows, 0, sizeof(*rows));
 }
 

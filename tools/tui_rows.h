@@ -44,7 +44,8 @@ struct rows_opts {
 struct tui_rows {
 	struct tui_row *rows;
 	size_t nr, room;
-	struct row_key *keys; /* for sorting */
+	struct row_key *keys;   /* for sorting, as is the next one */
+	struct tui_row *sorted; /* room for the rows in their new order */
 	size_t room_keys;
 };
 

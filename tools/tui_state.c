@@ -112,6 +112,8 @@ int tui_state_follow(struct tui_state *state, const struct model *model)
 	int err;
 
 	state->wall_ns = model->wall_ns;
+	if (state->totals.at_ns != model->at_ns || state->totals.tgid != opts.tgid)
+		totals_add_up(&state->totals, model, opts.tgid);
 	if (!tui_state_is_list(state))
 		return 0;
 	err = rows_build(&state->rows, model, &opts);

@@ -15,6 +15,7 @@
 #include "tui_filter.h"
 #include "tui_keys.h"
 #include "tui_rows.h"
+#include "tui_totals.h"
 
 enum tui_page {
 	PAGE_OVERVIEW, /* all groups */
@@ -47,6 +48,7 @@ struct tui_state {
 	struct tui_place places[TUI_DEPTH]; /* the last one is shown */
 	size_t depth;                       /* its index */
 	struct tui_rows rows;               /* of a list; valid until the model changes */
+	struct tui_totals totals;           /* of all, or of the process that the page is about */
 
 	struct tui_config likes; /* of the user */
 	bool is_changed;         /* likes, by a key: they are worth keeping */
@@ -62,6 +64,7 @@ struct tui_state {
 	bool is_held;
 	size_t moment, nr_moments;
 	uint64_t interval_ns;
+	uint64_t slowed_ns; /* between two looks, as they take long; 0: they keep to interval_ns */
 	double speed;
 	uint64_t wall_ns; /* of the model shown */
 

@@ -142,15 +142,27 @@ static int open_kernel(struct watch *watch, bool verbose)
 	return watch->observe ? EXIT_OK : code;
 }
 
-/* While it is held the tape stands still, too: what can be stepped through must stay. */
-static int look_at_kernel(struct watch *watch)
+void watch_fetch(struct watch *watch)
 {
-	int err, code = target_sample(watch->observe, &watch->sample);
+	int err;
 
-	if (code)
-		return code;
+	watch->answer = target_sample(watch->observe, &watch->sample);
+	if (watch->answer)
+		return;
 	err = exam_look(&watch->exam, &watch->sample);
-	err = err ? err : model_update(watch->model, &watch->sample);
+	if (err)
+		cmd_error("cannot watch in full: %s", strerror(-err));
+	watch->answer = err ? EXIT_FAILED : EXIT_OK;
+}
+
+/* While it is held the tape stands still, too: what can be stepped through must stay. */
+int watch_take(struct watch *watch)
+{
+	int err;
+
+	if (watch->answer)
+		return watch->answer;
+	err = model_update(watch->model, &watch->sample);
 	if (!err && !watch->is_held)
 		err = tape_add(&watch->tape, watch->model);
 	watch->is_fresh = !err;
@@ -194,6 +206,7 @@ void watch_close(struct watch *watch)
 	sample_done(&watch->sample);
 	tape_done(&watch->tape);
 	model_free(watch->moment);
+	model_free(watch->built);
 	model_free(watch->model);
 	if (watch->timer >= 0)
 		close(watch->timer);
@@ -204,16 +217,24 @@ bool watch_is_over(const struct watch *watch)
 	return watch->replay && next_frame(watch) >= replay_nr(watch->replay);
 }
 
-int watch_look(struct watch *watch)
+/* However many were missed, it is one look; EAGAIN means that nobody waited for a tick. */
+void watch_acknowledge(struct watch *watch)
 {
 	uint64_t ticks;
-	int err;
 
-	/* However many were missed, it is one look; EAGAIN means that nobody waited for a tick. */
 	if (read(watch->timer, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		cmd_error("cannot read a timer: %s", strerror(errno));
-	if (!watch->replay)
-		return look_at_kernel(watch);
+}
+
+int watch_look(struct watch *watch)
+{
+	int err;
+
+	watch_acknowledge(watch);
+	if (!watch->replay) {
+		watch_fetch(watch);
+		return watch_take(watch);
+	}
 	if (watch_is_over(watch))
 		return EXIT_OK;
 	err = show_frame(watch, next_frame(watch));
@@ -251,12 +272,11 @@ int watch_examine(struct watch *watch, uint32_t tgid, int bgid, char *why)
 	return exam_begin(&watch->exam, &opts, why);
 }
 
-int watch_hold(struct watch *watch)
+void watch_hold(struct watch *watch)
 {
 	watch->is_held = true;
 	if (watch->replay)
-		return watch_start(watch);
-	return watch_show(watch, watch->tape.nr - 1);
+		watch_start(watch);
 }
 
 void watch_go_on(struct watch *watch)
@@ -274,15 +294,23 @@ size_t watch_nr_moments(const struct watch *watch)
 
 int watch_show(struct watch *watch, size_t moment)
 {
-	struct model *shown;
+	return show_frame(watch, moment);
+}
 
-	if (watch->replay)
-		return show_frame(watch, moment);
-	shown = tape_model(&watch->tape, watch->tape.nr - 1 - moment);
-	if (!shown)
-		return -errno;
+void watch_build(struct watch *watch, size_t moment)
+{
+	model_free(watch->built);
+	watch->built = tape_model(&watch->tape, watch->tape.nr - 1 - moment);
+	watch->answer = watch->built ? 0 : -errno;
+}
+
+int watch_show_built(struct watch *watch)
+{
+	if (watch->answer || !watch->is_held)
+		return watch->answer;
 	model_free(watch->moment);
-	watch->moment = shown;
+	watch->moment = watch->built;
+	watch->built = NULL;
 	return 0;
 }
 

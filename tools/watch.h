@@ -35,6 +35,8 @@ struct watch {
 	struct model *model;  /* the kernel: of now; a recording: of the moment shown */
 	struct tape tape;     /* the kernel's last looks */
 	struct model *moment; /* shown instead of the model while it is held; else NULL */
+	struct model *built;  /* by watch_build(), to be shown next; else NULL */
+	int answer;           /* of watch_fetch() or watch_build() */
 	bool is_held;
 	size_t at;     /* a recording: frame shown; replay_nr(): none yet */
 	bool is_fresh; /* the last look changed the model: a damaged frame does not */
@@ -58,6 +60,17 @@ bool watch_is_over(const struct watch *watch);
  */
 int watch_look(struct watch *watch);
 
+/*
+ * The two halves of a look at the kernel. The first one takes long where there are many groups; it
+ * may run beside a thread that reads models, but uses neither `observe` nor `exam` meanwhile. The
+ * second one returns what watch_look() does.
+ */
+void watch_fetch(struct watch *watch);
+int watch_take(struct watch *watch);
+
+/* Takes back what made the timer readable. */
+void watch_acknowledge(struct watch *watch);
+
 /* (Re)starts the timer by the present interval or speed. 0 or -errno. */
 int watch_start(struct watch *watch);
 
@@ -67,16 +80,22 @@ int watch_start(struct watch *watch);
  */
 int watch_examine(struct watch *watch, uint32_t tgid, int bgid, char *why);
 
-/* Stands still. The kernel is looked at all the same, so that no counter wraps unseen. 0 or -ENOMEM
- */
-int watch_hold(struct watch *watch);
+/* Stands still. The kernel is looked at all the same, so that no counter wraps unseen. */
+void watch_hold(struct watch *watch);
 void watch_go_on(struct watch *watch);
 
 /* While it is held: how many moments can be shown, and which one is. */
 size_t watch_nr_moments(const struct watch *watch);
 
-/* Shows that moment, 0 is the oldest. 0 or -errno. */
+/* A recording shows that moment, 0 is the oldest. 0 or -errno. */
 int watch_show(struct watch *watch, size_t moment);
+
+/*
+ * The same of the kernel's past, in two halves, the first of which takes long, again: nobody may
+ * take in a look meanwhile. The second one returns 0 or -errno.
+ */
+void watch_build(struct watch *watch, size_t moment);
+int watch_show_built(struct watch *watch);
 
 /* What is to be shown: valid until any other call. */
 const struct model *watch_model(const struct watch *watch);
