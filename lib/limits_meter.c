@@ -18,14 +18,17 @@ int limits_drop_privileges(void)
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	uid_t uid = FIRST_PRIVATE_UID + (uid_t)getpid();
+	pid_t parent = getppid();
 
 	if (geteuid() != 0)
 		return 0;
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
 		return -errno;
-	/* Changing the user forgets this. */
+	/* Changing the user forgets this; the parent may have died meanwhile. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
 	return 0;
 }
 
