@@ -34,6 +34,11 @@ struct bs_pool;
  * A pool learns from completions alone what the kernel has used. So no request on its group may
  * hide them (IOSQE_CQE_SKIP_SUCCESS), and MSG_TRUNC needs BS_POOL_SINGLE.
  *
+ * BS_POOL_RING, BS_POOL_MMAP: the number of a group may be one that was used before, also where the
+ * kernel goes on at the old head (before 6.9, bgid below 64). There opening a pool submits one or
+ * two reads to the ring, together with all that is in its submission queue, to find out where that
+ * is; their completions are taken away again. It needs room for one in the completion queue.
+ *
  * BS_POOL_INC: completions do not say where in a buffer their piece lies; that follows from their
  * order. It does not where the kernel moves on by what was asked for instead of what came, which
  * it does for requests that run in a worker (IOSQE_ASYNC) and for regular files. Let these ask
@@ -127,7 +132,8 @@ struct bs_pool_stats {
 	uint32_t peak;     /* most ever lent at once */
 	uint64_t taken;    /* buffers that left the group: the kernel's head has moved this far;
 			      or that were acquired */
-	uint64_t returned; /* buffers put into the group, the first fill included: the tail */
+	uint64_t returned; /* buffers put into the group, the first fill included: the kernel's
+			      tail has moved this far */
 	uint64_t selected; /* completions that named a buffer */
 	uint64_t partial;  /* of these: completions after which the buffer stayed current */
 	uint64_t starved;  /* completions with -ENOBUFS and without a buffer; or calls of
@@ -153,8 +159,8 @@ struct bs_pool_stats {
  *
  * Return: the pool, or NULL with errno: EINVAL (an option out of range, or a kernel without this
  * kind), ENOMEM (memory, or RLIMIT_MEMLOCK on kernels that charge ring memory), EEXIST (bgid in
- * use; from a foreign thread on a SINGLE_ISSUER ring the kernel says the same), or what the
- * kernel answered.
+ * use; from a foreign thread on a SINGLE_ISSUER ring the kernel says the same), EBUSY (a full
+ * completion queue, see above), or what the kernel answered.
  */
 struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *opts);
 

@@ -491,7 +491,7 @@ static const struct ability abilities[] = {
 	 IOU_PBUF_RING_INC},
 	{"pbuf_ring.inc.min_left", "retire a piecewise buffer early", "small rests are filled, too",
 	 ask_min_left},
-	{"pbuf_ring.again", "use a group's number a second time", "numbers below 64 serve once",
+	{"pbuf_ring.again", "use a group's number a second time", "numbers below 64 keep their old head",
 	 ask_again},
 	{"pbuf_status", "ask for the head of an own group", "programs cannot ask what is left",
 	 ask_status},

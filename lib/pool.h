@@ -198,6 +198,9 @@ int pool_register_nr(const struct io_uring *ring, unsigned int op, void *arg, ui
 /* io_uring_register(2) with one argument. 0 or -errno. */
 int pool_register(const struct io_uring *ring, unsigned int op, void *arg);
 
+/* Where the kernel begins in a ring registered next under bgid: 0 ... 65535, or -errno. */
+int pool_ring_head(struct io_uring *ring, uint16_t bgid);
+
 /* Anonymous memory, zeroed; NULL: none to be had. */
 void *pool_map(size_t bytes);
 

@@ -81,12 +81,16 @@ static int register_group(struct pool_ring *r, uint16_t min_left)
 		.flags = (r->mmap ? IOU_PBUF_RING_MMAP : 0) | (r->fills ? IOU_PBUF_RING_INC : 0),
 		.min_left = min_left,
 	};
-	int err;
+	int err = pool_ring_head(r->ring, r->bgid);
 
+	if (err < 0)
+		return err;
+	r->tail = (uint16_t)err;
 	if (!r->mmap) {
 		r->entries = pool_map(entries_bytes(r));
 		if (!r->entries)
 			return -ENOMEM;
+		r->entries[0].resv = r->tail;
 		reg.ring_addr = (uintptr_t)r->entries;
 	}
 	err = pool_register(r->ring, IORING_REGISTER_PBUF_RING, &reg);

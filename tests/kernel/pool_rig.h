@@ -118,17 +118,6 @@ static inline void rig_open(struct rig *rig, enum bs_pool_kind kind, uint32_t bu
 	rig_open_with(rig, &opts, &params);
 }
 
-/* For a pool that will be closed and opened again under its number. */
-static inline void rig_open_again(struct rig *rig, uint32_t buffers, uint32_t buf_bytes)
-{
-	struct bs_pool_opts opts = {.buffers = buffers,
-				    .buf_bytes = buf_bytes,
-				    .bgid = caps_can("pbuf_ring.again") ? 3 : 64};
-	struct io_uring_params params = {0};
-
-	rig_open_with(rig, &opts, &params);
-}
-
 static inline uint32_t rig_kernel_head(struct rig *rig)
 {
 	struct bs_buf_status status = {.buf_group = rig->opts.bgid};

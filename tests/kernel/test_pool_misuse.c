@@ -14,7 +14,7 @@ static void open_and_lend(struct rig *rig, struct bs_buf *bufs, unsigned int nr)
 {
 	unsigned int i;
 
-	rig_open_again(rig, 4, 10);
+	rig_open(rig, BS_POOL_RING, 4, 10);
 	for (i = 0; i < nr; i++) {
 		rig_send(rig, 10);
 		rig_recv(rig, 0);

@@ -107,7 +107,7 @@ static void while_closing(void **state)
 	int i;
 
 	(void)state;
-	rig_open_again(&rig, 64, 10);
+	rig_open(&rig, BS_POOL_RING, 64, 10);
 	r.pool = rig.pool;
 	assert_int_equal(pthread_create(&r.thread, NULL, read_changing_pool, &r), 0);
 	for (i = 0; i < (int)rig_times(3000); i++) {
