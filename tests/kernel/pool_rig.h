@@ -194,10 +194,10 @@ static inline void rig_recv(struct rig *rig, unsigned int flags)
 
 static inline void rig_next(struct rig *rig, struct io_uring_cqe *cqe)
 {
-	struct __kernel_timespec second = {.tv_sec = 1};
+	struct __kernel_timespec patience = {.tv_sec = 30};
 	struct io_uring_cqe *seen;
 
-	assert_int_equal(io_uring_wait_cqe_timeout(&rig->ring, &seen, &second), 0);
+	assert_int_equal(io_uring_wait_cqe_timeout(&rig->ring, &seen, &patience), 0);
 	*cqe = *seen;
 	io_uring_cqe_seen(&rig->ring, seen);
 }
