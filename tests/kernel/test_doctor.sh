@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The doctor as a command: what goes together, comparing with an earlier report, recordings, a
 # process that dies, one that must not notice, and who may not look.
+# Not for guests: no kernel decides this; what the doctor finds is for test_scenarios.sh.
 # shellcheck source=tests/tap.sh
 . "$(dirname "$0")/../tap.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Do `list` and `top -b -j` say of a load's rings and groups exactly what the load says of itself,
 # and do they refuse what they cannot do in one line?
+# Not for guests: there tests/vm/test_truth.sh compares all workloads at once.
 # shellcheck source=tests/tap.sh
 . "$(dirname "$0")/../tap.sh"
 
