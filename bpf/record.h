@@ -62,6 +62,15 @@ struct ring_rec {
 	char comm[REC_COMM_LEN];
 };
 
+/* One slot of a ring's table of fixed buffers. */
+struct fixed_slot {
+	__u64 bytes;     /* 0: nothing is registered there */
+	__u32 in_flight; /* requests that use it; REC_UNKNOWN_U32: could not tell */
+	__u32 pad;
+};
+
+#define MAX_FIXED_SLOTS (1U << 14) /* no kernel registers more */
+
 struct group_rec {
 	__u64 ring_id;
 	__u32 bgid;

@@ -34,6 +34,19 @@ struct {
 	__type(value, struct group_rec);
 } groups SEC(".maps");
 
+/* The table of the one ring that user space asked for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_FIXED_SLOTS);
+	__type(key, __u32);
+	__type(value, struct fixed_slot);
+} fixed_slots SEC(".maps");
+
+__u64 fixed_ring;      /* in; 0: of none */
+__u32 nr_fixed_slots;  /* out; also those beyond the array */
+__u32 has_fixed_slots; /* out: the ring was met, and its table read */
+
 /* Set by user space before each pass, read by it afterwards. */
 __u32 pass;
 __u32 nr_rings;
@@ -383,13 +396,31 @@ struct table_scan {
 	__u64 locked; /* in 2^-20 of a page: tables that share a buffer share its charge */
 	__u32 registered;
 	__u32 in_flight;
+	__u32 is_told; /* slot by slot */
 };
+
+/* Not on the stack, which is short of room here. */
+static __u32 fixed_index;
+
+static __always_inline void tell_slot(__u32 i, __u64 bytes, __u32 in_flight)
+{
+	struct fixed_slot *slot;
+
+	fixed_index = i;
+	slot = bpf_map_lookup_elem(&fixed_slots, &fixed_index);
+	if (!slot)
+		return;
+	slot->bytes = bytes;
+	slot->in_flight = in_flight;
+}
 
 static long table_slot(__u32 i, struct table_scan *scan)
 {
 	__u64 entry = 0, bytes;
 	__u32 refs = 1;
 
+	if (scan->is_told)
+		tell_slot(i, 0, 0);
 	bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(scan->view.slots + i * 8ULL));
 	if (!entry)
 		return 0;
@@ -403,6 +434,8 @@ static long table_slot(__u32 i, struct table_scan *scan)
 	scan->bytes += bytes;
 	scan->locked += (ubuf_pages(entry) << 20) / ubuf_sharers(entry);
 	scan->in_flight += refs - 1; /* the table holds one reference, each request another */
+	if (scan->is_told)
+		tell_slot(i, bytes, scan->view.is_node ? refs - 1 : REC_UNKNOWN_U32);
 	return 0;
 }
 
@@ -435,6 +468,11 @@ static __always_inline void read_table(struct ring_rec *rec, struct io_ring_ctx 
 	rec->table_locked_bytes = ~0ULL;
 	if (scan.view.nr > scan_entries)
 		return;
+	if (rec->ring_id == fixed_ring) {
+		scan.is_told = 1;
+		nr_fixed_slots = scan.view.nr;
+		has_fixed_slots = 1;
+	}
 	bpf_loop(scan.view.nr, table_slot, &scan, 0);
 	rec->table_registered = scan.registered;
 	rec->table_bytes = scan.bytes;

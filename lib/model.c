@@ -714,15 +714,20 @@ bool model_past_starved(const struct model *model, const struct model_group *gro
 	return group->starved_mask >> ((model->samples - 1 - back) % MODEL_SLOTS) & 1;
 }
 
+const struct model_ring *model_find_ring(const struct model *model, uint32_t ordinal)
+{
+	for (size_t i = 0; i < model->nr_rings; i++)
+		if (model->rings[i]->ordinal == ordinal)
+			return model->rings[i];
+	return NULL;
+}
+
 const struct model_group *model_find(const struct model *model, uint32_t ordinal, uint32_t bgid)
 {
-	const struct model_ring *ring = NULL;
+	const struct model_ring *ring = model_find_ring(model, ordinal);
 	const struct model_group *found = NULL;
 	size_t low = 0, high;
 
-	for (size_t i = 0; i < model->nr_rings && !ring; i++)
-		if (model->rings[i]->ordinal == ordinal)
-			ring = model->rings[i];
 	high = ring ? ring->nr_groups : 0;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;

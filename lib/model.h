@@ -125,6 +125,9 @@ uint32_t model_past_available(const struct model *model, const struct model_grou
 bool model_past_starved(const struct model *model, const struct model_group *group,
 			unsigned int back);
 
+/* NULL: there is none, or it is forgotten. */
+const struct model_ring *model_find_ring(const struct model *model, uint32_t ordinal);
+
 /* By identity; of two that share it the one that lives. NULL: none. */
 const struct model_group *model_find(const struct model *model, uint32_t ordinal, uint32_t bgid);
 

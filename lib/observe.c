@@ -44,6 +44,8 @@ struct observe {
 	struct bpf_link *tasks;
 	struct output rings;
 	struct output groups;
+	struct output fixed;
+	uint64_t fixed_ring;       /* 0: none is asked for */
 	struct accounts *accounts; /* NULL: snapshots alone */
 	struct tail_watch *watch;
 	uint64_t losses[LOSS_MAX];
@@ -154,6 +156,7 @@ static void unload(struct observe *o)
 	bpf_link__destroy(o->tasks);
 	unmap(&o->rings);
 	unmap(&o->groups);
+	unmap(&o->fixed);
 	rings_bpf__destroy(o->skel);
 	o->files = o->tasks = NULL;
 	o->skel = NULL;
@@ -265,6 +268,7 @@ static int load(struct observe *o, uint32_t max_rings, uint32_t max_groups)
 	err = err ? err : add_tgids(o);
 	err = err ? err : map_output(&o->rings, o->skel->maps.rings);
 	err = err ? err : map_output(&o->groups, o->skel->maps.groups);
+	err = err ? err : map_output(&o->fixed, o->skel->maps.fixed_slots);
 	err = err ? err : learn(o);
 	err = err ? err : attach(o);
 	if (err)
@@ -335,6 +339,8 @@ static int run_pass(struct observe *o)
 	bss->pass++;
 	bss->nr_rings = 0;
 	bss->nr_groups = 0;
+	bss->fixed_ring = o->fixed_ring;
+	bss->has_fixed_slots = 0;
 	err = run_iterator(o->files);
 	return err ? err : run_iterator(o->tasks);
 }
@@ -476,6 +482,19 @@ int observe_sample(struct observe *o, struct sample *sample)
 	if (!err && o->skel->bss->pass % 64 == 0)
 		forget_dead_rings(o);
 	return err;
+}
+
+void observe_tell_fixed(struct observe *o, uint64_t ring_id)
+{
+	o->fixed_ring = ring_id;
+}
+
+const struct fixed_slot *observe_fixed(const struct observe *o, size_t *nr)
+{
+	const struct rings_bpf__bss *bss = o->skel->bss;
+
+	*nr = bss->nr_fixed_slots < o->fixed.max ? bss->nr_fixed_slots : o->fixed.max;
+	return bss->has_fixed_slots ? o->fixed.records : NULL;
 }
 
 int observe_slots(struct observe *o, const struct group_rec *group, struct observe_slots *slots)

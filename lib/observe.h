@@ -66,6 +66,16 @@ struct observe *observe_open(const struct observe_opts *opts, struct observe_err
  */
 int observe_sample(struct observe *o, struct sample *sample);
 
+/* ---- the fixed buffers of one ring */
+
+/*
+ * From the next sample on its slots are told one by one; 0: of no ring. Those of the last sample:
+ * *nr of them (0 ... MAX_FIXED_SLOTS), valid until the next one; NULL: the ring was not in it, or
+ * its table is larger than what may be read.
+ */
+void observe_tell_fixed(struct observe *o, uint64_t ring_id);
+const struct fixed_slot *observe_fixed(const struct observe *o, size_t *nr);
+
 /* ---- the memory of one ring */
 
 struct observe_slots {

@@ -37,19 +37,21 @@ struct tui {
 	struct watch watch;
 	struct tui_state state;
 	struct utsname uts;
-	struct detail detail; /* of the group whose page is open */
-	struct errand errand; /* owns parts of the watch while it is out, see watch.h */
-	enum due out;         /* what it does; 0: nothing */
-	unsigned int due;     /* enum due, or-ed */
-	uint64_t rest_ns;     /* no look before: looking takes a part of the time, not all of it */
+	struct detail detail;   /* of the group whose page is open */
+	struct closeup closeup; /* or of the ring, or the process */
+	struct errand errand;   /* owns parts of the watch while it is out, see watch.h */
+	enum due out;           /* what it does; 0: nothing */
+	unsigned int due;       /* enum due, or-ed */
+	uint64_t rest_ns; /* no look before: looking takes a part of the time, not all of it */
 	/* What an errand is about: the state may change while it is out. */
 	uint32_t exam_tgid; /* 0: of nothing, any more */
 	int exam_bgid;
 	char exam_why[EXAM_WHY];
 	size_t moment;
-	FILE *record;     /* NULL: none is written */
-	pid_t limits_pid; /* child that asks; 0: none */
-	int limits_fd;    /* what it says; -1: none */
+	uint32_t asked_ordinal; /* ring whose slots the look tells; 0: none */
+	FILE *record;           /* NULL: none is written */
+	pid_t limits_pid;       /* child that asks; 0: none */
+	int limits_fd;          /* what it says; -1: none */
 	size_t limits_used;
 	char *limits;      /* so far */
 	uint64_t first_ns; /* stamp of the first look */
@@ -98,6 +100,29 @@ static int follow_group(struct tui *tui)
 	return detail_collect(&tui->detail, &source,
 			      model_find(watch->model, place->subject.ordinal,
 					 place->subject.bgid));
+}
+
+/* Of the ring whose page is open; 0: none is. */
+static uint32_t page_ordinal(const struct tui *tui)
+{
+	const struct tui_place *place = tui_state_here(&tui->state);
+
+	return place->page == PAGE_RING ? place->subject.ordinal : 0;
+}
+
+/* After a look: of what the page is about, and has not changed since the look began. */
+static int follow_closeup(struct tui *tui)
+{
+	const struct tui_place *place = tui_state_here(&tui->state);
+	const struct watch *watch = &tui->watch;
+	uint32_t tgid = place->page == PAGE_PROCESS ? place->subject.tgid : 0;
+	uint32_t ordinal = page_ordinal(tui);
+
+	closeup_process(&tui->closeup, &watch->sample, tgid, watch->target->nr_tgids == 0);
+	return closeup_ring(&tui->closeup, watch->observe,
+			    ordinal && ordinal == tui->asked_ordinal
+				    ? model_find_ring(watch->model, ordinal)
+				    : NULL);
 }
 
 static void follow(struct tui *tui)
@@ -293,6 +318,11 @@ static void start_errand(struct tui *tui)
 	tui->exam_tgid = state->is_exam ? state->exam_tgid : 0;
 	tui->exam_bgid = state->exam_bgid;
 	tui->moment = state->moment;
+	if (tui->out == DUE_LOOK) {
+		tui->asked_ordinal = page_ordinal(tui);
+		closeup_ask(tui->watch.observe,
+			    model_find_ring(tui->watch.model, tui->asked_ordinal));
+	}
 	errand_begin(&tui->errand,
 		     tui->out == DUE_EXAM     ? run_exam
 		     : tui->out == DUE_MOMENT ? run_moment
@@ -319,6 +349,8 @@ static void end_look(struct tui *tui)
 	tui->state.slowed_ns = cost_ns > tui->state.interval_ns ? cost_ns : 0;
 	tui->rest_ns = now_ns() + cost_ns - tui->errand.cpu_ns;
 	count_look(tui);
+	if (follow_closeup(tui))
+		end_on_error(tui, -ENOMEM);
 }
 
 static void end_moment(struct tui *tui)
@@ -424,6 +456,8 @@ static struct tui_frame frame_of(struct tui *tui)
 
 	if (!state->is_held || state->moment + 1 == state->nr_moments)
 		frame.detail = &tui->detail;
+	if (!state->is_held)
+		frame.closeup = &tui->closeup;
 	getmaxyx(stdscr, frame.rows, frame.cols);
 	frame.age_ns = tui->watch.replay ? 0 : now_ns() - frame.model->at_ns;
 	return frame;
@@ -435,6 +469,17 @@ static void draw(struct tui *tui)
 
 	tui_state_fit(&tui->state, view_list_height(&frame), view_text_lines(&frame));
 	view_draw(&frame);
+}
+
+/* A page that tells more than the model does has it at once, not with the next look. */
+static void look_for_page(struct tui *tui)
+{
+	const struct tui_place *place = tui_state_here(&tui->state);
+	bool has_it = (place->page != PAGE_RING || tui->closeup.ordinal == page_ordinal(tui)) &&
+		      (place->page != PAGE_PROCESS || tui->closeup.tgid == place->subject.tgid);
+
+	if (!has_it && !tui->watch.replay && !tui->state.is_held)
+		want(tui, DUE_LOOK);
 }
 
 static enum draw_theme theme_of(const struct tui_state *state)
@@ -465,8 +510,10 @@ static void obey(struct tui *tui, unsigned int effects)
 		change_hold(tui);
 	if (effects & EFFECT_MOMENT)
 		change_moment(tui);
-	if (effects & EFFECT_ROWS)
+	if (effects & EFFECT_ROWS) {
 		follow(tui);
+		look_for_page(tui);
+	}
 }
 
 static unsigned int take_mouse(struct tui *tui)
@@ -628,6 +675,7 @@ int tui_run(const struct tui_opts *opts)
 	tui_state_done(&tui.state);
 	watch_close(&tui.watch);
 	detail_done(&tui.detail);
+	closeup_done(&tui.closeup);
 	free(tui.limits);
 	return code;
 }

@@ -29,6 +29,19 @@ enum tui_color cell_color(enum condition condition)
 	return colors[condition];
 }
 
+/* What is gone fades, look by look, until it is left out. */
+enum tui_color cell_fade(const struct model_span *span)
+{
+	unsigned int steps = span->absences > 1 ? span->absences - 1 : 0;
+	enum tui_color last = C_FADE_LAST;
+
+	if (span->life == LIFE_LIVE)
+		return C_NORMAL;
+	return span->life == LIFE_UNSEEN ? C_DIM
+	       : C_FADE + steps < last   ? (enum tui_color)(C_FADE + steps)
+					 : last;
+}
+
 /* ---- cells that are drawn */
 
 /* How it ended, in as many words as there is room for. */
@@ -48,7 +61,7 @@ static void draw_ending(struct span span, const struct model_group *group,
 	snprintf(texts[2], sizeof(texts[2]), "%s", words[how][1]);
 	while (i < 2 && (int)text_width(texts[i]) > span.cols)
 		i++;
-	draw_text(span, C_DIM, ALIGN_LEFT, texts[i]);
+	draw_text(span, cell_fade(&group->span), ALIGN_LEFT, texts[i]);
 }
 
 /* How urgent a level is: a tenth is little, a quarter is worth a look. */
@@ -110,7 +123,7 @@ static void draw_state(struct span span, const struct model_group *group)
 	char letter[2] = {condition_letter(group->condition), '\0'};
 
 	if (group->span.life == LIFE_GONE)
-		draw_text(span, C_DIM, ALIGN_LEFT, "x");
+		draw_text(span, cell_fade(&group->span), ALIGN_LEFT, "x");
 	else if (group->span.life == LIFE_UNSEEN)
 		draw_text(span, C_WARN, ALIGN_LEFT, "?");
 	else if (group->span.is_new)
@@ -122,7 +135,7 @@ static void draw_state(struct span span, const struct model_group *group)
 void cell_draw(struct span span, const struct tui_column *column, const struct model_group *group,
 	       const struct model *model)
 {
-	enum tui_color color = group->span.life == LIFE_LIVE ? C_NORMAL : C_DIM;
+	enum tui_color color = cell_fade(&group->span);
 	struct field_row row = {.ring = group->ring, .group = group};
 	char cell[FIELD_CELL_MAX];
 

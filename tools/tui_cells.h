@@ -11,6 +11,7 @@
 struct span cell_line(struct rect at, int row);
 
 enum tui_color cell_color(enum condition condition);
+enum tui_color cell_fade(const struct model_span *span);
 
 /* How full, with the lowest level as a mark; how it ended, if it is gone. */
 void cell_level(struct span span, const struct model_group *group, const struct model *model);

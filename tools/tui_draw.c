@@ -24,6 +24,8 @@ static const struct look {
 			[C_BAD] = {COLOR_RED, -1, A_BOLD},
 			[C_DIM] = {-1, -1, A_DIM},
 			[C_ACCENT] = {COLOR_CYAN, -1, A_NORMAL},
+			[C_FADE] = {-1, -1, A_NORMAL},
+			[C_FADE + 1 ... C_FADE_LAST] = {-1, -1, A_DIM},
 		},
 	[DRAW_LIGHT] =
 		{
@@ -37,6 +39,8 @@ static const struct look {
 			[C_BAD] = {COLOR_RED, -1, A_BOLD},
 			[C_DIM] = {-1, -1, A_DIM},
 			[C_ACCENT] = {COLOR_BLUE, -1, A_NORMAL},
+			[C_FADE] = {-1, -1, A_NORMAL},
+			[C_FADE + 1 ... C_FADE_LAST] = {-1, -1, A_DIM},
 		},
 	[DRAW_MONO] =
 		{
@@ -49,21 +53,69 @@ static const struct look {
 			[C_BAD] = {-1, -1, A_BOLD},
 			[C_DIM] = {-1, -1, A_DIM},
 			[C_ACCENT] = {-1, -1, A_NORMAL},
+			[C_FADE] = {-1, -1, A_NORMAL},
+			[C_FADE + 1 ... C_FADE_LAST] = {-1, -1, A_DIM},
 		},
+};
+
+/* The same where the terminal has 256 colours: softer, and greys to fade through. */
+static const struct look rich[][C_MAX] =
+	{
+		[DRAW_DARK] =
+			{
+				[C_NORMAL] = {-1, -1, A_NORMAL},
+				[C_TITLE] = {255, 24, A_BOLD},
+				[C_HEADER] = {16, 73, A_NORMAL},
+				[C_SELECT] = {16, 252, A_NORMAL},
+				[C_GOOD] = {114, -1, A_NORMAL},
+				[C_WARN] = {221, -1, A_NORMAL},
+				[C_BAD] = {203, -1, A_BOLD},
+				[C_DIM] = {245, -1, A_NORMAL},
+				[C_ACCENT] = {80, -1, A_NORMAL},
+				[C_FADE] = {250, -1, A_NORMAL},
+				[C_FADE + 1] = {247, -1, A_NORMAL},
+				[C_FADE + 2] = {244, -1, A_NORMAL},
+				[C_FADE + 3] = {241, -1, A_NORMAL},
+				[C_FADE_LAST] = {238, -1, A_NORMAL},
+			},
+		[DRAW_LIGHT] =
+			{
+				[C_NORMAL] = {-1, -1, A_NORMAL},
+				[C_TITLE] = {255, 25, A_BOLD},
+				[C_HEADER] = {255, 240, A_NORMAL},
+				[C_SELECT] = {255, 25, A_NORMAL},
+				[C_GOOD] = {28, -1, A_NORMAL},
+				[C_WARN] = {130, -1, A_NORMAL},
+				[C_BAD] = {160, -1, A_BOLD},
+				[C_DIM] = {244, -1, A_NORMAL},
+				[C_ACCENT] = {25, -1, A_NORMAL},
+				[C_FADE] = {239, -1, A_NORMAL},
+				[C_FADE + 1] = {242, -1, A_NORMAL},
+				[C_FADE + 2] = {245, -1, A_NORMAL},
+				[C_FADE + 3] = {248, -1, A_NORMAL},
+				[C_FADE_LAST] = {251, -1, A_NORMAL},
+			},
 };
 
 static struct {
 	bool has_color; /* the terminal and the user */
+	bool has_many;  /* 256 of them */
 	bool is_utf8;
 	bool is_selected;
 	enum draw_theme theme;
 } brush;
 
+static const struct look *look_of(enum tui_color color)
+{
+	return brush.has_many && brush.theme != DRAW_MONO ? &rich[brush.theme][color]
+							  : &themes[brush.theme][color];
+}
+
 void draw_use_theme(enum draw_theme theme)
 {
 	brush.theme = brush.has_color ? theme : DRAW_MONO;
 	for (int c = 0; brush.theme != DRAW_MONO && c < C_MAX; c++) {
-		const struct look *look = &themes[theme][c];
+		const struct look *look = look_of((enum tui_color)c);
 
 		init_pair((short)(c + 1), look->foreground, look->background);
 	}
@@ -75,6 +127,7 @@ void draw_init(bool has_color, bool is_utf8)
 	brush.has_color = has_color && has_colors() && start_color() == OK;
 	if (brush.has_color)
 		use_default_colors();
+	brush.has_many = brush.has_color && COLORS >= 256;
 	draw_use_theme(DRAW_DARK);
 }
 
@@ -84,7 +137,7 @@ static attr_t attribute(enum tui_color color)
 		color = C_SELECT;
 	if (brush.theme == DRAW_MONO)
 		return themes[DRAW_MONO][color].attributes;
-	return themes[brush.theme][color].attributes | (attr_t)COLOR_PAIR(color + 1);
+	return look_of(color)->attributes | (attr_t)COLOR_PAIR(color + 1);
 }
 
 void draw_selected(bool is_selected)

@@ -19,6 +19,8 @@ enum tui_color {
 	C_BAD,
 	C_DIM,
 	C_ACCENT,
+	C_FADE, /* what is gone, for one look; it fades further in four more */
+	C_FADE_LAST = C_FADE + 4,
 	C_MAX,
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../lib/text.h"
+#include "tui_about.h"
 #include "tui_cells.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -49,7 +50,8 @@ const struct tui_column *page_column_at(const struct tui_frame *frame, int x)
 static void draw_branch(struct span line, const struct tui_row *row)
 {
 	struct field_row cells = {.ring = row->ring};
-	enum tui_color color = row->ring->span.life == LIFE_LIVE ? C_ACCENT : C_DIM;
+	const struct model_span *span = &row->ring->span;
+	enum tui_color color = span->life == LIFE_LIVE ? C_ACCENT : cell_fade(span);
 	char comm[FIELD_CELL_MAX], flags[FIELD_CELL_MAX], text[2 * FIELD_CELL_MAX + 64];
 	char owner[FIELD_CELL_MAX];
 
@@ -115,9 +117,13 @@ void page_draw_list(const struct tui_frame *frame, struct rect header, struct re
 
 /* ---- what a page is about */
 
-int page_info_lines(enum tui_page page)
+int page_info_lines(const struct tui_frame *frame)
 {
-	return page == PAGE_RING ? 4 : page == PAGE_PROCESS ? 2 : 1;
+	enum tui_page page = tui_state_here(frame->state)->page;
+
+	return page == PAGE_RING      ? about_ring_lines(frame)
+	       : page == PAGE_PROCESS ? 1 + ABOUT_PROCESS_LINES
+				      : 1;
 }
 
 static const char *say_sum(const struct tui_sum *sum, char *out, size_t size)
@@ -152,74 +158,18 @@ static void draw_totals(struct span line, const struct tui_totals *totals)
 	draw_text(right, totals->alerts > 0 ? C_BAD : C_DIM, ALIGN_LEFT, alerts);
 }
 
-static const struct model_ring *find_ring(const struct model *model, uint32_t ordinal)
-{
-	for (size_t i = 0; i < model->nr_rings; i++)
-		if (model->rings[i]->ordinal == ordinal)
-			return model->rings[i];
-	return NULL;
-}
-
-/* "sq 3/128": head and tail run free, what lies between is queued. */
-static void draw_ring_info(struct rect at, const struct model_ring *ring)
-{
-	struct field_row row = {.ring = ring};
-	char text[FIELD_CELL_MAX + 64], a[FIELD_CELL_MAX], b[FIELD_CELL_MAX], bytes[16];
-	const struct ring_rec *rec = &ring->rec;
-
-	field_cell(field_find(FIELDS_EYES, "owner"), &row, a);
-	field_cell(field_find(FIELDS_RING, "comm"), &row, b);
-	snprintf(text, sizeof(text), "ring %.20s of %.40s  thread %u  user %u", a, b, rec->tid,
-		 rec->uid);
-	draw_text(cell_line(at, 0), C_ACCENT, ALIGN_LEFT, text);
-	snprintf(text, sizeof(text), "submission queue %u/%u  completion queue %u/%u  overflow %s",
-		 rec->sq_tail - rec->sq_head, rec->sq_entries, rec->cq_tail - rec->cq_head,
-		 rec->cq_entries, field_cell(field_find(FIELDS_RING, "cq_overflow"), &row, a));
-	if (at.rows > 1)
-		draw_text(cell_line(at, 1), C_NORMAL, ALIGN_LEFT, text);
-	snprintf(text, sizeof(text), "fixed buffers %s  in flight %s  pinned %s",
-		 field_cell(field_find(FIELDS_EYES, "fixed"), &row, a),
-		 field_cell(field_find(FIELDS_TABLE, "in_flight"), &row, b),
-		 text_bytes(bytes, sizeof(bytes), rec->table_bytes));
-	if (at.rows > 2)
-		draw_text(cell_line(at, 2), C_NORMAL, ALIGN_LEFT, text);
-	snprintf(text, sizeof(text), "flags %s",
-		 field_cell(field_find(FIELDS_RING, "setup_flags"), &row, a));
-	if (at.rows > 3)
-		draw_text(cell_line(at, 3), C_NORMAL, ALIGN_LEFT, text);
-}
-
-static void draw_process_info(const struct tui_frame *frame, struct rect at, uint32_t tgid)
-{
-	const struct tui_totals *totals = &frame->state->totals;
-	char text[128], fixed[16], rings[16];
-
-	draw_totals(cell_line(at, 0), totals);
-	snprintf(text, sizeof(text), "process %u  fixed buffers pin %s  buffer rings take %s", tgid,
-		 text_bytes(fixed, sizeof(fixed), totals->fixed_bytes),
-		 text_bytes(rings, sizeof(rings), totals->ring_bytes));
-	if (at.rows > 1)
-		draw_text(cell_line(at, 1), C_ACCENT, ALIGN_LEFT, text);
-}
-
 void page_draw_info(const struct tui_frame *frame, struct rect at)
 {
-	const struct tui_place *place = tui_state_here(frame->state);
-	const struct model_ring *ring;
+	enum tui_page page = tui_state_here(frame->state)->page;
+	struct rect below = {.y = at.y + 1, .x = at.x, .rows = at.rows - 1, .cols = at.cols};
 
-	if (place->page == PAGE_PROCESS) {
-		draw_process_info(frame, at, place->subject.tgid);
-		return;
-	}
-	if (place->page == PAGE_RING) {
-		ring = find_ring(frame->model, place->subject.ordinal);
-		if (ring)
-			draw_ring_info(at, ring);
-		else
-			draw_text(cell_line(at, 0), C_DIM, ALIGN_LEFT, "this ring is gone");
+	if (page == PAGE_RING) {
+		about_ring(frame, at);
 		return;
 	}
 	draw_totals(cell_line(at, 0), &frame->state->totals);
+	if (page == PAGE_PROCESS)
+		about_process(frame, below);
 }
 
 /* ---- menus */

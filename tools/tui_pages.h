@@ -6,7 +6,7 @@
 #include "tui_view.h"
 
 /* Lines of information that the page has above its list. */
-int page_info_lines(enum tui_page page);
+int page_info_lines(const struct tui_frame *frame);
 void page_draw_info(const struct tui_frame *frame, struct rect at);
 
 void page_draw_list(const struct tui_frame *frame, struct rect header, struct rect body);

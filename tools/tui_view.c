@@ -184,9 +184,7 @@ static void draw_footer(const struct tui_state *state, struct rect at)
 
 static struct layout layout_for(const struct tui_frame *frame)
 {
-	enum tui_page page = tui_state_here(frame->state)->page;
-
-	return layout_of(frame->rows, frame->cols, page_info_lines(page));
+	return layout_of(frame->rows, frame->cols, page_info_lines(frame));
 }
 
 static bool is_text(const struct tui_frame *frame)

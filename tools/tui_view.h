@@ -4,6 +4,7 @@
 #define BUFSCOPE_TUI_VIEW_H
 
 #include "../lib/model.h"
+#include "closeup.h"
 #include "detail.h"
 #include "tui_draw.h"
 #include "tui_layout.h"
@@ -14,9 +15,10 @@ struct tui_frame {
 	const struct model *model; /* of the moment to show */
 	const char *host;
 	const char *kernel;
-	const struct detail *detail; /* of a group of the present; NULL: of none */
-	uint64_t age_ns;             /* since the last look */
-	const char *limits;          /* what `limits` says; "": it has not said anything yet */
+	const struct detail *detail;   /* of a group of the present; NULL: of none */
+	const struct closeup *closeup; /* of a ring or process of the present; NULL: of none */
+	uint64_t age_ns;               /* since the last look */
+	const char *limits;            /* what `limits` says; "": it has not said anything yet */
 	int rows, cols;
 };
 
