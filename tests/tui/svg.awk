@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # A screen of `tmux capture-pane -p -e` as SVG: tmux capture-pane -p -e | awk -f svg.awk >top.svg
-# Knows the attributes and the sixteen colours that the dashboard uses.
+# Knows the attributes that the dashboard uses, and colours of sixteen and of 256.
 BEGIN {
 	W = 8; H = 17
 	split("#45475a #f38ba8 #a6e3a1 #f9e2af #89b4fa #f5c2e7 #94e2d5 #cdd6f4", color, " ")
@@ -8,7 +8,15 @@ BEGIN {
 	reset()
 }
 
-function reset() { fg = bg = 0; bold = dim = reverse = underline = 0 }
+function reset() { fg = bg = ""; bold = dim = reverse = underline = 0 }
+
+# One of 256: sixteen, a cube of 6 * 6 * 6, greys.
+function shade(n,   r, g, b) {
+	if (n < 16) return color[n % 8 + 1]
+	if (n > 231) return sprintf("#%02x%02x%02x", r = 8 + (n - 232) * 10, r, r)
+	n -= 16; r = int(n / 36); g = int(n / 6) % 6; b = n % 6
+	return sprintf("#%02x%02x%02x", r ? 55 + 40 * r : 0, g ? 55 + 40 * g : 0, b ? 55 + 40 * b : 0)
+}
 
 function attribute(code) {
 	if (code == 0) reset()
@@ -19,9 +27,9 @@ function attribute(code) {
 	else if (code == 22) bold = dim = 0
 	else if (code == 24) underline = 0
 	else if (code == 27) reverse = 0
-	else if (code >= 30 && code <= 37) fg = code - 29
+	else if (code >= 30 && code <= 37) fg = color[code - 29]
 	else if (code == 39) fg = 0
-	else if (code >= 40 && code <= 47) bg = code - 39
+	else if (code >= 40 && code <= 47) bg = color[code - 39]
 	else if (code == 49) bg = 0
 }
 
@@ -35,8 +43,8 @@ function columns(text,   i, n) {
 function put(text,   n, ink, paper, swap) {
 	n = columns(text)
 	if (n == 0) return
-	ink = fg ? color[fg] : "#cdd6f4"
-	paper = bg ? color[bg] : "#1e1e2e"
+	ink = fg ? fg : "#cdd6f4"
+	paper = bg ? bg : "#1e1e2e"
 	if (reverse) { swap = ink; ink = paper; paper = swap }
 	if (paper != "#1e1e2e")
 		body = body sprintf("<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n",
@@ -57,7 +65,11 @@ function put(text,   n, ink, paper, swap) {
 		put(substr(rest, 1, RSTART - 1))
 		nr = split(substr(rest, RSTART + 2, RLENGTH - 3), codes, ";")
 		rest = substr(rest, RSTART + RLENGTH)
-		for (i = 1; i <= nr; i++) attribute(codes[i] + 0)
+		for (i = 1; i <= nr; i++) {
+			if (codes[i] != 38 && codes[i] != 48) attribute(codes[i] + 0)
+			else if (codes[i] == 38) fg = shade(codes[i += 2])
+			else bg = shade(codes[i += 2])
+		}
 		if (nr == 0) reset()
 	}
 	put(rest)

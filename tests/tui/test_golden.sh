@@ -42,6 +42,13 @@ for theme in dark light mono; do
 	done
 done
 
+for theme in dark light; do
+	echo "theme = $theme" >"$XDG_CONFIG_HOME/bufscope/config"
+	screen_start 80x24 "TERM=screen $TOP"
+	check "$theme, eight colours: shows the recording" at_the_end
+	check "$theme, eight colours: as it was" picture "overview-80x24-$theme-8"
+done
+
 rm -r "${XDG_CONFIG_HOME:?}"
 for size in 80x24 120x40; do
 	screen_start "$size" "$TOP"
