@@ -237,6 +237,18 @@ static __always_inline int ctx_is_dying(struct io_ring_ctx *ring)
 	return (BPF_CORE_READ(ring, refs.percpu_count_ptr) & 2) != 0;
 }
 
+/* Of the current task; NULL: there is none, or it cannot be read. */
+static __always_inline struct file *current_file(__u32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file *file = NULL;
+
+	if (fd < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	return file;
+}
+
 struct table_view {
 	__u64 slots; /* array of pointers */
 	__u32 nr;

@@ -25,11 +25,13 @@ const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 #define RECVSEND_BUNDLE 16 /* in sqe->ioprio of recv and send */
 #define LOW_BYTE        (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
-#define OP_SENDMSG 9
-#define OP_RECVMSG 10
-#define OP_READ    22
-#define OP_SEND    26
-#define OP_RECV    27
+#define OP_READ_FIXED  4
+#define OP_WRITE_FIXED 5
+#define OP_SENDMSG     9
+#define OP_RECVMSG     10
+#define OP_READ        22
+#define OP_SEND        26
+#define OP_RECV        27
 
 /* ---- submission */
 
@@ -80,8 +82,14 @@ static __noinline int tell_submit(__u32 position, const struct req_slot *slot)
 	if (!told.group)
 		return 0;
 	rec = begin_done(TRACE_SUBMIT, &told);
-	if (rec)
-		trace_end(rec);
+	if (!rec)
+		return 0;
+	if (!(told.what & WHAT_FIXED)) {
+		struct file *file = current_file(told.fd);
+
+		rec->extra = BPF_CORE_READ(file, f_inode, i_ino);
+	}
+	trace_end(rec);
 	return 0;
 }
 
@@ -97,9 +105,6 @@ struct entry {
 	__u16 buf_group;
 	__u16 pad[3];
 };
-
-#define SETUP_SQE128     (1U << 10)
-#define SETUP_NO_SQARRAY (1U << 16)
 
 /* The entry of the request that is being submitted; what the request keeps of it is less. 0 or -1.
  */
@@ -468,6 +473,65 @@ static __always_inline void on_request(__u64 *args, const struct done *done)
 		on_stranger(args, done);
 }
 
+/* ---- registered buffers */
+
+struct fixed_io {
+	__u64 ring_id;
+	__u64 addr;
+	__u32 len;
+	__u32 slot;
+	__s32 fd;
+	__u32 opcode;
+};
+
+/* It failed with -EFAULT: what it asked for, and what it could have had. */
+static __noinline int tell_fixed(const struct fixed_io *io)
+{
+	struct table_view table = {};
+	struct trace_rec *rec;
+	__u64 entry = 0, bytes = 0;
+
+	if (!is_traced(TRACE_DONE, BAD_MEMORY) || !is_wanted(only_bgid))
+		return 0;
+	rec = trace_begin(TRACE_DONE, io->ring_id, 0, io->len);
+	if (!rec)
+		return 0;
+	ctx_table((void *)io->ring_id, &table);
+	rec->flags = TRACE_TABLE;
+	rec->opcode = io->opcode;
+	rec->fd = io->fd;
+	rec->res = BAD_MEMORY;
+	rec->user_data = io->addr;
+	rec->bid = io->slot;
+	rec->available = table.nr;
+	if (io->slot < table.nr &&
+	    !bpf_probe_read_kernel(&entry, sizeof(entry), (__u64 *)table.slots + io->slot) &&
+	    entry && table.is_node)
+		entry = (__u64)BPF_CORE_READ((struct io_rsrc_node *)entry, buf);
+	if (entry && ubuf_bytes(entry, &bytes)) {
+		rec->held_ns = BPF_CORE_READ((struct io_mapped_ubuf *)entry, ubuf);
+		rec->extra = bytes;
+	}
+	trace_thread(rec);
+	trace_end(rec);
+	return 0;
+}
+
+static __noinline int note_fixed(__u64 address)
+{
+	struct io_kiocb *req = (void *)address;
+	struct fixed_io io = {.opcode = BPF_CORE_READ(req, opcode)};
+
+	if (io.opcode != OP_READ_FIXED && io.opcode != OP_WRITE_FIXED)
+		return 0;
+	io.ring_id = (__u64)BPF_CORE_READ(req, ctx);
+	io.addr = BPF_CORE_READ((struct io_rw *)req, addr);
+	io.len = BPF_CORE_READ((struct io_rw *)req, len);
+	io.slot = BPF_CORE_READ(req, buf_index);
+	io.fd = -1;
+	return tell_fixed(&io);
+}
+
 SEC("tp_btf/io_uring_complete")
 int on_complete(__u64 *args)
 {
@@ -484,6 +548,8 @@ int on_complete(__u64 *args)
 		done.res = cqe->res;
 		done.flags = cqe->flags;
 	}
+	if (trace_kinds && args[1] && done.res == BAD_MEMORY)
+		note_fixed(args[1]);
 	if (args[1])
 		on_request(args, &done);
 	else if (done.flags & CQE_BUFFER)
@@ -569,14 +635,32 @@ int on_overflow(__u64 *args)
 	return 0;
 }
 
+/* Older kernels look at the table before they begin. */
+static __noinline int refuse_fixed(__u64 ring_id, const struct entry *sqe)
+{
+	const struct fixed_io io = {
+		.ring_id = ring_id,
+		.addr = sqe->addr,
+		.len = sqe->len,
+		.slot = sqe->buf_group, /* where buf_index lies */
+		.fd = sqe->fd,
+		.opcode = sqe->opcode,
+	};
+
+	return tell_fixed(&io);
+}
+
 /* What was wrong with it is in the submitted entry alone. */
 static __noinline int tell_mistaken(const void *from, __u64 ring_id, __s32 error)
 {
 	struct entry sqe = {};
 	struct trace_rec *rec;
 
-	if (!is_traced(TRACE_DONE, error) || bpf_probe_read_kernel(&sqe, sizeof(sqe), from) ||
-	    (sqe.opcode != OP_RECV && sqe.opcode != OP_RECVMSG && !(sqe.flags & REQ_BUFFER_SELECT)))
+	if (!is_traced(TRACE_DONE, error) || bpf_probe_read_kernel(&sqe, sizeof(sqe), from))
+		return 0;
+	if (error == BAD_MEMORY && (sqe.opcode == OP_READ_FIXED || sqe.opcode == OP_WRITE_FIXED))
+		return refuse_fixed(ring_id, &sqe);
+	if ((sqe.opcode != OP_RECV && sqe.opcode != OP_RECVMSG && !(sqe.flags & REQ_BUFFER_SELECT)))
 		return 0;
 	if (find_count((void *)ring_id, sqe.buf_group) == INDEX_IGNORED ||
 	    !is_wanted(sqe.buf_group))
@@ -632,13 +716,12 @@ struct buf_reg {
 	__u16 flags;
 };
 
-/* Third argument of the system call that the current task is in. */
-static __always_inline __u64 syscall_arg3(void)
+/* Arguments of the system call that the current task is in. */
+static __always_inline struct pt_regs *syscall_args(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 
-	return PT_REG_ARG3(regs);
+	return (void *)bpf_task_pt_regs(task);
 }
 
 static __always_inline void on_unregistered(const void *ring, __u32 bgid)
@@ -684,7 +767,7 @@ int on_register(__u64 *args)
 
 	if ((args[1] != REGISTER_PBUF && args[1] != UNREGISTER_PBUF) || (args[4] && !trace_kinds))
 		return 0;
-	if (bpf_probe_read_user(&reg, sizeof(reg), (void *)syscall_arg3()))
+	if (bpf_probe_read_user(&reg, sizeof(reg), (void *)PT_REG_ARG3(syscall_args())))
 		return 0;
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
 	if (args[1] == REGISTER_PBUF && !args[4])
@@ -716,7 +799,7 @@ int on_create(__u64 *args)
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), &args[1]);
 	bpf_loop(nr_counts, bury_step, &ring_id, 0);
 	if (trace_kinds && is_wanted(only_bgid))
-		trace_creation(ring_id, args[0]);
+		trace_creation(ring_id, args[0], PT_REG_ARG2(syscall_args()));
 	return 0;
 }
 

@@ -72,12 +72,8 @@ int on_store(void *unused)
  */
 static __always_inline __u64 own_ring(__u32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file *file = NULL;
+	struct file *file = current_file(fd);
 
-	if (fd < BPF_CORE_READ(table, max_fds))
-		bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
 	return (__u64)BPF_CORE_READ(file, private_data);
 }
 

@@ -90,9 +90,14 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct inode {
+	unsigned long i_ino;
+};
+
 struct file {
 	const void *f_op;
 	void *private_data;
+	struct inode *f_inode;
 	struct path f_path;
 };
 
@@ -292,7 +297,7 @@ struct io_cqe {
 	int fd; /* until the request completes */
 };
 
-/* Told apart by opcode, these lie at its start: struct io_sr_msg, struct io_provide_buf. */
+/* Told apart by opcode, these lie at its start: io_sr_msg, io_rw, io_provide_buf. */
 struct io_kiocb {
 	__u8 opcode;
 	__u16 buf_index;
@@ -315,6 +320,11 @@ struct buf_sel_arg {
 struct io_sr_msg {
 	__u16 flags;
 	__u16 buf_group;
+};
+
+struct io_rw {
+	__u64 addr;
+	__u32 len;
 };
 
 struct io_provide_buf {

@@ -261,12 +261,16 @@ enum trace_flags {
 	TRACE_BACK = 32,    /* return: none, the tail went back by nr */
 	TRACE_REFUSED = 64, /* done: never begun, the request itself is mistaken; nr: its ioprio,
 			     available: its IOSQE_* flags */
+	TRACE_TABLE = 128,  /* done: failed with -EFAULT on a registered buffer. user_data: its
+			     address, nr: length, bid: slot; available: slots of the table;
+			     held_ns and extra: address and length of what is in the slot */
 };
 
 struct trace_rec {
 	__u64 at_ns;
 	__u64 ring_id;
-	__u64 user_data; /* of the request; register: the ring's address in the program */
+	__u64 user_data; /* of the request; register: the ring's address in the program; create: of
+			    the SQ, if it lies in the program's own memory, with nr bytes */
 	__u32 tgid;      /* 0: not known */
 	__u32 tid;
 	__s32 res;       /* bytes, or -errno */
@@ -281,9 +285,11 @@ struct trace_rec {
 	__u8 cause;      /* starve: enum starve_cause */
 	__u8 group_kind; /* enum group_kind: register, return, completion with a buffer */
 	__u8 cqe_flags;  /* of a completion: the low eight bits, IORING_CQE_F_* */
-	__u8 pad[4];
+	__u32 extra;     /* submit: the inode of its file, 0: not known; done, incremental, -EFAULT:
+			    bytes left of the entry in use; create: bytes of the CQ */
 	char comm[REC_COMM_LEN]; /* create: of the process */
-	__u64 held_ns;           /* return: longest that one of them was out; 0: not known */
+	__u64 held_ns; /* return: longest that one of them was out; 0: not known; create: address
+			  of the CQ, like the SQ's */
 };
 
 /* Records of one kind that found the trace's buffer full. */

@@ -9,6 +9,8 @@
 #include "kernel.bpf.h"
 #include "compat.bpf.h"
 
+#define BAD_MEMORY (-14) /* -EFAULT */
+
 /* ---- knobs */
 const volatile __u32 trace_kinds; /* a bit per enum trace_kind; 0: no trace */
 const volatile __u8 trace_errors; /* only what went wrong */
@@ -352,6 +354,20 @@ static __always_inline void trace_buffer(struct trace_done *done)
 		trace_rest(done);
 }
 
+/* Of an incremental group: a request that finds too little there fails. */
+static __always_inline __u32 left_of_first(const struct account *group)
+{
+	struct bl_view view = {};
+	struct io_uring_buf entry = {};
+	struct bl_raw raw;
+
+	if (group->kind != GROUP_INC && group->kind != GROUP_INC_MMAP)
+		return 0;
+	if (!group->bl || bl_read(group->bl, &view, &raw) || read_entry(group, view.head, &entry))
+		return 0;
+	return entry.len;
+}
+
 static __always_inline void trace_completion(struct trace_done *done)
 {
 	struct trace_rec *rec = NULL;
@@ -362,6 +378,8 @@ static __always_inline void trace_completion(struct trace_done *done)
 		rec = begin_done(done->cause != STARVE_CAUSES ? TRACE_STARVE : TRACE_DONE, done);
 	if (rec) {
 		rec->cause = done->cause;
+		if (done->res == BAD_MEMORY)
+			rec->extra = left_of_first(done->group);
 		trace_end(rec);
 	}
 	if (!done->is_multishot || done->flags & CQE_MORE)
@@ -416,7 +434,47 @@ static __noinline int trace_registration(const struct account *group, const stru
 	return 0;
 }
 
-static __always_inline void trace_creation(__u64 ring_id, __s32 fd)
+/* The part of struct io_uring_params that tells where the queues lie, which is ABI. */
+struct queues {
+	__u32 sq_entries, cq_entries;
+	__u32 flags;
+	__u32 pad[7];
+	struct {
+		__u32 head, tail, mask, entries, flags, dropped, array, pad;
+		__u64 address;
+	} sq;
+	struct {
+		__u32 head, tail, mask, entries, overflow, cqes, flags, pad;
+		__u64 address;
+	} cq;
+};
+
+#define SETUP_SQE128     (1U << 10)
+#define SETUP_CQE32      (1U << 11)
+#define SETUP_NO_MMAP    (1U << 14)
+#define SETUP_NO_SQARRAY (1U << 16)
+
+/* Queues in the program's own memory: the kernel does not keep where; the call has just told. */
+static __noinline int note_queues(struct trace_rec *rec, __u64 params)
+{
+	struct queues queues = {};
+	__u32 end;
+
+	if (!rec || bpf_probe_read_user(&queues, sizeof(queues), (void *)params) ||
+	    !(queues.flags & SETUP_NO_MMAP))
+		return 0;
+	rec->user_data = queues.sq.address;
+	rec->nr = queues.sq_entries << (queues.flags & SETUP_SQE128 ? 7 : 6);
+	rec->held_ns = queues.cq.address;
+	rec->extra = queues.cq.cqes + (queues.cq_entries << (queues.flags & SETUP_CQE32 ? 5 : 4));
+	end = queues.sq.array + queues.sq_entries * sizeof(__u32);
+	if (!(queues.flags & SETUP_NO_SQARRAY) && end > rec->extra)
+		rec->extra = end;
+	return 0;
+}
+
+/* params: of the call, in the program. */
+static __always_inline void trace_creation(__u64 ring_id, __s32 fd, __u64 params)
 {
 	struct trace_rec *rec;
 
@@ -426,6 +484,7 @@ static __always_inline void trace_creation(__u64 ring_id, __s32 fd)
 	if (!rec)
 		return;
 	rec->fd = fd;
+	note_queues(rec, params);
 	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
 	trace_thread(rec);
 	trace_end(rec);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "casebook_parts.h"
 #include "hist.h"
 
 #define CQE_BUFFER_FLAG 1
@@ -15,6 +16,7 @@
 #define NO_STREAM 0xffffffffU
 #define NO_BUFS   (-105)
 
+#define OP_RECVMSG 10
 #define OP_PROVIDE 31
 #define OP_REMOVE  32
 
@@ -24,8 +26,7 @@
 
 /* ---- storage */
 
-/* Room for one more; false: out of memory. */
-static bool grow(struct casebook *book, void **array, size_t nr, size_t size)
+bool casebook_grow(struct casebook *book, void **array, size_t nr, size_t size)
 {
 	void *more;
 
@@ -63,6 +64,8 @@ void casebook_done(struct casebook *book)
 	free(book->groups);
 	free(book->index);
 	free(book->rings);
+	free(book->queues);
+	free(book->tables);
 	memset(book, 0, sizeof(*book));
 }
 
@@ -100,8 +103,8 @@ static void enter_group(struct casebook *book, size_t position)
 	book->index[at] = (uint32_t)position + 1;
 }
 
-/* Anew, with room for twice as many as there are. False: out of memory. */
-static bool enter_groups(struct casebook *book)
+/* With room for twice as many as there are. */
+bool casebook_enter_groups(struct casebook *book)
 {
 	size_t nr = 64;
 	uint32_t *index;
@@ -121,23 +124,14 @@ static bool enter_groups(struct casebook *book)
 	return true;
 }
 
-const struct ring_rec *casebook_ring(const struct casebook *book, uint64_t ring_id)
-{
-	for (size_t i = 0; i < book->nr_rings; i++) {
-		if (book->rings[i].ring_id == ring_id)
-			return &book->rings[i];
-	}
-	return NULL;
-}
-
 static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uint32_t bgid)
 {
 	struct case_group *group = casebook_find(book, ring_id, bgid);
 	const struct ring_rec *ring;
 
 	if (!group) {
-		if (!grow(book, (void **)&book->groups, book->nr_groups,
-			  sizeof(struct case_group *)))
+		if (!casebook_grow(book, (void **)&book->groups, book->nr_groups,
+				   sizeof(struct case_group *)))
 			return NULL;
 		group = calloc(1, sizeof(*group));
 		if (!group) {
@@ -148,7 +142,7 @@ static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uin
 		group->ring_id = ring_id;
 		group->bgid = bgid;
 		group->tgid = ring ? ring->tgid : 0;
-		if (book->nr_groups * 2 + 2 > book->nr_index && !enter_groups(book)) {
+		if (book->nr_groups * 2 + 2 > book->nr_index && !casebook_enter_groups(book)) {
 			free(group);
 			return NULL;
 		}
@@ -157,67 +151,6 @@ static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uin
 	}
 	book->last = group;
 	return group;
-}
-
-/*
- * A new ring at the address of an old one: what is known of that one goes on under a name that no
- * ring has, for addresses are not small.
- */
-static void bury_ring(struct casebook *book, const struct trace_rec *rec)
-{
-	uint64_t name = book->nr_buried + 1;
-	bool any = false;
-
-	for (size_t i = 0; i < book->nr_groups; i++) {
-		if (book->groups[i]->ring_id != rec->ring_id)
-			continue;
-		book->groups[i]->ring_id = name;
-		book->groups[i]->is_live = false;
-		any = true;
-	}
-	for (size_t i = 0; i < book->nr_rings; i++) {
-		if (book->rings[i].ring_id != rec->ring_id)
-			continue;
-		book->rings[i].ring_id = name;
-		any = true;
-	}
-	book->nr_buried += any;
-	book->last = NULL;
-	if (any)
-		enter_groups(book);
-}
-
-static void note_ring(struct casebook *book, const struct ring_rec *rec)
-{
-	for (size_t i = 0; i < book->nr_rings; i++) {
-		if (book->rings[i].ring_id == rec->ring_id) {
-			book->rings[i] = *rec;
-			return;
-		}
-	}
-	if (grow(book, (void **)&book->rings, book->nr_rings, sizeof(*rec)))
-		book->rings[book->nr_rings++] = *rec;
-}
-
-static void on_create(struct casebook *book, const struct trace_rec *rec)
-{
-	struct ring_rec ring = {.ring_id = rec->ring_id, .tgid = rec->tgid, .fd = rec->fd};
-
-	bury_ring(book, rec);
-	memcpy(ring.comm, rec->comm, sizeof(ring.comm));
-	note_ring(book, &ring);
-	book->births[book->nr_births % CASE_BIRTHS].ring_id = rec->ring_id;
-	book->births[book->nr_births++ % CASE_BIRTHS].at_ns = rec->at_ns;
-}
-
-/* Whether a sample of that time cannot have seen this ring, but one that was there before. */
-static bool is_newer(const struct casebook *book, uint64_t ring_id, uint64_t at_ns)
-{
-	for (uint32_t i = 0; i < book->nr_births && i < CASE_BIRTHS; i++) {
-		if (book->births[i].ring_id == ring_id && book->births[i].at_ns > at_ns)
-			return true;
-	}
-	return false;
 }
 
 /* NULL for a bid that no record should have. */
@@ -255,7 +188,7 @@ static uint32_t get_stream(struct casebook *book, struct case_group *group,
 			return i;
 	}
 	if (group->nr_streams >= CASE_STREAMS ||
-	    !grow(book, (void **)&group->streams, group->nr_streams, sizeof(*stream)))
+	    !casebook_grow(book, (void **)&group->streams, group->nr_streams, sizeof(*stream)))
 		return NO_STREAM;
 	stream = &group->streams[group->nr_streams];
 	memset(stream, 0, sizeof(*stream));
@@ -277,7 +210,8 @@ static void log_flow(struct casebook *book, struct case_group *group, enum case_
 		return;
 	}
 	if (group->nr_flows >= CASE_FLOWS ||
-	    !grow(book, (void **)&group->flows, group->nr_flows, sizeof(*last)) || !group->flows) {
+	    !casebook_grow(book, (void **)&group->flows, group->nr_flows, sizeof(*last)) ||
+	    !group->flows) {
 		group->flows_full = true;
 		return;
 	}
@@ -454,7 +388,7 @@ static void on_empty(struct casebook *book, struct case_group *group, const stru
 	}
 	group->in_episode = true;
 	if (group->nr_episodes >= CASE_EPISODES ||
-	    !grow(book, (void **)&group->episodes, group->nr_episodes, sizeof(*episode))) {
+	    !casebook_grow(book, (void **)&group->episodes, group->nr_episodes, sizeof(*episode))) {
 		group->lost_episodes++;
 		group->in_episode = false;
 		return;
@@ -477,6 +411,7 @@ static void on_starve(struct casebook *book, struct case_group *group, const str
 		group->causes[rec->cause]++;
 	if (stream) {
 		stream->starved++;
+		stream->starved_ns = rec->at_ns;
 		stream->plain = 0;
 		if (rec->cause == STARVE_EMPTY_AT_ISSUE && ++stream->spins > stream->most_spins)
 			stream->most_spins = stream->spins;
@@ -579,11 +514,25 @@ static void on_done(struct casebook *book, struct case_group *group, const struc
 		return;
 	}
 	group->efaults += rec->res == -EFAULT;
+	if (rec->res == -EFAULT && rec->opcode == OP_RECVMSG && rec->extra) {
+		group->cut_short.count++;
+		group->cut_short.left = rec->extra;
+	}
 	if (rec->res == 0 && rec->cqe_flags & CQE_SOCK_FLAG)
 		group->phantom_ends++;
 	at = get_stream(book, group, rec);
 	if (at != NO_STREAM)
 		note_end(group, at, rec);
+}
+
+void casebook_closed(struct case_group *group, uint32_t at, uint64_t at_ns)
+{
+	struct case_stream *stream = &group->streams[at];
+
+	if (!group->closed.count++)
+		group->closed.first_ns = at_ns;
+	group->closed.fd = stream->fd;
+	stream->starved_ns = stream->ended_ns = 0;
 }
 
 static void on_submit(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
@@ -595,6 +544,12 @@ static void on_submit(struct casebook *book, struct case_group *group, const str
 		return;
 	stream = &group->streams[at];
 	group->quiet.looks = 0;
+	/* the same number, another file */
+	if (stream->starved_ns && stream->inode && rec->extra && rec->extra != stream->inode)
+		casebook_closed(group, at, rec->at_ns);
+	group->closed.after += group->closed.count > 0;
+	stream->starved_ns = 0;
+	stream->inode = rec->extra;
 	group->open++;
 	stream->user_data = rec->user_data;
 	stream->submitted++;
@@ -622,7 +577,7 @@ static void on_plain(struct casebook *book, const struct trace_rec *rec)
 
 			if (stream->fd != rec->fd || stream->is_fixed != is_fixed)
 				continue;
-			stream->ended_ns = 0;
+			stream->ended_ns = stream->starved_ns = 0;
 			if (!stream->plain++)
 				stream->plain_ns = rec->at_ns;
 		}
@@ -712,11 +667,14 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec)
 	struct case_group *group;
 
 	if (rec->kind == TRACE_CREATE)
-		on_create(book, rec);
+		casebook_on_create(book, rec);
 	if (rec->kind == TRACE_CREATE || rec->kind == TRACE_MSHOT_END || rec->kind >= TRACE_KINDS)
 		return;
-	if (rec->flags & TRACE_PLAIN) {
-		on_plain(book, rec);
+	if (rec->flags & TRACE_PLAIN || rec->flags & TRACE_TABLE) {
+		if (rec->flags & TRACE_PLAIN)
+			on_plain(book, rec);
+		else
+			casebook_on_table(book, rec);
 		return;
 	}
 	group = get_group(book, rec->ring_id, rec->bgid);
@@ -810,15 +768,15 @@ void casebook_sample(struct casebook *book, const struct sample *sample)
 	for (size_t i = 0; i < book->nr_groups; i++)
 		book->groups[i]->is_live = false;
 	for (size_t i = 0; i < sample->nr_rings; i++) {
-		if (!is_newer(book, sample->rings[i].ring_id, sample->at_ns))
-			note_ring(book, &sample->rings[i]);
+		if (!casebook_is_newer(book, sample->rings[i].ring_id, sample->at_ns))
+			casebook_note_ring(book, &sample->rings[i]);
 	}
 	for (size_t i = 0; i < sample->nr_groups; i++) {
 		uint64_t ring_id = sample->groups[i].ring_id;
 		const struct ring_rec *ring = casebook_ring(book, ring_id);
 		struct case_group *group;
 
-		if (is_newer(book, ring_id, sample->at_ns))
+		if (casebook_is_newer(book, ring_id, sample->at_ns))
 			continue;
 		group = get_group(book, ring_id, sample->groups[i].bgid);
 		if (!group)

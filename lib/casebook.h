@@ -58,8 +58,10 @@ struct case_stream {
 	uint64_t submit_ns; /* of the last */
 	uint64_t ended_ns;  /* last completion of a multishot request, 0: it was armed again */
 	int32_t ended_res;
-	uint64_t plain;         /* requests with a buffer of their own since it starved */
-	uint64_t plain_ns;      /* the first of them */
+	uint64_t starved_ns; /* its last request starved then, and none has followed; 0: not so */
+	uint32_t inode;      /* of the file, at the last request; 0: not known */
+	uint64_t plain;      /* requests with a buffer of their own since it starved */
+	uint64_t plain_ns;   /* the first of them */
 	bool ended_with_buffer; /* and the group was empty then */
 	bool is_refused;        /* its last request was mistaken */
 	uint8_t opcode;
@@ -173,6 +175,16 @@ struct case_group {
 	uint64_t refused_legacy; /* PROVIDE or REMOVE on a ring */
 	int32_t refused_res;
 	uint64_t efaults;
+	struct {
+		uint64_t count;
+		uint32_t left; /* of the entry, the last time */
+	} cut_short;           /* incremental: -EFAULT of recvmsg, at an entry in use */
+	struct {
+		uint64_t count; /* files, after a starve, with nothing asked of them in between */
+		uint64_t first_ns;
+		int32_t fd;     /* the last */
+		uint64_t after; /* requests of the group since the first */
+	} closed;
 	uint64_t phantom_ends; /* no bytes, no buffer, yet more in the socket */
 	uint64_t hold_ns_max;  /* of those that came back */
 	uint32_t hold[HOLD_BUCKETS];
@@ -190,12 +202,28 @@ struct case_group {
 	struct lint lint;
 };
 
+/* Queues in a program's own memory; the kernel's are among its mappings. */
+struct case_queues {
+	uint64_t ring_id;
+	uint64_t sq, sq_bytes, cq, cq_bytes;
+};
+
+/* Requests on registered buffers that failed for where they pointed, the last. */
+struct case_table {
+	uint64_t ring_id, count;
+	struct trace_rec last;
+};
+
 struct casebook {
 	struct case_group **groups;
 	size_t nr_groups;
 	struct ring_rec *rings; /* of the last samples, by ring_id; gone ones stay */
 	size_t nr_rings;
 	uint64_t started_ns, ended_ns;
+	struct case_queues *queues;
+	size_t nr_queues;
+	struct case_table *tables;
+	size_t nr_tables;
 	struct case_group *last; /* look-up cache */
 	uint32_t *index;         /* 1 + position by hash, a power of two of them; 0: free */
 	size_t nr_index;
@@ -216,6 +244,9 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec);
 
 /* Which groups there are. Buffers held from before are not told by events: they stay unknown. */
 void casebook_sample(struct casebook *book, const struct sample *sample);
+
+/* The file of a stream that starved is no longer open. */
+void casebook_closed(struct case_group *group, uint32_t stream, uint64_t at_ns);
 
 /* NULL: none. */
 struct case_group *casebook_find(const struct casebook *book, uint64_t ring_id, uint32_t bgid);

@@ -181,6 +181,7 @@ int diagnose(const struct diagnose_case *what, struct diagnosis *diagnosis)
 		judge_group(&bench);
 	}
 	bench.group = &nobody;
+	diagnose_tables(&bench);
 	for (size_t i = 0; i < what->book->nr_rings; i++)
 		judge_memlock(&bench, &what->book->rings[i]);
 	if (bench.err) {

@@ -39,5 +39,6 @@ void diagnose_shared(struct bench *bench);   /* rings that lie over each other *
 void diagnose_losses(struct bench *bench);   /* buffers that do not come back */
 void diagnose_starves(struct bench *bench);  /* why there was none */
 void diagnose_requests(struct bench *bench); /* requests, and what was said of them */
+void diagnose_tables(struct bench *bench);   /* requests on registered buffers */
 
 #endif

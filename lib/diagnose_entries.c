@@ -14,7 +14,7 @@ static void judge_entries(struct bench *bench)
 	} pairs[] = {
 		{LINT_ZERO_LENGTH, ZERO_LENGTH}, {LINT_OVER_RING, OVER_RING},
 		{LINT_UNMAPPED, RING_UNMAPPED},  {LINT_SHRUNK, LENGTH_SHRUNK},
-		{LINT_UNPUBLISHED, UNPUBLISHED},
+		{LINT_UNPUBLISHED, UNPUBLISHED}, {LINT_OVER_QUEUE, OVER_QUEUE},
 	};
 	const struct case_group *group = bench->group;
 
@@ -31,6 +31,10 @@ static void judge_entries(struct bench *bench)
 			bench_say(finding->evidence,
 				  "the ring of %u entries at 0x%" PRIx64 " is gone", group->entries,
 				  found->addr);
+			continue;
+		}
+		if (pairs[i].kind == LINT_OVER_QUEUE && found->other == LINT_RING_ITSELF) {
+			bench_say(finding->evidence, "the ring itself, at 0x%" PRIx64, found->addr);
 			continue;
 		}
 		bench_say(finding->evidence,

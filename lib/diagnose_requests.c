@@ -169,6 +169,41 @@ static void judge_armed(struct bench *bench)
 		  group->provided);
 }
 
+/* One file may be closed for any reason. */
+#define SURELY_CLOSED 2
+
+static void judge_closed(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	struct finding *finding;
+
+	if (group->closed.count < SURELY_CLOSED || !group->closed.after)
+		return;
+	finding = bench_add(bench, CLOSED_ON_STARVE, CONFIDENCE_LIKELY);
+	if (finding)
+		bench_say(finding->evidence,
+			  "%" PRIu64 " files, the last fd %d; the group went on with %" PRIu64
+			  " requests",
+			  group->closed.count, group->closed.fd, group->closed.after);
+}
+
+static void judge_remainder(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	struct finding *finding;
+
+	/* a whole buffer that fails is at a bad address */
+	if (!group->cut_short.count || group->cut_short.left >= group->lint.buf_bytes ||
+	    bench_is_sure(bench, LINT_BAD_ADDRESS))
+		return;
+	finding = bench_add(bench, REMAINDER_SMALL, CONFIDENCE_CERTAIN);
+	if (!finding)
+		return;
+	bench_say_nr(finding->evidence, group->cut_short.count, "request");
+	bench_say(finding->evidence, " ended with -EFAULT, the last with %u of %u bytes left",
+		  group->cut_short.left, group->lint.buf_bytes);
+}
+
 #define IOSQE_SELECT    32
 #define RECV_MULTI      2
 #define RECV_IN_BUNDLES 16
@@ -285,12 +320,48 @@ static void judge_calls(struct bench *bench)
 	}
 }
 
+/* ---- registered buffers */
+
+static void say_table(char *text, const struct trace_rec *last)
+{
+	if (!last->available)
+		bench_say(text, "the ring has no table of buffers");
+	else if (last->bid >= last->available)
+		bench_say(text, "index %u, the table has %u slots", last->bid, last->available);
+	else if (!last->held_ns)
+		bench_say(text, "index %u, an empty slot", last->bid);
+	else
+		bench_say(text, "%u bytes at 0x%" PRIx64 ", buffer %u has %u at 0x%" PRIx64,
+			  last->nr, (uint64_t)last->user_data, last->bid, last->extra,
+			  (uint64_t)last->held_ns);
+}
+
+void diagnose_tables(struct bench *bench)
+{
+	const struct casebook *book = bench->what->book;
+
+	for (size_t i = 0; i < book->nr_tables && !bench->err; i++) {
+		const struct case_table *table = &book->tables[i];
+		struct finding *finding = bench_add(bench, OUTSIDE_TABLE, CONFIDENCE_CERTAIN);
+
+		if (!finding)
+			return;
+		finding->ring_id = table->ring_id;
+		finding->tgid = table->last.tgid;
+		bench_say_nr(finding->evidence, table->count, "request");
+		bench_say(finding->evidence, " failed with -EFAULT, the last: ");
+		say_table(finding->evidence, &table->last);
+	}
+}
+
 void diagnose_requests(struct bench *bench)
 {
 	judge_dead(bench);
 	judge_streams(bench);
 	judge_agreement(bench);
 	judge_armed(bench);
+	judge_closed(bench);
+	judge_remainder(bench);
 	judge_mistakes(bench);
 	judge_calls(bench);
 }

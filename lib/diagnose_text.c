@@ -170,6 +170,17 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		       "an entry between head and tail that intersects the ring's memory",
 		       "Place ring and buffers apart; the ring takes 16 bytes per entry.",
 		       "https://github.com/axboe/liburing/blob/master/test/ringbuf-loop.c"},
+	[OVER_QUEUE] =
+		{"over-queue", SEVERITY_CRIT, "buffers lie over the memory of a queue",
+		 "A buffer, or the ring of the group, overlaps the SQ, the CQ or a mapped "
+		 "buffer ring of the process: a receive overwrites requests and completions, "
+		 "or they overwrite it.",
+		 "an entry between head and tail, or the ring, that intersects memory of "
+		 "io_uring's own, at two looks; where IORING_SETUP_NO_MMAP placed the queues "
+		 "is known of rings that were made while the doctor looked",
+		 "Leave the queues the room that the kernel tells in io_uring_params; "
+		 "io_uring_queue_init_mem() of liburing 2.6 returns too little.",
+		 LIBURING "1151"},
 	[RING_UNMAPPED] = {"ring-unmapped", SEVERITY_CRIT, "the ring's memory was unmapped",
 			   "The memory that was registered as a ring is no longer mapped in the "
 			   "program: the kernel keeps the old pages, and whatever the program adds "
@@ -285,6 +296,26 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			    "and buffers "
 			    "that the program holds",
 			    "Return buffers; do not wait for -ENOBUFS to do so.", LIBURING "688"},
+	[CLOSED_ON_STARVE] =
+		{"closed-on-starve", SEVERITY_WARN, "files are closed because there was no buffer",
+		 "Requests ended with -ENOBUFS, and the next that happened to their files was that "
+		 "they were closed: the program takes a negative result for the peer's end.",
+		 "two or more files that were closed after a starve with no request in between, "
+		 "while the group went on in use",
+		 "Treat -ENOBUFS apart from other results: return buffers, then arm the request "
+		 "again.",
+		 "https://github.com/MDA2AV/ioxide/issues/93"},
+	[REMAINDER_SMALL] =
+		{"remainder-small", SEVERITY_WARN,
+		 "what is left of a buffer is too little for recvmsg",
+		 "A multishot recvmsg puts a header, the name and the control data before the "
+		 "payload; what was left of the incremental buffer in use is shorter than that. "
+		 "Each such request ends with -EFAULT, and the buffer stays first in line.",
+		 "recvmsg requests that ended with -EFAULT while the entry at the head of an "
+		 "incremental ring was partly used",
+		 "Register the group with min_left set to the header's size where the kernel has "
+		 "it, or use a group that is not incremental for recvmsg.",
+		 LIBURING "1433"},
 	[REQUEST_REFUSED] =
 		{"request-refused", SEVERITY_INFO, "requests are mistaken in themselves",
 		 "Requests were refused before they began: their fields do not go together.",
@@ -315,6 +346,16 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		 "Compare with 'bufscope limits': entries are a power of two up to "
 		 "32768, memory is aligned to a page, and each id is used once.",
 		 LIBURING "686"},
+	[OUTSIDE_TABLE] =
+		{"outside-table", SEVERITY_WARN, "requests point outside the registered buffers",
+		 "READ_FIXED or WRITE_FIXED requests named a slot without a buffer, or memory that "
+		 "does not lie within the slot's buffer; the kernel answers all of it with "
+		 "-EFAULT.",
+		 "such requests that ended with -EFAULT, and their index, address and length "
+		 "against the ring's table at that moment",
+		 "Register the buffers on this ring before, and keep address and length within the "
+		 "one that buf_index names.",
+		 "https://github.com/ad-freiburg/qlever/pull/3202"},
 	[CQ_OVERFLOW] = {"cq-overflow", SEVERITY_WARN, "completions with buffers overflowed",
 			 "The completion queue was full when completions with buffers came: their "
 			 "buffers stay out until the program looks, and multishot requests end.",

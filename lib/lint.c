@@ -40,27 +40,42 @@ static void note(struct look *look, enum lint_kind kind, const struct ring_slot 
 	found->other = other;
 }
 
-/* Whether all of it can be written; ranges that touch count as one. */
-static bool is_writable(const struct lint_view *view, uint64_t start, uint64_t end)
+/* The first that does not end before. */
+static size_t first_behind(const struct lint_range *ranges, size_t nr, uint64_t start)
 {
-	size_t low = 0, high = view->nr_ranges;
+	size_t low = 0, high = nr;
 
-	if (!view->nr_ranges)
-		return true;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (view->ranges[mid].end <= start)
+		if (ranges[mid].end <= start)
 			low = mid + 1;
 		else
 			high = mid;
 	}
+	return low;
+}
+
+/* Whether all of it can be written; ranges that touch count as one. */
+static bool is_writable(const struct lint_view *view, uint64_t start, uint64_t end)
+{
+	size_t low = first_behind(view->ranges, view->nr_ranges, start);
+
+	if (!view->nr_ranges)
+		return true;
 	for (; low < view->nr_ranges && view->ranges[low].start <= start; low++) {
 		if (view->ranges[low].end >= end)
 			return true;
 		start = view->ranges[low].end;
 	}
 	return false;
+}
+
+static bool touches_queue(const struct lint_view *view, uint64_t start, uint64_t end)
+{
+	size_t at = first_behind(view->queues, view->nr_queues, start);
+
+	return at < view->nr_queues && view->queues[at].start < end;
 }
 
 #define SEARCHES 64 /* for whose memory a bid came with: where all move, nothing is to be found */
@@ -125,6 +140,8 @@ static int check_slot(struct look *look, const struct ring_slot *slot, bool is_f
 		note(look, LINT_BAD_ADDRESS, slot, 0);
 	if (view->ring_addr && slot->addr < ring_end && end > view->ring_addr)
 		note(look, LINT_OVER_RING, slot, 0);
+	if (touches_queue(view, slot->addr, end))
+		note(look, LINT_OVER_QUEUE, slot, 0);
 	/* the kernel itself shortens the entry that it fills piece by piece */
 	if (!view->is_incremental && slot->bid < lint->nr_memory &&
 	    lint->memory[slot->bid].addr == slot->addr && lint->memory[slot->bid].len > slot->len)
@@ -263,6 +280,11 @@ int lint_look(struct lint *lint, const struct lint_view *view)
 
 		note(&look, LINT_UNMAPPED, &ring, 0);
 	}
+	if (view->ring_addr && touches_queue(view, view->ring_addr, view->ring_addr + bytes)) {
+		struct ring_slot ring = {.addr = view->ring_addr, .len = (uint32_t)bytes};
+
+		note(&look, LINT_OVER_QUEUE, &ring, LINT_RING_ITSELF);
+	}
 	err = check_window(&look);
 	check_behind(&look);
 	for (int kind = 0; kind < LINT_KINDS; kind++)
@@ -277,7 +299,8 @@ int lint_look(struct lint *lint, const struct lint_view *view)
 bool lint_is_sure(const struct lint *lint, enum lint_kind kind)
 {
 	bool may_race = kind == LINT_BAD_ADDRESS || kind == LINT_UNMAPPED ||
-			kind == LINT_UNPUBLISHED || kind == LINT_OVER_RING;
+			kind == LINT_UNPUBLISHED || kind == LINT_OVER_RING ||
+			kind == LINT_OVER_QUEUE;
 
 	return lint->found[kind].most >= (may_race ? 2 : 1);
 }

@@ -21,9 +21,12 @@ enum lint_kind {
 	LINT_UNPUBLISHED, /* written behind the tail */
 	LINT_SHRUNK,      /* shorter than before */
 	LINT_OVER_RING,   /* a buffer lies over the ring itself */
+	LINT_OVER_QUEUE,  /* a buffer or the ring lies over an SQ, a CQ or a mapped ring */
 	LINT_UNMAPPED,    /* the ring's memory is gone */
 	LINT_KINDS
 };
+
+#define LINT_RING_ITSELF 1 /* over a queue: no entry, the ring does; the value of `other` */
 
 /* Memory of a process that can be written, ascending. */
 struct lint_range {
@@ -37,7 +40,9 @@ struct lint_view {
 	bool is_incremental;
 	uint64_t ring_addr; /* 0: not known */
 	const struct lint_range *ranges;
-	size_t nr_ranges; /* 0: not known */
+	size_t nr_ranges;                /* 0: not known */
+	const struct lint_range *queues; /* that are io_uring's own, ascending */
+	size_t nr_queues;
 };
 
 struct lint_finding {

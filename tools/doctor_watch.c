@@ -17,16 +17,22 @@
 #include "doctor.h"
 
 #define LOOK_NS     100000000U
+#define HURRY_NS    25000000U
 #define LOOK_SLOTS  65536U /* read at one look, at most; then it is the next group's turn */
 #define MOST_SLOTS  32768U
 #define TRACE_BYTES (16U << 20)
 #define GATHER_US   2000
 #define MOST_RANGES 65536U
 
+struct ranges {
+	struct lint_range *at;
+	size_t nr;
+};
+
 struct maps {
 	uint32_t tgid;
-	struct lint_range *ranges;
-	size_t nr;
+	struct ranges writable; /* those that touch are one */
+	struct ranges queues;   /* of rings; and rings of buffers that the kernel has mapped */
 };
 
 struct watching {
@@ -38,6 +44,8 @@ struct watching {
 	int timer, signals;
 	struct ring_slot *slots;
 	struct maps maps; /* of the process looked at last */
+	size_t nr_known;  /* groups that were looked at, or soon will be */
+	uint32_t hurries; /* looks that are not to wait for their turn */
 	size_t turn;      /* group whose memory is read next */
 	uint64_t start_ns;
 	bool is_over;
@@ -53,51 +61,94 @@ static uint64_t now_ns(void)
 
 /* ---- memory of a process */
 
-static int add_range(struct maps *maps, uint64_t start, uint64_t end)
+static int add_range(struct ranges *ranges, uint64_t start, uint64_t end)
 {
 	struct lint_range *more;
 
-	if (maps->nr && maps->ranges[maps->nr - 1].end == start) {
-		maps->ranges[maps->nr - 1].end = end;
-		return 0;
-	}
-	if (maps->nr == MOST_RANGES)
+	if (ranges->nr == MOST_RANGES)
 		return -E2BIG;
-	if (!(maps->nr & (maps->nr - 1))) {
-		more = realloc(maps->ranges, (maps->nr ? maps->nr * 2 : 1) * sizeof(*more));
+	if (!(ranges->nr & (ranges->nr - 1))) {
+		more = realloc(ranges->at, (ranges->nr ? ranges->nr * 2 : 1) * sizeof(*more));
 		if (!more)
 			return -ENOMEM;
-		maps->ranges = more;
+		ranges->at = more;
 	}
-	maps->ranges[maps->nr++] = (struct lint_range){start, end};
+	ranges->at[ranges->nr++] = (struct lint_range){start, end};
 	return 0;
+}
+
+static int add_writable(struct ranges *ranges, uint64_t start, uint64_t end)
+{
+	if (!ranges->nr || ranges->at[ranges->nr - 1].end != start)
+		return add_range(ranges, start, end);
+	ranges->at[ranges->nr - 1].end = end;
+	return 0;
+}
+
+/* One line of the file. */
+static int add_mapping(struct maps *maps, const char *line)
+{
+	uint64_t start, end;
+	char mode[5];
+	int err;
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, mode) != 3 || mode[1] != 'w')
+		return 0;
+	err = add_writable(&maps->writable, start, end);
+	if (!err && strstr(line, " anon_inode:[io_uring]"))
+		err = add_range(&maps->queues, start, end);
+	return err;
 }
 
 /* A process that has gone has no ranges. 0 or -errno. */
 static int read_maps(struct maps *maps, uint32_t tgid)
 {
-	char path[32], mode[5], *line = NULL;
+	char path[32], *line = NULL;
 	size_t size = 0;
-	uint64_t start, end;
 	FILE *file;
 	int err = 0;
 
 	maps->tgid = tgid;
-	maps->nr = 0;
+	maps->writable.nr = maps->queues.nr = 0;
 	snprintf(path, sizeof(path), "/proc/%u/maps", tgid);
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
-	while (!err && getline(&line, &size, file) > 0) {
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, mode) == 3 &&
-		    mode[1] == 'w')
-			err = add_range(maps, start, end);
-	}
+	while (!err && getline(&line, &size, file) > 0)
+		err = add_mapping(maps, line);
 	free(line);
 	fclose(file);
 	if (err)
-		maps->nr = 0;
+		maps->writable.nr = maps->queues.nr = 0;
 	return err;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct lint_range *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+/* Queues that lie in the program's own memory, of rings that are there now. */
+static void add_own_queues(struct watching *w)
+{
+	const struct casebook *book = &w->out->book;
+	struct ranges *queues = &w->maps.queues;
+
+	for (size_t i = 0; i < book->nr_queues; i++) {
+		const struct case_queues *own = &book->queues[i];
+
+		for (size_t j = 0; j < w->sample.nr_rings; j++) {
+			if (w->sample.rings[j].ring_id != own->ring_id ||
+			    w->sample.rings[j].tgid != w->maps.tgid)
+				continue;
+			add_range(queues, own->sq, own->sq + own->sq_bytes);
+			add_range(queues, own->cq, own->cq + own->cq_bytes);
+		}
+	}
+	if (queues->nr)
+		qsort(queues->at, queues->nr, sizeof(*queues->at), by_start);
 }
 
 static void read_limit(struct watching *w, uint32_t tgid)
@@ -143,8 +194,12 @@ static void look_at_memory(struct watching *w, struct case_group *group)
 
 	if (observe_slots(w->observe, &group->rec, &slots) || !slots.nr)
 		return;
-	if (w->maps.tgid != group->tgid && read_maps(&w->maps, group->tgid))
-		w->out->blind.maps_unread |= errno != ENOENT && errno != ESRCH;
+	if (w->maps.tgid != group->tgid) {
+		if (read_maps(&w->maps, group->tgid))
+			w->out->blind.maps_unread |= errno != ENOENT && errno != ESRCH;
+		else
+			add_own_queues(w);
+	}
 	view.slots = w->slots;
 	view.entries = slots.nr;
 	view.head = slots.head_after;
@@ -154,8 +209,10 @@ static void look_at_memory(struct watching *w, struct case_group *group)
 		view.head = view.tail;
 	view.is_incremental = group->kind == GROUP_INC || group->kind == GROUP_INC_MMAP;
 	view.ring_addr = group->ring_addr;
-	view.ranges = w->maps.ranges;
-	view.nr_ranges = w->maps.nr;
+	view.ranges = w->maps.writable.at;
+	view.nr_ranges = w->maps.writable.nr;
+	view.queues = w->maps.queues.at;
+	view.nr_queues = w->maps.queues.nr;
 	if (lint_look(&group->lint, &view))
 		w->out->blind.out_of_memory = true;
 }
@@ -175,6 +232,40 @@ static void look_at_memories(struct watching *w)
 			break;
 		budget -= group->entries;
 		look_at_memory(w, group);
+	}
+}
+
+/* ---- files that starved */
+
+#define MOST_FILES 256 /* asked for at one look */
+
+static bool is_open(uint32_t tgid, int32_t fd)
+{
+	char path[48], to[2];
+
+	snprintf(path, sizeof(path), "/proc/%u/fd/%d", tgid, fd);
+	return readlink(path, to, sizeof(to)) >= 0 || errno != ENOENT;
+}
+
+/* Closed without anything having been asked of them since? Of a process that ends all are gone. */
+static void look_at_files(struct watching *w)
+{
+	const struct casebook *book = &w->out->book;
+	uint32_t asked = 0;
+
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		struct case_group *group = book->groups[i];
+		const struct ring_rec *ring = casebook_ring(book, group->ring_id);
+
+		for (uint32_t at = 0; group->is_live && ring && at < group->nr_streams; at++) {
+			const struct case_stream *stream = &group->streams[at];
+
+			if (!stream->starved_ns || stream->is_fixed || stream->fd < 0 ||
+			    ring->fd < 0 || asked++ >= MOST_FILES)
+				continue;
+			if (!is_open(group->tgid, stream->fd) && is_open(group->tgid, ring->fd))
+				casebook_closed(group, at, w->sample.at_ns);
+		}
 	}
 }
 
@@ -200,6 +291,25 @@ static int take_events(struct watching *w, unsigned int most)
 	return more < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
+/* What is new is looked at soon, and again: a program may end before its turn would come. */
+static void hurry(const struct watching *w)
+{
+	const struct itimerspec timer = {.it_interval = {.tv_nsec = LOOK_NS},
+					 .it_value = {.tv_nsec = HURRY_NS}};
+
+	timerfd_settime(w->timer, 0, &timer, NULL);
+}
+
+static void hurry_if_new(struct watching *w)
+{
+	if (w->out->book.nr_groups <= w->nr_known)
+		return;
+	w->nr_known = w->out->book.nr_groups;
+	if (!w->hurries)
+		hurry(w);
+	w->hurries = 2;
+}
+
 static int look(struct watching *w)
 {
 	uint64_t ticks;
@@ -217,6 +327,9 @@ static int look(struct watching *w)
 			read_limit(w, w->sample.rings[i].tgid);
 	}
 	look_at_memories(w);
+	look_at_files(w);
+	if (w->hurries && --w->hurries)
+		hurry(w);
 	w->out->backend = w->sample.backend;
 	return EXIT_OK;
 }
@@ -310,6 +423,7 @@ static int follow(struct watching *w)
 		if (waits[0].revents) {
 			usleep(GATHER_US);
 			code = take_events(w, MOST_TAKES);
+			hurry_if_new(w);
 		}
 		if (!code && waits[1].revents)
 			code = look(w);
@@ -373,7 +487,8 @@ static void close_all(struct watching *w)
 	observe_close(w->observe);
 	sample_done(&w->sample);
 	free(w->slots);
-	free(w->maps.ranges);
+	free(w->maps.writable.at);
+	free(w->maps.queues.at);
 	if (w->timer >= 0)
 		close(w->timer);
 	if (w->signals >= 0)

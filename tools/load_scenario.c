@@ -11,7 +11,7 @@
 
 static const struct scenario *const acts[] = {
 	load_scenarios_starve, load_scenarios_return, load_scenarios_entry,
-	load_scenarios_call,   load_scenarios_sane,
+	load_scenarios_bound,  load_scenarios_call,   load_scenarios_sane,
 };
 
 #define NR_ACTS (sizeof(acts) / sizeof(acts[0]))

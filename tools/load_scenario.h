@@ -19,7 +19,8 @@ struct scenario {
 
 /* The end of a list has no name. */
 extern const struct scenario load_scenarios_starve[], load_scenarios_return[],
-	load_scenarios_entry[], load_scenarios_call[], load_scenarios_sane[];
+	load_scenarios_entry[], load_scenarios_bound[], load_scenarios_call[],
+	load_scenarios_sane[];
 
 /* "list" prints all of them. Returns an exit code. */
 int load_scenario(const char *name);

@@ -3,6 +3,7 @@
 #include "load_scenario.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define HAS_BUFFER(cqe) ((cqe)->flags & IORING_CQE_F_BUFFER)
 #define BID_OF(cqe)     ((uint16_t)((cqe)->flags >> IORING_CQE_BUFFER_SHIFT))
@@ -318,6 +319,34 @@ static void bundle_exhausted(struct stage *stage)
 	stage_sleep(1000);
 }
 
+/* Takes each negative result for the peer's end; the next connection gets the same number. */
+static void closed_on_starve(struct stage *stage)
+{
+	struct stage_group group = {.entries = 8};
+	unsigned int nr;
+
+	stage_group(stage, &group, 8);
+	for (unsigned int round = 0; round < 8; round++) {
+		bool is_over = false;
+
+		stage_pair(stage, 0, SOCK_SEQPACKET);
+		stage_arm(stage, 0, 0, STAGE_MULTISHOT);
+		stage_send(stage, 0, 10);
+		while (!is_over && (nr = stage_reap(stage, 100)) > 0) {
+			for (unsigned int i = 0; i < nr; i++) {
+				if (HAS_BUFFER(&stage->got[i]))
+					stage_return(&group, BID_OF(&stage->got[i]));
+				is_over |= stage->got[i].res < 0;
+			}
+		}
+		close(stage->near[0]);
+		close(stage->far[0]);
+		stage_sleep(round % 4 ? 0 : 150);
+	}
+	stage->near[0] = stage->far[0] = -1;
+	stage_sleep(200);
+}
+
 const struct scenario load_scenarios_starve[] = {
 	{"no-group", "requests name a group that was never registered", "no-group", NULL, no_group},
 	{"never-filled", "a group is registered and never filled", "never-filled", NULL,
@@ -345,5 +374,7 @@ const struct scenario load_scenarios_starve[] = {
 	 "pool-too-small,consumer-slow", fallback_stays},
 	{"bundle-exhausted", "a bundle drains the pool, its end goes unnoticed", "bundle-exhausted",
 	 NULL, bundle_exhausted},
+	{"closed-on-starve", "each starve ends its connection", "closed-on-starve",
+	 "pool-too-small", closed_on_starve},
 	{0},
 };

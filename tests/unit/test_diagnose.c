@@ -576,6 +576,135 @@ static void shrunk(void **state)
 	lint_done(&lint);
 }
 
+/* ---- what is not of a group, and what became of files */
+
+static bool is_found(enum complaint complaint, const char *evidence)
+{
+	struct diagnose_case what = {.book = &book};
+	struct diagnosis out;
+	bool found = false;
+
+	assert_int_equal(diagnose(&what, &out), 0);
+	for (size_t i = 0; i < out.nr; i++)
+		found |= out.findings[i].complaint == complaint &&
+			 strstr(out.findings[i].evidence, evidence);
+	diagnosis_done(&out);
+	return found;
+}
+
+static void fixed(uint32_t slot, uint32_t len, uint64_t start)
+{
+	struct trace_rec rec = rec_of(TRACE_DONE);
+
+	rec.flags = TRACE_TABLE;
+	rec.res = -14;
+	rec.bid = slot;
+	rec.available = 4;
+	rec.user_data = 0x5000;
+	rec.nr = len;
+	rec.held_ns = start;
+	rec.extra = start ? 4096 : 0;
+	casebook_take(&book, &rec);
+}
+
+static void outside_table(void **state)
+{
+	(void)state;
+	fixed(1, 4096, 0x5000);
+	assert_false(is_found(OUTSIDE_TABLE, ""));
+	fixed(1, 4097, 0x5000);
+	assert_true(is_found(OUTSIDE_TABLE, "4097 bytes at 0x5000, buffer 1 has 4096 at 0x5000"));
+	fixed(1, 1, 0x5001);
+	assert_true(is_found(OUTSIDE_TABLE, "buffer 1 has 4096 at 0x5001"));
+	fixed(2, 1, 0);
+	assert_true(is_found(OUTSIDE_TABLE, "index 2, an empty slot"));
+	fixed(4, 1, 0);
+	assert_true(is_found(OUTSIDE_TABLE, "index 4, the table has 4 slots"));
+}
+
+static void submit_file(int fd, uint32_t inode)
+{
+	struct trace_rec rec = rec_of(TRACE_SUBMIT);
+
+	rec.fd = fd;
+	rec.extra = inode;
+	casebook_take(&book, &rec);
+}
+
+static void starve_file(int fd)
+{
+	struct trace_rec rec = rec_of(TRACE_STARVE);
+
+	rec.fd = fd;
+	rec.res = -105;
+	rec.cause = STARVE_EMPTY_AT_DATA;
+	casebook_take(&book, &rec);
+}
+
+static void closed_files(void **state)
+{
+	(void)state;
+	reg(4);
+	submit_file(9, 100);
+	starve_file(9);
+	submit_file(9, 100); /* armed again */
+	starve_file(9);
+	submit_file(9, 101); /* another file */
+	assert_false(is_found(CLOSED_ON_STARVE, ""));
+	starve_file(9);
+	submit_file(9, 102);
+	assert_true(is_found(CLOSED_ON_STARVE, "2 files, the last fd 9"));
+}
+
+static void cut_short(uint32_t left)
+{
+	struct trace_rec rec = rec_of(TRACE_DONE);
+
+	rec.res = -14;
+	rec.opcode = 10;
+	rec.extra = left;
+	casebook_take(&book, &rec);
+}
+
+static void remainder(void **state)
+{
+	(void)state;
+	reg(4);
+	book.groups[0]->lint.buf_bytes = 256;
+	cut_short(256);
+	assert_false(is_found(REMAINDER_SMALL, ""));
+	cut_short(76);
+	assert_true(is_found(REMAINDER_SMALL, "the last with 76 of 256 bytes left"));
+}
+
+static void queues(void **state)
+{
+	const struct lint_range queue[] = {{0x1000, 0x2000}, {0x8000, 0x9000}};
+	struct ring_slot at[4] = {{0x7f00, 256, 0, 0}};
+	struct lint_view view = {.slots = at, .entries = 4, .tail = 1, .ring_addr = 0x20000};
+	struct lint lint = {0};
+
+	(void)state;
+	view.queues = queue;
+	view.nr_queues = 2;
+	for (int i = 0; i < 2; i++)
+		lint_look(&lint, &view);
+	assert_false(lint_is_sure(&lint, LINT_OVER_QUEUE));
+	at[0].addr++;
+	lint_look(&lint, &view);
+	assert_false(lint_is_sure(&lint, LINT_OVER_QUEUE));
+	lint_look(&lint, &view);
+	assert_true(lint_is_sure(&lint, LINT_OVER_QUEUE));
+	lint_done(&lint);
+	view.ring_addr = 0x1fc0;
+	at[0].addr = 0x9000;
+	for (int i = 0; i < 2; i++)
+		lint_look(&lint, &view);
+	assert_true(lint_is_sure(&lint, LINT_OVER_QUEUE));
+	assert_int_equal(lint.found[LINT_OVER_QUEUE].other, LINT_RING_ITSELF);
+	lint_done(&lint);
+}
+
 /* ---- the manual */
 
 static void plain(char *line)
@@ -656,6 +785,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(adds_up, begin, end),
 		cmocka_unit_test_setup_teardown(sized, begin, end),
 		cmocka_unit_test_setup_teardown(lost_records, begin, end),
+		cmocka_unit_test_setup_teardown(outside_table, begin, end),
+		cmocka_unit_test_setup_teardown(closed_files, begin, end),
+		cmocka_unit_test_setup_teardown(remainder, begin, end),
+		cmocka_unit_test(queues),
 		cmocka_unit_test(slots),
 		cmocka_unit_test(shrunk),
 		cmocka_unit_test(manual),

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/* Which rings are there, where do their queues lie, and what failed on them besides groups? */
+#include <string.h>
+
+#include "casebook_parts.h"
+
+const struct ring_rec *casebook_ring(const struct casebook *book, uint64_t ring_id)
+{
+	for (size_t i = 0; i < book->nr_rings; i++) {
+		if (book->rings[i].ring_id == ring_id)
+			return &book->rings[i];
+	}
+	return NULL;
+}
+
+/*
+ * A new ring at the address of an old one: what is known of that one goes on under a name that no
+ * ring has, for addresses are not small.
+ */
+static void bury_ring(struct casebook *book, const struct trace_rec *rec)
+{
+	uint64_t name = book->nr_buried + 1;
+	bool any = false;
+
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		if (book->groups[i]->ring_id != rec->ring_id)
+			continue;
+		book->groups[i]->ring_id = name;
+		book->groups[i]->is_live = false;
+		any = true;
+	}
+	for (size_t i = 0; i < book->nr_rings; i++) {
+		if (book->rings[i].ring_id != rec->ring_id)
+			continue;
+		book->rings[i].ring_id = name;
+		any = true;
+	}
+	for (size_t i = 0; i < book->nr_tables; i++) {
+		if (book->tables[i].ring_id != rec->ring_id)
+			continue;
+		book->tables[i].ring_id = name;
+		any = true;
+	}
+	for (size_t i = 0; i < book->nr_queues;) {
+		if (book->queues[i].ring_id == rec->ring_id)
+			book->queues[i] = book->queues[--book->nr_queues];
+		else
+			i++;
+	}
+	book->nr_buried += any;
+	book->last = NULL;
+	if (any)
+		casebook_enter_groups(book);
+}
+
+void casebook_note_ring(struct casebook *book, const struct ring_rec *rec)
+{
+	for (size_t i = 0; i < book->nr_rings; i++) {
+		if (book->rings[i].ring_id == rec->ring_id) {
+			book->rings[i] = *rec;
+			return;
+		}
+	}
+	if (casebook_grow(book, (void **)&book->rings, book->nr_rings, sizeof(*rec)))
+		book->rings[book->nr_rings++] = *rec;
+}
+
+static void note_queues(struct casebook *book, const struct trace_rec *rec)
+{
+	if (!rec->user_data ||
+	    !casebook_grow(book, (void **)&book->queues, book->nr_queues, sizeof(*book->queues)))
+		return;
+	book->queues[book->nr_queues++] = (struct case_queues){
+		.ring_id = rec->ring_id,
+		.sq = rec->user_data,
+		.sq_bytes = rec->nr,
+		.cq = rec->held_ns,
+		.cq_bytes = rec->extra,
+	};
+}
+
+void casebook_on_table(struct casebook *book, const struct trace_rec *rec)
+{
+	struct case_table *table = NULL;
+	uint64_t start = rec->held_ns;
+
+	/* it fits: whatever failed, it was not this */
+	if (rec->bid < rec->available && start && rec->user_data >= start &&
+	    rec->user_data + rec->nr <= start + rec->extra)
+		return;
+	for (size_t i = 0; i < book->nr_tables; i++) {
+		if (book->tables[i].ring_id == rec->ring_id)
+			table = &book->tables[i];
+	}
+	if (!table) {
+		if (!casebook_grow(book, (void **)&book->tables, book->nr_tables, sizeof(*table)))
+			return;
+		table = &book->tables[book->nr_tables++];
+		*table = (struct case_table){.ring_id = rec->ring_id};
+	}
+	table->count++;
+	table->last = *rec;
+}
+
+void casebook_on_create(struct casebook *book, const struct trace_rec *rec)
+{
+	struct ring_rec ring = {.ring_id = rec->ring_id, .tgid = rec->tgid, .fd = rec->fd};
+
+	bury_ring(book, rec);
+	memcpy(ring.comm, rec->comm, sizeof(ring.comm));
+	casebook_note_ring(book, &ring);
+	note_queues(book, rec);
+	book->births[book->nr_births % CASE_BIRTHS].ring_id = rec->ring_id;
+	book->births[book->nr_births++ % CASE_BIRTHS].at_ns = rec->at_ns;
+}
+
+/* Whether a sample of that time cannot have seen this ring, but one that was there before. */
+bool casebook_is_newer(const struct casebook *book, uint64_t ring_id, uint64_t at_ns)
+{
+	for (uint32_t i = 0; i < book->nr_births && i < CASE_BIRTHS; i++) {
+		if (book->births[i].ring_id == ring_id && book->births[i].at_ns > at_ns)
+			return true;
+	}
+	return false;
+}
