@@ -666,7 +666,7 @@ static void cut_short(uint32_t left)
 	casebook_take(&book, &rec);
 }
 
-static void remainder(void **state)
+static void remainders(void **state)
 {
 	(void)state;
 	reg(4);
@@ -787,7 +787,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lost_records, begin, end),
 		cmocka_unit_test_setup_teardown(outside_table, begin, end),
 		cmocka_unit_test_setup_teardown(closed_files, begin, end),
-		cmocka_unit_test_setup_teardown(remainder, begin, end),
+		cmocka_unit_test_setup_teardown(remainders, begin, end),
 		cmocka_unit_test(queues),
 		cmocka_unit_test(slots),
 		cmocka_unit_test(shrunk),
