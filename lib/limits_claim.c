@@ -381,7 +381,7 @@ struct lazy {
 
 static int measure_lazy(int file, struct lazy *lazy)
 {
-	struct reads plain, fixed;
+	struct reads plain = {0}, fixed = {0};
 	int err = open_reads(&plain, file, 65536);
 
 	if (!err)

@@ -133,7 +133,8 @@ enum memory {
 	MEMORY_MEMFD,
 	MEMORY_FILE_PRIVATE,
 	MEMORY_FILE_SHARED,
-	MEMORY_RING, /* the submission queue of a ring */
+	MEMORY_RING,     /* the submission queue of a ring */
+	MEMORY_PROVIDED, /* of a buffer that a group of the ring holds */
 };
 
 struct table_case {
@@ -206,6 +207,20 @@ static void *map_hole(size_t bytes)
 	return p;
 }
 
+static void *map_provided(size_t bytes, struct io_uring *ring)
+{
+	struct io_uring_buf *slot = limits_map(limits_page_size());
+	void *p = limits_map(bytes);
+	struct bs_buf_reg reg = {.ring_addr = (uintptr_t)slot, .ring_entries = 1};
+
+	if (!slot || !p || limits_register(ring->ring_fd, IORING_REGISTER_PBUF_RING, &reg, 1))
+		return NULL;
+	slot->addr = (uintptr_t)p;
+	slot->len = (uint32_t)bytes;
+	__atomic_store_n(&slot->resv, 1, __ATOMIC_RELEASE);
+	return p;
+}
+
 static void *place(enum memory memory, struct io_uring *ring)
 {
 	size_t page = limits_page_size();
@@ -238,6 +253,8 @@ static void *place(enum memory memory, struct io_uring *ring)
 		return map_file(page, MAP_SHARED);
 	case MEMORY_RING:
 		return ring->sq.ring_ptr;
+	case MEMORY_PROVIDED:
+		return map_provided(page, ring);
 	}
 	return NULL;
 }
@@ -315,6 +332,8 @@ static int ask_words_case(const struct limits_env *env, struct limits_answer *an
 	limits_answer_refusal(answer, err);
 	return 0;
 }
+
+#define CLONE_REPLACES 2 /* IORING_REGISTER_DST_REPLACE, since 6.13 */
 
 struct clone_case {
 	struct bs_clone_buffers words;
@@ -414,6 +433,8 @@ static const struct limits_probe probes[] = {
 	 .detail = "a shared mapping of a file (here in /var/tmp); depends on the file system"},
 	{"fixed.ring_memory", "memory of a ring", TABLE(.memory = MEMORY_RING),
 	 .detail = "the mapped submission queue of a ring"},
+	{"fixed.provided", "a provided buffer", TABLE(.memory = MEMORY_PROVIDED),
+	 .detail = "a buffer that a group of the ring holds: the two know nothing of each other"},
 	{"fixed.twice", "the ring has a table", TABLE(.twice = true),
 	 .detail = "the ring already has a table of buffers"},
 	{"fixed.null_arg", "argument NULL", TABLE(.arg = ARG_NULL)},
@@ -465,6 +486,9 @@ static const struct limits_probe probes[] = {
 	{"fixed_clone.good", "clone a table", CLONE(), .detail = "none: a table is cloned"},
 	{"fixed_clone.empty_source", "clone: source has none", CLONE(.empty_source = true)},
 	{"fixed_clone.occupied", "clone: target has a table", CLONE(.full_destination = true)},
+	{"fixed_clone.replace", "clone: in its place",
+	 CLONE(.full_destination = true, .words.flags = CLONE_REPLACES),
+	 .detail = "IORING_REGISTER_DST_REPLACE: the target's table is replaced"},
 	{"fixed_clone.closed_source", "clone: source fd not open", CLONE(.closed_source = true)},
 	{"fixed_clone.not_a_ring", "clone: source is no ring", CLONE(.not_a_ring = true)},
 	{"fixed_clone.unknown_flag", "clone: an unknown flag", CLONE(.words.flags = 1U << 31)},

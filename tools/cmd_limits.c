@@ -42,49 +42,47 @@ enum {
 	OPT_PLOT
 };
 
-static void print_help(void)
-{
-	puts("usage: bufscope limits [options] [KEY...]\n"
-	     "       bufscope limits [options] --explain ERRNO CALL\n"
-	     "       bufscope limits [options] --plan PLAN\n"
-	     "       bufscope limits [options] --memlock USER\n"
-	     "\n"
-	     "Asks the running kernel what it lets you register, what lies past each limit and "
-	     "what\n"
-	     "it costs, by doing it. KEY selects by the beginning of the key: "
-	     "pbuf_ring.max_entries,\n"
-	     "legacy, fixed, cost. Needs no privilege; RLIMIT_MEMLOCK and the like bound the "
-	     "answers\n"
-	     "as they bound your programs.\n"
-	     "\n"
-	     "      --explain ERRNO     the reasons that this kernel has for ERRNO (EINVAL, 22) "
-	     "on\n"
-	     "                          CALL, each reproduced; CALL is pbuf-ring, buffers, "
-	     "select...\n"
-	     "      --plan PLAN         does rings=8,entries=4096,bufs=16384x64K fit this user, "
-	     "this\n"
-	     "                          limit and this memory? Also sq=, groups=, "
-	     "kind=ring|mmap|inc;\n"
-	     "                          all of it per ring. Forecast, then done; exit 1 if it does "
-	     "not\n"
-	     "      --memlock USER      what of a user's RLIMIT_MEMLOCK is used, by what and "
-	     "which\n"
-	     "                          processes; a name or a number (needs CAP_BPF, "
-	     "CAP_PERFMON)\n"
-	     "      --diff FILE         only what differs from a run saved with -j; exit 1 if any\n"
-	     "      --plot FILE         draw the curves as SVG, too\n"
-	     "      --from FILE         take the answers of a saved run instead of asking\n"
-	     "      --quick             under 3 seconds\n"
-	     "      --full              up to 3 minutes; without either, up to 20 seconds\n"
-	     "      --max-memory SIZE   what one question may occupy or pin (suffix K, M, G);\n"
-	     "                          by default a quarter of the memory available, at most 1G\n"
-	     "  -j, --json              one JSON document\n"
-	     "  -o, --output FILE       write there instead of standard output\n"
-	     "  -v, --verbose           show keys and remarks\n"
-	     "  -h, --help\n"
-	     "\n"
-	     "Exit status: 0 ok, 1 failed, 2 usage, 3 io_uring is not available to you.");
-}
+static const char help[] =
+	"usage: bufscope limits [options] [KEY...]\n"
+	"       bufscope limits [options] --explain ERRNO CALL\n"
+	"       bufscope limits [options] --plan PLAN\n"
+	"       bufscope limits [options] --memlock USER\n"
+	"\n"
+	"Asks the running kernel what it lets you register, what lies past each limit and "
+	"what\n"
+	"it costs, by doing it. KEY selects by the beginning of the key: "
+	"pbuf_ring.max_entries,\n"
+	"legacy, fixed, cost. Needs no privilege; RLIMIT_MEMLOCK and the like bound the "
+	"answers\n"
+	"as they bound your programs.\n"
+	"\n"
+	"      --explain ERRNO     the reasons that this kernel has for ERRNO (EINVAL, 22) "
+	"on\n"
+	"                          CALL, each reproduced; CALL is pbuf-ring, buffers, "
+	"select...\n"
+	"      --plan PLAN         does rings=8,entries=4096,bufs=16384x64K fit this user, "
+	"this\n"
+	"                          limit and this memory? Also sq=, groups=, "
+	"kind=ring|mmap|inc;\n"
+	"                          all of it per ring. Forecast, then done; exit 1 if it does "
+	"not\n"
+	"      --memlock USER      what of a user's RLIMIT_MEMLOCK is used, by what and "
+	"which\n"
+	"                          processes; a name or a number (needs CAP_BPF, "
+	"CAP_PERFMON)\n"
+	"      --diff FILE         only what differs from a run saved with -j; exit 1 if any\n"
+	"      --plot FILE         draw the curves as SVG, too\n"
+	"      --from FILE         take the answers of a saved run instead of asking\n"
+	"      --quick             under 3 seconds\n"
+	"      --full              up to 3 minutes; without either, up to 20 seconds\n"
+	"      --max-memory SIZE   what one question may occupy or pin (suffix K, M, G);\n"
+	"                          by default a quarter of the memory available, at most 1G\n"
+	"  -j, --json              one JSON document\n"
+	"  -o, --output FILE       write there instead of standard output\n"
+	"  -v, --verbose           show keys and remarks\n"
+	"  -h, --help\n"
+	"\n"
+	"Exit status: 0 ok, 1 failed, 2 usage, 3 io_uring is not available to you.";
 
 /* "EINVAL" or "22"; 0 if it is neither. */
 static int parse_errno(const char *text)
@@ -126,18 +124,47 @@ static int parse_user(char **argv, struct options *o)
 	return 0;
 }
 
+static int parse_errno_option(char **argv, struct options *o)
+{
+	o->explain = parse_errno(optarg);
+	if (o->explain)
+		return 0;
+	return 1 + cmd_usage(argv[0], "no errno is called '%s'", optarg);
+}
+
+static int parse_max_memory(char **argv, struct options *o)
+{
+	if (text_parse_size(optarg, 1 << 20, UINT64_MAX / 2, &o->limits.max_bytes) == 0)
+		return 0;
+	return 1 + cmd_usage(argv[0], "--max-memory takes 1M or more, not '%s'", optarg);
+}
+
+/* Where an option's word is kept as it is; NULL: it is none of those. */
+static const char **word_of(int c, struct options *o)
+{
+	switch (c) {
+	case 'o':
+		return &o->file;
+	case OPT_FROM:
+		return &o->from;
+	case OPT_DIFF:
+		return &o->diff;
+	case OPT_PLOT:
+		return &o->plot;
+	default:
+		return NULL;
+	}
+}
+
 /* 0 to go on, else 1 + the exit code. */
 static int parse_option(int c, char **argv, struct options *o)
 {
 	switch (c) {
 	case 'h':
-		print_help();
+		puts(help);
 		return 1 + EXIT_OK;
 	case 'j':
 		o->json = true;
-		return 0;
-	case 'o':
-		o->file = optarg;
 		return 0;
 	case 'v':
 		o->verbose = true;
@@ -149,27 +176,13 @@ static int parse_option(int c, char **argv, struct options *o)
 		o->limits.level = LIMITS_FULL;
 		return 0;
 	case OPT_EXPLAIN:
-		o->explain = parse_errno(optarg);
-		if (o->explain)
-			return 0;
-		return 1 + cmd_usage(argv[0], "no errno is called '%s'", optarg);
-	case OPT_FROM:
-		o->from = optarg;
-		return 0;
-	case OPT_DIFF:
-		o->diff = optarg;
-		return 0;
-	case OPT_PLOT:
-		o->plot = optarg;
-		return 0;
+		return parse_errno_option(argv, o);
 	case OPT_PLAN:
 		return parse_plan(argv, o);
 	case OPT_MEMLOCK:
 		return parse_user(argv, o);
 	case OPT_MAX_MEMORY:
-		if (text_parse_size(optarg, 1 << 20, UINT64_MAX / 2, &o->limits.max_bytes) == 0)
-			return 0;
-		return 1 + cmd_usage(argv[0], "--max-memory takes 1M or more, not '%s'", optarg);
+		return parse_max_memory(argv, o);
 	default:
 		return 1 + cmd_bad_option(argv);
 	}
@@ -257,8 +270,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "jo:vh", table, NULL)) != -1) {
-		int stop = parse_option(c, argv, o);
+		const char **word = word_of(c, o);
+		int stop = word ? 0 : parse_option(c, argv, o);
 
+		if (word)
+			*word = optarg;
 		if (stop)
 			return stop;
 	}
@@ -306,14 +322,32 @@ static uint64_t elapsed_ms(const struct limits_report *report)
 	       1000000;
 }
 
-/* Time left by what the rest weighs against what is done; no guess when little is. */
+/*
+ * By what the rest weighs against what is done; no guess when little is. What only measures is left
+ * out when the level's time is up: until then no more is left than that, then none of it.
+ */
+static uint64_t guess_left_ms(const struct limits_report *report, size_t done, uint64_t ms)
+{
+	uint64_t past = sum_weights(report, 0, done), rest = 0, left;
+	uint64_t most = limits_time_ms(report->level);
+
+	for (size_t i = done; i < report->nr; i++) {
+		if (ms < most || !report->rows[i].section->measures)
+			rest += sum_weights(report, i, i + 1);
+	}
+	if (ms < 1000 || past == 0)
+		return 0;
+	left = ms * rest / past;
+	return ms < most && left > most - ms ? most - ms : left;
+}
+
 static void show_progress(const struct limits_report *report, size_t done)
 {
 	enum { COLUMNS = 24, EVERY_MS = 50 };
 	static uint64_t shown_ms;
 	uint64_t past = sum_weights(report, 0, done), rest = sum_weights(report, done, report->nr);
 	int filled = (int)(past * COLUMNS / (past + rest + 1));
-	uint64_t ms = elapsed_ms(report);
+	uint64_t ms = elapsed_ms(report), left_ms;
 	char left[32] = "";
 
 	if (done == report->nr)
@@ -321,9 +355,9 @@ static void show_progress(const struct limits_report *report, size_t done)
 	if (done == report->nr || (done > 0 && ms < shown_ms + EVERY_MS))
 		return;
 	shown_ms = ms;
-	if (ms > 1000 && past > 0)
-		snprintf(left, sizeof(left), ", %u s left",
-			 (unsigned int)(ms * rest / past / 1000) + 1);
+	left_ms = guess_left_ms(report, done, ms);
+	if (left_ms)
+		snprintf(left, sizeof(left), ", %u s left", (unsigned int)(left_ms / 1000) + 1);
 	fprintf(stderr, "\r[%.*s%*s] %zu/%zu%s %s\033[K", filled, "########################",
 		COLUMNS - filled, "", done, report->nr, left, report->rows[done].probe->key);
 	fflush(stderr);

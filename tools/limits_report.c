@@ -85,6 +85,7 @@ int limits_report_ask(struct limits_report *report, const struct limits_opts *op
 		      void (*progress)(const struct limits_report *report, size_t done))
 {
 	describe_asker(report);
+	report->level = opts->level;
 	for (size_t i = 0; i < report->nr; i++) {
 		struct limits_row *row = &report->rows[i];
 		int err;

@@ -22,8 +22,9 @@ struct limits_report {
 	struct limits_row *rows;
 	size_t nr;
 	char kernel[65];
-	uint64_t at_ns;   /* CLOCK_MONOTONIC when the first question was asked */
-	uint64_t wall_ns; /* CLOCK_REALTIME at the same moment */
+	enum limits_level level; /* that was asked at */
+	uint64_t at_ns;          /* CLOCK_MONOTONIC when the first question was asked */
+	uint64_t wall_ns;        /* CLOCK_REALTIME at the same moment */
 	uint64_t uid;
 	bool has_memlock;
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK, soft; without has_memlock: unlimited */
