@@ -166,25 +166,37 @@ static __always_inline void expect_bundles(struct account *group)
 	group->every = !trace_kinds && group->entries >= 512 ? group->entries / 512 : 1;
 }
 
-/* What was overwritten unread has made the ledger wrong: begin anew from the ring as it is. */
-static __always_inline void begin_anew(struct look *look)
+/*
+ * What was overwritten unread has made the ledger wrong: begin anew from the ring as it is. Not
+ * inline, nor what follows: on 6.1 there is no stack left for it within a look.
+ */
+static __noinline int begin_anew(struct account *group, __u64 now)
 {
-	bpf_loop(look->group->bids_nr, clear_step, look, 0);
-	bpf_loop(look->group->entries, adopt_slot, look, 0);
+	struct glance glance = {.group = group, .now = now};
+
+	bpf_loop(group->bids_nr, clear_step, &glance, 0);
+	bpf_loop(group->entries, adopt_slot, &glance, 0);
+	return 0;
+}
+
+static __noinline int adopt_order(struct account *group, __u64 now)
+{
+	struct glance glance = {.group = group, .now = now};
+
+	bpf_loop(group->entries, adopt_slot, &glance, 0);
+	return 0;
 }
 
 /*
  * More taken than completions named, by more than can be under way: bundles, though none was
  * seen submitted. The slots as they are now stand in for the order that was not kept.
  */
-static __always_inline void notice_bundles(struct look *look)
+static __always_inline void notice_bundles(struct account *group, __u64 now)
 {
-	struct account *group = look->group;
-
 	if (group->taken <= group->selected - group->partial + group->entries + 64)
 		return;
 	expect_bundles(group);
-	bpf_loop(group->entries, adopt_slot, look, 0);
+	adopt_order(group, now);
 }
 
 /* A group's first returns after its registration are its fill. */
@@ -270,9 +282,9 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 	is_overrun = (__u16)(tail - group->tail) > group->entries;
 	move_to(group, head, tail, now);
 	if (group->bids_nr && is_overrun)
-		begin_anew(&look);
+		begin_anew(group, now);
 	if (group->bids_nr && !group->has_bundles)
-		notice_bundles(&look);
+		notice_bundles(group, now);
 }
 
 /*
@@ -331,7 +343,7 @@ static __always_inline __u32 claim_bids(__u32 want)
 /* A stretch of the bids; what one group gave up is not reused before the next load. */
 static __always_inline void open_ledger(struct account *group, __u32 want, __u64 now)
 {
-	struct look look = {.group = group, .now = now};
+	struct glance glance = {.group = group, .now = now};
 	__u32 first;
 
 	/* rather none than one of what was not read */
@@ -341,7 +353,7 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 		return;
 	}
 	if (want <= group->bids_nr) { /* of an earlier life */
-		bpf_loop(group->bids_nr, clear_step, &look, 0);
+		bpf_loop(group->bids_nr, clear_step, &glance, 0);
 	} else {
 		first = claim_bids(want);
 		group->bids_nr = 0;
@@ -355,7 +367,7 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 	if (group->kind != GROUP_LEGACY && group->returned == 0 && group->tail == 0)
 		return; /* fresh: nothing was ever put in */
 	if (group->kind != GROUP_LEGACY)
-		bpf_loop(group->entries, adopt_slot, &look, 0);
+		bpf_loop(group->entries, adopt_slot, &glance, 0);
 }
 
 /* A new life for a key: what another group or ring of the same address counted is gone. */
@@ -424,15 +436,13 @@ static __always_inline void adopt(struct account *group)
 __noinline int start_order(__u32 position)
 {
 	struct account *group = count_at(position);
-	struct look look = {.group = group};
 
 	if (!group || !group->bids_nr || group->kind == GROUP_LEGACY)
 		return 0;
 	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
 		return 1;
-	look.now = bpf_ktime_get_ns();
 	expect_bundles(group);
-	bpf_loop(group->entries, adopt_slot, &look, 0);
+	adopt_order(group, bpf_ktime_get_ns());
 	__sync_lock_test_and_set(&group->busy, 0);
 	return 0;
 }
