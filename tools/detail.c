@@ -46,6 +46,30 @@ static void mark_taken(struct detail *detail, const struct observe_slots *slots)
 }
 
 /*
+ * Who took a buffer before the ledger began, and has not given it back, left no trace but a gap:
+ * where bids are those of an array of buffers, each one up to the highest exists, and what is
+ * neither in the ring nor known to be out is out all the same, for as long as the ledger exists.
+ */
+static void mark_missing(struct detail *detail, const struct group_rec *group)
+{
+	struct observe_detail *counts = &detail->counts;
+	uint32_t end = counts->nr;
+
+	while (end > 0 && !(counts->bids[end - 1].flags & (BID_IN_RING | BID_HELD)))
+		end--;
+	if (group->held == REC_UNKNOWN_U32 || end > group->entries)
+		return;
+	for (uint32_t bid = 0; bid < end; bid++) {
+		struct bid_state *state = &counts->bids[bid];
+
+		if (state->flags & (BID_IN_RING | BID_HELD))
+			continue;
+		*state = (struct bid_state){
+			.since_ns = counts->born_ns, .fd = -1, .flags = BID_HELD | BID_EARLY};
+	}
+}
+
+/*
  * What the ring's memory tells: the greatest power of two that divides the address of every slot
  * that was ever written, and which buffers are still there to be taken.
  */
@@ -62,6 +86,7 @@ static int collect_slots(struct detail *detail, struct observe *observe,
 		return -ENOMEM;
 	if (observe_slots(observe, group, &slots) == 0 && slots.nr > 0) {
 		mark_taken(detail, &slots);
+		mark_missing(detail, group);
 		for (uint32_t i = 0; i < slots.nr; i++)
 			bits |= slots.at[i].addr;
 	}
@@ -119,6 +144,17 @@ static void keep_holders(struct detail *detail, struct holder *holders, size_t n
 	memcpy(detail->holders, holders, detail->nr_holders * sizeof(*holders));
 }
 
+/* Buffers out since before anybody looked: who took them was not seen. */
+static uint32_t held_since_before(const struct detail *detail)
+{
+	const struct observe_detail *counts = &detail->counts;
+	uint32_t nr = 0;
+
+	for (uint32_t bid = 0; detail->has_counts && bid < counts->nr; bid++)
+		nr += (counts->bids[bid].flags & (BID_HELD | BID_EARLY)) == (BID_HELD | BID_EARLY);
+	return nr;
+}
+
 /* The streams of a casebook: who took how much, and what of it is out. */
 static int holders_of_book(struct detail *detail, const struct case_group *book)
 {
@@ -142,6 +178,11 @@ static int holders_of_book(struct detail *detail, const struct case_group *book)
 			.starved = stream->starved,
 		};
 	}
+	holders[nr] = (struct holder){.fd = -1,
+				      .held = held_since_before(detail),
+				      .selected = COUNT_UNKNOWN,
+				      .starved = COUNT_UNKNOWN};
+	nr += holders[nr].held > 0;
 	keep_holders(detail, holders, nr);
 	free(holders);
 	return 0;

@@ -252,7 +252,11 @@ static void draw_column(struct span span, int rows, const struct draw_point *poi
 		int part = eighths - 8 * (rows - 1 - row);
 
 		part = part < 0 ? 0 : part > 8 ? 8 : part;
-		if (move(span.y + row, span.x) != ERR)
+		if (move(span.y + row, span.x) == ERR)
+			continue;
+		if (point->is_bad && row == 0)
+			addch('!'); /* colour alone tells nothing */
+		else
 			addstr(point->level < 0 ? " " : column_block(part));
 	}
 }

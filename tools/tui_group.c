@@ -12,9 +12,10 @@
 #include "../lib/trace.h"
 #include "tui_cells.h"
 
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
-#define FACT_COLS   10  /* of their names */
-#define TWO_COLUMNS 110 /* cells from which on blocks stand side by side */
+#define ROWS(table)   (sizeof(table) / sizeof((table)[0]))
+#define FACT_COLS     10  /* of their names */
+#define FINDING_LINES 2   /* of each finding of the doctor */
+#define TWO_COLUMNS   110 /* cells from which on blocks stand side by side */
 
 /* What every block is drawn from. */
 struct scene {
@@ -52,7 +53,7 @@ static const struct {
 	} cells[5];
 } facts[] = {
 	{"level",
-	 {{"available", "available"},
+	 {{"has", "available"},
 	  {"of", "entries"},
 	  {"held", "held"},
 	  {"lowest", "low_water"},
@@ -66,24 +67,29 @@ static const struct {
 	 {{"taken", "taken_total"},
 	  {"returned", "returned_total"},
 	  {"starved", "starved_total"},
-	  {"empty for", "empty_ns_total"}}},
+	  {"empty", "empty_ns_total"}}},
 	{"hold time",
-	 {{"half", "hold_p50_ns"},
+	 {{"oldest", "oldest_held_ns"},
+	  {"stuck", "stuck"},
 	  {"p99", "hold_p99_ns"},
-	  {"longest", "hold_max_ns"},
-	  {"oldest held", "oldest_held_ns"},
-	  {"stuck", "stuck"}}},
+	  {"half", "hold_p50_ns"},
+	  {"longest", "hold_max_ns"}}},
 };
 
+/* What has no room is left out whole: half a number is another one. */
 static void draw_fact(const struct scene *scene, struct rect at, int row, size_t n)
 {
-	char text[512], value[FIELD_CELL_MAX];
-	size_t used = (size_t)snprintf(text, sizeof(text), "%-*s", FACT_COLS, facts[n].words);
+	size_t room = at.cols > 1 ? (size_t)at.cols - 1 : 0;
+	char text[512], more[FIELD_CELL_MAX], value[FIELD_CELL_MAX];
 
-	for (size_t i = 0; i < 5 && facts[n].cells[i].name && used < sizeof(text); i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s %.20s  ",
-					 facts[n].cells[i].name,
-					 cell(scene, facts[n].cells[i].key, value));
+	snprintf(text, sizeof(text), "%-*s", FACT_COLS, facts[n].words);
+	for (size_t i = 0; i < 5 && facts[n].cells[i].name; i++) {
+		snprintf(more, sizeof(more), "%s%s %.20s", i ? "  " : "", facts[n].cells[i].name,
+			 cell(scene, facts[n].cells[i].key, value));
+		if (strlen(text) + strlen(more) > room)
+			break;
+		strcat(text, more);
+	}
 	say(at, row, C_NORMAL, text);
 }
 
@@ -123,8 +129,8 @@ static void draw_origin(const struct scene *scene, struct rect at, int row)
 
 	if (localtime_r(&born, &tm))
 		strftime(when, sizeof(when), "%H:%M:%S", &tm);
-	snprintf(text, sizeof(text), "%-*s%s %s, %s ago; ring of thread %u, user %u", FACT_COLS,
-		 "seen", span->came ? "registered before" : "was there at", when,
+	snprintf(text, sizeof(text), "%-*s%s %s, %s ago; thread %u, user %u", FACT_COLS, "seen",
+		 span->came ? "registered before" : "there at", when,
 		 text_span(ago, sizeof(ago), age), scene->group->ring->rec.tid,
 		 scene->group->ring->rec.uid);
 	say(at, row, C_NORMAL, text);
@@ -160,8 +166,7 @@ static void draw_chart(const struct scene *scene, struct rect at)
 	while (nr > 1 && model_past_ns(model, nr - 1) == 0)
 		nr--;
 	text_span(span, sizeof(span), model->at_ns - model_past_ns(model, nr - 1));
-	snprintf(text, sizeof(text),
-		 "available, the last %s; ! is a look at which requests starved", span);
+	snprintf(text, sizeof(text), "available, the last %s; ! where requests starved", span);
 	say(at, 0, C_ACCENT, text);
 	if (chart.cols > MODEL_HISTORY)
 		chart.cols = MODEL_HISTORY;
@@ -273,7 +278,7 @@ static void draw_map_title(const struct scene *scene, struct rect at, uint32_t n
 	if (each > 1)
 		snprintf(scale, sizeof(scale), "; a letter is the worst of %u", each);
 	snprintf(text, sizeof(text),
-		 "buffers  . in ring %zu  r in request %zu  h held %zu  S too long %zu%s",
+		 "buffers  . ring %zu  r request %zu  h held %zu  S too long %zu%s",
 		 count[PLACE_IN_RING], count[PLACE_REQUEST], count[PLACE_HELD], count[PLACE_STUCK],
 		 scale);
 	say(at, 0, C_ACCENT, text);
@@ -326,7 +331,7 @@ static void draw_holder(const struct scene *scene, struct rect at, int row,
 	else if (holder->fd < 0 && holder->selected != COUNT_UNKNOWN)
 		snprintf(what, sizeof(what), "data 0x%llx", (unsigned long long)holder->user_data);
 	else
-		snprintf(what, sizeof(what), "-");
+		snprintf(what, sizeof(what), holder->fd < 0 ? "taken before" : "-");
 	snprintf(text, sizeof(text), "%6s %-18.18s %6u %8s %6s %8s", fd, what, holder->held, taken,
 		 share, starved);
 	draw_text(line, holder->held ? C_NORMAL : C_DIM, ALIGN_LEFT, text);
@@ -422,6 +427,23 @@ static enum tui_color color_of_severity(enum severity severity)
 	return severity == SEVERITY_CRIT ? C_BAD : severity == SEVERITY_WARN ? C_WARN : C_NORMAL;
 }
 
+/* In FINDING_LINES at most; returns how many these were. */
+static int say_wrapped(struct rect at, int row, enum tui_color color, const char *text)
+{
+	size_t columns = at.cols > 2 ? (size_t)at.cols - 2 : 1;
+	int lines = 0;
+
+	while (*text && lines < FINDING_LINES) {
+		char words[FIELD_CELL_MAX];
+		const char *start = text;
+		size_t length = text_wrap(&text, columns);
+
+		snprintf(words, sizeof(words), "%s%.*s", lines ? " " : "", (int)length, start);
+		say(at, row + lines++, color, words);
+	}
+	return lines;
+}
+
 static void draw_findings(const struct scene *scene, struct rect at)
 {
 	const struct detail *detail = scene->detail;
@@ -437,8 +459,8 @@ static void draw_findings(const struct scene *scene, struct rect at)
 		char text[EVIDENCE_BYTES + 64], safe[FIELD_CELL_MAX];
 
 		snprintf(text, sizeof(text), "%s: %s", texts->code, finding->evidence);
-		say(at, row++, color_of_severity(texts->severity),
-		    text_escape(safe, sizeof(safe), text));
+		row += say_wrapped(at, row, color_of_severity(texts->severity),
+				   text_escape(safe, sizeof(safe), text));
 	}
 	if (detail && detail->is_full && detail->nr_findings == 0)
 		say(at, row, C_GOOD, "nothing found in its events so far");
@@ -472,8 +494,9 @@ static struct layout_want want_of(const struct scene *scene, enum block block, i
 		want = (struct layout_want){5, 7, 0};
 		break;
 	case FINDINGS:
-		want.max =
-			1 + at_least_one((detail ? detail->nr_findings : 0) + (size_t)missing, 6);
+		want.max = 1 + at_least_one((detail ? detail->nr_findings : 0) * FINDING_LINES +
+						    (size_t)missing,
+					    8);
 		break;
 	case HOLDERS:
 		want.max = has_detail ? 1 + at_least_one(detail->nr_holders, 10) : 0;

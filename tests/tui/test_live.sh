@@ -71,15 +71,18 @@ leaks() {
 }
 found() { wait_until leaks || { report; return 1; }; }
 
-"$BUFSCOPE" load --op recv --entries 256 --leak 250 --rate 50 -d 100 -n 1000000 >"$TMP/load" 2>&1 &
+# Each word is a key.
+walk() { screen_keys "$@"; KEYS=$#; }
+# other rings of this machine are on the screen, too: this name is nobody else's
+cp "$BUFSCOPE" "$TMP/¤"
+"$TMP/¤" load --op recv --entries 4096 --leak 4090 --rate 50 -d 100 -n 1000000 >"$TMP/load" 2>&1 &
 LOAD_PID=$!
 screen_start 80x40 "$BUFSCOPE"
-check "the first screen shows the process" sees "$LOAD_PID/"
-screen_keys / "$LOAD_PID" Enter Enter
-check "search finds it, Enter opens it" sees "^ Group 0 of ring $LOAD_PID/"
-check "which tells what to do next" sees 'press e to follow this group'
-screen_keys e
-check "e names the descriptor" found
+check "the first screen shows the process" sees "$LOAD_PID/.* ¤ "
+walk / ¤ Enter Enter e
+check "five keys: search, its name, Enter, Enter, e" test "$KEYS" -le 5
+check "open its group" sees "^ Group 0 of ring $LOAD_PID/"
+check "name the descriptor" found
 check "and what it holds too long" sees 'S too long [1-9]'
 check "the doctor says so" sees 'leak'
 screen_keys e
@@ -88,5 +91,61 @@ screen_keys Escape
 check "Esc goes back" sees ' RING .* PROCESS '
 screen_keys q
 check "and q leaves" sees '^exit 0$'
+
+# ---- a recording
+
+screen_start 100x24 "$BUFSCOPE top -p $LOAD_PID -i 0.2"
+sees "$LOAD_PID/" >/dev/null
+screen_keys w
+check "w asks where to write" sees 'write a recording to: bufscope-.*jsonl'
+screen_keys C-u
+screen_keys -l "$TMP/recording"
+screen_keys Enter
+check "and says that it does" sees ' REC '
+more_looks() { [ "$(wc -l <"$TMP/recording")" -ge 4 ]; }
+check "looks are written" wait_until more_looks
+screen_keys w
+check "w again ends it" loses ' REC '
+screen_keys w C-u
+screen_keys -l "$TMP/recording"
+screen_keys Enter
+check "what is there is not written over" sees 'File exists'
+screen_keys q
+screen_start 100x24 "$BUFSCOPE top --replay '$TMP/recording'"
+check "it can be played" sees "look [1-9][0-9]*/[1-9].*"
+check "with what it showed" sees "$LOAD_PID/.* ¤ "
+
+# ---- the past minute, while it goes on
+
+screen_start 100x24 "$BUFSCOPE top -p $LOAD_PID -i 0.1"
+sees "$LOAD_PID/" >/dev/null
+clock() { screen_text | sed -n 's/.*PAUSED at \([0-9:]*\).*/\1/p'; }
+earlier() { [[ $(clock) < $FIRST ]]; }
+sleep 1.5 # that there is a past
+screen_keys Space
+check "Space pauses" sees 'PAUSED at'
+FIRST=$(clock)
+screen_keys '[' '['
+check "[ goes back, twenty looks" wait_until earlier
+screen_keys '}'
+same_clock() { [ "$(clock)" = "$FIRST" ]; }
+check "} to the last one" wait_until same_clock
+screen_keys Space
+check "and Space goes on" loses 'PAUSED'
+
+# ---- f
+
+screen_keys f
+screen_keys -l 'entries < 10'
+screen_keys Enter
+check "f with a comparison hides what it is not true of" sees 'no row is left by the filter'
+screen_keys f C-u
+screen_keys -l 'entries >= 256 and kind = ring'
+screen_keys Enter
+check "and shows what it is true of" sees "$LOAD_PID/"
+screen_keys f C-u
+screen_keys -l 'entriess > 1'
+screen_keys Enter
+check "a mistake is named" sees "there is no column 'entriess'"
 
 finish
