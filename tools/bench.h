@@ -8,36 +8,142 @@
 #include <stdint.h>
 #include <stdio.h>
 
+enum bench_source {
+	BENCH_NOTHING, /* a buffer is got and given back, without any I/O */
+	BENCH_FILE,    /* reads of a page-cached file */
+	BENCH_DIRECT,  /* reads of a file with O_DIRECT, where the filesystem has it */
+	BENCH_SOCKET,  /* multishot receive from a socket pair */
+	BENCH_TCP,     /* the same from a loopback connection */
+	BENCH_PIPE,    /* reads of a pipe */
+	BENCH_TREE,    /* each chunk of each file of a tree is read and written to another one */
+	BENCH_IDLE,    /* connections on which nothing arrives: what they occupy */
+};
+
 /* One kind of work. */
 struct bench_case {
 	const char *key;
-	bool is_socket; /* multishot receive from a socket pair; else reads of a page-cached file */
-	uint32_t bytes; /* of an operation and of a buffer */
-	uint32_t depth; /* operations in flight; socket: messages waiting */
+	enum bench_source source;
+	uint32_t bytes;   /* of an operation and of a buffer */
+	uint32_t depth;   /* operations in flight; stream: messages waiting */
+	uint32_t threads; /* 1 or 2, each with its own ring and file */
 };
 
 extern const struct bench_case bench_cases[];
 extern const size_t bench_nr_cases;
 
-/* How buffers are come by: by hand on liburing, or a kind of pool. */
-struct bench_strategy {
-	const char *key;
-	int kind; /* enum bs_pool_kind; or one of these */
-	bool of_files, of_sockets;
+/* Messages are written by the thread that receives them, outside of what is measured. */
+static inline bool bench_is_stream(const struct bench_case *work)
+{
+	return work->source == BENCH_SOCKET || work->source == BENCH_TCP ||
+	       work->source == BENCH_PIPE;
+}
+
+static inline bool bench_is_recv(const struct bench_case *work)
+{
+	return work->source == BENCH_SOCKET || work->source == BENCH_TCP ||
+	       work->source == BENCH_IDLE;
+}
+
+/* Ways to come by buffers on liburing alone. */
+enum bench_hand {
+	HAND_PLAIN,  /* one for each operation, allocated before */
+	HAND_HEAP,   /* allocated for each operation */
+	HAND_GLOBAL, /* a stack behind a mutex */
+	HAND_FIXED,  /* registered, one for each operation */
+	HAND_RING,   /* the kernel picks: buffer ring in user memory */
+	HAND_MMAP,   /* in kernel memory */
+	HAND_LEGACY, /* PROVIDE_BUFFERS */
+	HAND_READ,   /* no io_uring: poll(2) and read(2) */
+	HAND_NONE,
 };
 
-enum { BENCH_PLAIN = -1, BENCH_BY_HAND = -2 };
+/* A kind of pool, or a way by hand. */
+struct bench_strategy {
+	const char *key;
+	int kind;             /* enum bs_pool_kind; -1: by hand */
+	enum bench_hand hand; /* which; of a pool the one that does the same */
+};
 
 extern const struct bench_strategy bench_strategies[];
 extern const size_t bench_nr_strategies;
 
+/* Does this strategy make sense there? */
+bool bench_is_for(const struct bench_strategy *strategy, const struct bench_case *work);
+
 struct bench_result {
-	double wall_ns, cpu_ns; /* of one operation */
+	double wall_ns, cpu_ns; /* of one operation; 0: not measured */
+	double p50_ns, p99_ns;  /* latency; 0: not measured */
+	uint64_t resident;      /* bytes of anonymous memory more than before */
+	uint64_t pinned;        /* bytes */
+	uint64_t allocated;     /* buffers got from the system */
+	uint32_t ops;           /* idle: connections */
 };
 
 /* Runs `ops` operations after some that do not count. 0, or -errno: this kernel cannot. */
 int bench_run(const struct bench_case *work, const struct bench_strategy *strategy, uint32_t ops,
 	      struct bench_result *result);
+
+/* ---- figures of several rounds */
+
+#define BENCH_MAX_ROUNDS     99u
+#define BENCH_MAX_STRATEGIES 20u
+
+struct bench_row {
+	const struct bench_strategy *strategy;
+	struct bench_result rounds[BENCH_MAX_ROUNDS];
+	double ratio[BENCH_MAX_ROUNDS]; /* of CPU time, to the baseline of the same round */
+	double own[BENCH_MAX_ROUNDS];   /* the same, to what does it by hand; 0: nothing does */
+	int err;
+};
+
+struct bench_table {
+	const struct bench_case *work;
+	struct bench_row rows[BENCH_MAX_STRATEGIES]; /* the first is the baseline */
+	size_t nr;
+	uint32_t ops, rounds;
+};
+
+/* Quartiles: the middle half lies between low and high. */
+struct bench_spread {
+	double low, median, high;
+};
+
+struct bench_spread bench_spread(const double *values, uint32_t nr);
+
+/* Of a figure of struct bench_result over all rounds: BENCH_FIGURE(row, rounds, cpu_ns). */
+struct bench_spread bench_figure(const struct bench_row *row, uint32_t rounds, size_t offset);
+#define BENCH_FIGURE(row, rounds, field)                                                           \
+	bench_figure(row, rounds, offsetof(struct bench_result, field))
+
+const struct bench_case *bench_case_of(const char *key);
+const struct bench_row *bench_row_of(const struct bench_table *table, const char *key);
+void bench_show_progress(size_t done, size_t all, const char *key);
+
+/* All strategies of one case, round by round. `ops`: of 4 KiB. */
+void bench_fill(struct bench_table *table, const struct bench_case *work, uint32_t ops,
+		uint32_t rounds);
+
+/* ---- claims */
+
+enum bench_verdict { BENCH_CANNOT_TELL, BENCH_HOLDS, BENCH_HOLDS_NOT };
+
+struct bench_claim {
+	const char *key, *claim;
+	enum bench_verdict verdict;
+	char evidence[160];
+};
+
+#define BENCH_MAX_CLAIMS 16
+
+/* What was claimed of pools, judged by what is measured now. How many, or -errno. */
+int bench_judge(uint32_t ops, uint32_t rounds, struct bench_claim *claims);
+
+/* Is a factor between low and high, as far as the middle half of what was measured tells? */
+enum bench_verdict bench_verdict_between(const struct bench_spread *factor, double low,
+					 double high);
+
+/* Is the first above the second? */
+enum bench_verdict bench_verdict_above(const struct bench_spread *a, const struct bench_spread *b);
 
 /* ---- eviction */
 

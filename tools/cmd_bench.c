@@ -10,37 +10,40 @@
 
 #include "../lib/text.h"
 #include "bench.h"
+#include "bench_plot.h"
 #include "cmd.h"
 #include "json_write.h"
-
-#define MAX_ROUNDS     99u
-#define MAX_STRATEGIES 16u
 
 struct options {
 	uint32_t rounds;
 	uint32_t ops; /* of an operation of 4 KiB; larger ones get fewer */
 	bool json;
 	const char *file;
-	bool evict;
+	bool evict, claims;
+	const char *plot;
 	char **prefixes;
 	int nr_prefixes;
 };
 
-enum { OPT_ROUNDS = 256 };
+enum { OPT_ROUNDS = 256, OPT_PLOT };
 
 static void print_help(void)
 {
 	puts("usage: bufscope bench [options] [CASE...]\n"
-	     "       bufscope bench [options] evict\n"
+	     "       bufscope bench [options] evict | claims\n"
 	     "\n"
-	     "Does the same work with buffers from each kind of pool, and by hand on liburing\n"
-	     "beside them, round by round, and prints medians. CASE selects by the beginning of\n"
-	     "the key: file, file.4K, socket. `evict` replays access traces over each policy for\n"
-	     "registered buffers, and over the optimum that knows the future.\n"
+	     "Does the same work with buffers from each kind of pool, and the same by hand on\n"
+	     "liburing beside it, round by round, and prints medians. CASE selects by the "
+	     "beginning\n"
+	     "of the key: file, direct, socket, tcp, pipe, tree (a copy), acquire (no I/O), idle\n"
+	     "(memory of silent connections). `evict` replays access traces over each policy for\n"
+	     "registered buffers, and over the optimum that knows the future. `claims` gives the\n"
+	     "study's claims about pools a verdict.\n"
 	     "\n"
 	     "  -n, --count COUNT   operations a round, of 4 KiB; fewer where they are larger\n"
 	     "                      (default 20000)\n"
 	     "      --rounds N      1 ... 99 (default 7)\n"
+	     "      --plot FILE     draw CPU time and latency as SVG\n"
 	     "  -j, --json          one JSON document\n"
 	     "  -o, --output FILE   write there instead of standard output\n"
 	     "  -h, --help\n"
@@ -68,8 +71,11 @@ static int parse_option(int c, char **argv, struct options *o)
 			return 1 + cmd_usage(argv[0], "-n takes 1 ... 100000000, not '%s'", optarg);
 		o->ops = (uint32_t)value;
 		return 0;
+	case OPT_PLOT:
+		o->plot = optarg;
+		return 0;
 	case OPT_ROUNDS:
-		if (text_parse_u64(optarg, 1, MAX_ROUNDS, &value))
+		if (text_parse_u64(optarg, 1, BENCH_MAX_ROUNDS, &value))
 			return 1 + cmd_usage(argv[0], "--rounds takes 1 ... 99, not '%s'", optarg);
 		o->rounds = (uint32_t)value;
 		return 0;
@@ -97,7 +103,10 @@ static int parse_operands(int argc, char **argv, struct options *o)
 	o->prefixes = argv + optind;
 	o->nr_prefixes = argc - optind;
 	o->evict = o->nr_prefixes == 1 && strcmp(o->prefixes[0], "evict") == 0;
-	for (int i = 0; i < o->nr_prefixes && !o->evict; i++) {
+	o->claims = o->nr_prefixes == 1 && strcmp(o->prefixes[0], "claims") == 0;
+	if (o->plot && (o->evict || o->claims))
+		return 1 + cmd_usage(argv[0], "bench: --plot draws cases alone");
+	for (int i = 0; i < o->nr_prefixes && !o->evict && !o->claims; i++) {
 		bool found = false;
 
 		for (size_t k = 0; k < bench_nr_cases; k++)
@@ -115,6 +124,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"count", required_argument, NULL, 'n'},
 		{"rounds", required_argument, NULL, OPT_ROUNDS},
 		{"json", no_argument, NULL, 'j'},
+		{"plot", required_argument, NULL, OPT_PLOT},
 		{"output", required_argument, NULL, 'o'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -151,17 +161,6 @@ static void close_document(struct json *json)
 	json_close(json, ']');
 	json_close(json, '}');
 	putc('\n', json->file);
-}
-
-static void show_progress(size_t done, size_t all, const char *key)
-{
-	if (!isatty(STDERR_FILENO))
-		return;
-	if (done == all)
-		fputs("\r\033[K", stderr);
-	else
-		fprintf(stderr, "\r%zu/%zu %s\033[K", done, all, key);
-	fflush(stderr);
 }
 
 /* ---- eviction */
@@ -266,119 +265,132 @@ static int run_evict(const struct options *o, FILE *out)
 
 /* ---- strategies */
 
-struct row {
-	const struct bench_strategy *strategy;
-	double cpu_ns[MAX_ROUNDS], wall_ns[MAX_ROUNDS];
-	double ratio[MAX_ROUNDS]; /* of CPU time, to the baseline of the same round */
-	int err;
-};
-
-static int compare(const void *a, const void *b)
+static double per_s(double wall_ns)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	return wall_ns > 0 ? 1e9 / wall_ns : 0;
 }
 
-/* Sorts. */
-static double quantile(double *values, uint32_t nr, double q)
+static void print_row(FILE *out, const struct bench_row *row, uint32_t rounds)
 {
-	qsort(values, nr, sizeof(*values), compare);
-	return values[(uint32_t)(q * (nr - 1) + 0.5)];
+	struct bench_spread cpu = BENCH_FIGURE(row, rounds, cpu_ns);
+	struct bench_spread wall = BENCH_FIGURE(row, rounds, wall_ns);
+	struct bench_spread ratio = bench_spread(row->ratio, rounds);
+	struct bench_spread own = bench_spread(row->own, rounds);
+	struct bench_spread p50 = BENCH_FIGURE(row, rounds, p50_ns);
+	struct bench_spread p99 = BENCH_FIGURE(row, rounds, p99_ns);
+	const struct bench_result *last = &row->rounds[rounds - 1];
+
+	fprintf(out, "  %-11s %8.0f %8.0f %6.3f %6.3f-%-6.3f", row->strategy->key,
+		per_s(wall.median), cpu.median, ratio.median, ratio.low, ratio.high);
+	if (own.median > 0)
+		fprintf(out, " %6.3f", own.median);
+	else
+		fprintf(out, " %6s", "-");
+	if (p50.median > 0)
+		fprintf(out, " %7.0f %7.0f", p50.median, p99.median);
+	else
+		fprintf(out, " %7s %7s", "-", "-");
+	fprintf(out, " %7.0f %7.0f %8llu\n", (double)last->resident / 1024,
+		(double)last->pinned / 1024, (unsigned long long)last->allocated);
 }
 
-static size_t choose_rows(const struct bench_case *work, struct row *rows)
+static void print_idle(FILE *out, const struct bench_table *table)
 {
-	size_t nr = 0;
+	fprintf(out, "%s: memory per 10000 connections on which nothing arrives, of %u\n",
+		table->work->key, table->rows[0].rounds[0].ops);
+	fprintf(out, "  %-11s %12s %12s %9s\n", "strategy", "resident KiB", "pinned KiB",
+		"buffers");
+	for (size_t i = 0; i < table->nr; i++) {
+		const struct bench_row *row = &table->rows[i];
+		double scale = 10000.0 / 1024 / (row->rounds[0].ops ? row->rounds[0].ops : 1);
 
-	for (size_t i = 0; i < bench_nr_strategies; i++) {
-		const struct bench_strategy *s = &bench_strategies[i];
-
-		if (work->is_socket ? s->of_sockets : s->of_files)
-			rows[nr++] = (struct row){.strategy = s};
+		if (row->err)
+			fprintf(out, "  %-11s %12s %12s %9s %s\n", row->strategy->key, "-", "-",
+				"-", text_errno(-row->err));
+		else
+			fprintf(out, "  %-11s %12.0f %12.0f %9llu\n", row->strategy->key,
+				scale * (double)row->rounds[0].resident,
+				scale * (double)row->rounds[0].pinned,
+				(unsigned long long)row->rounds[0].allocated);
 	}
-	return nr;
 }
 
-/* The first row is the baseline. */
-static void run_round(const struct bench_case *work, struct row *rows, size_t nr, uint32_t round,
-		      uint32_t ops)
+static void print_table(FILE *out, const struct bench_table *table)
 {
-	for (size_t i = 0; i < nr; i++) {
-		struct bench_result result = {0};
-
-		if (!rows[i].err)
-			rows[i].err = bench_run(work, rows[i].strategy, ops, &result);
-		rows[i].cpu_ns[round] = result.cpu_ns;
-		rows[i].wall_ns[round] = result.wall_ns;
-		rows[i].ratio[round] = result.cpu_ns / rows[0].cpu_ns[round];
-	}
-}
-
-static void print_row(FILE *out, struct row *row, uint32_t rounds)
-{
-	if (row->err) {
-		fprintf(out, "  %-10s %9s %9s %7s   %s\n", row->strategy->key, "-", "-", "-",
-			text_errno(-row->err));
+	if (table->work->source == BENCH_IDLE) {
+		print_idle(out, table);
 		return;
 	}
-	fprintf(out, "  %-10s %9.0f %9.0f", row->strategy->key,
-		1e9 / quantile(row->wall_ns, rounds, 0.5), quantile(row->cpu_ns, rounds, 0.5));
-	fprintf(out, " %7.3f   %.3f ... %.3f\n", quantile(row->ratio, rounds, 0.5),
-		quantile(row->ratio, rounds, 0.25), quantile(row->ratio, rounds, 0.75));
+	fprintf(out, "%s: %u operations, %u rounds, ratio to %s\n", table->work->key, table->ops,
+		table->rounds, table->rows[0].strategy->key);
+	fprintf(out, "  %-11s %8s %8s %6s %13s %6s %7s %7s %7s %7s %8s\n", "strategy", "ops/s",
+		"CPU ns", "ratio", "middle half", "byhand", "p50 ns", "p99 ns", "res KiB",
+		"pin KiB", "allocs");
+	for (size_t i = 0; i < table->nr; i++) {
+		const struct bench_row *row = &table->rows[i];
+
+		if (row->err)
+			fprintf(out, "  %-11s %8s %8s   %s\n", row->strategy->key, "-", "-",
+				text_errno(-row->err));
+		else
+			print_row(out, row, table->rounds);
+	}
 }
 
-static void row_json(struct json *json, struct row *row, uint32_t rounds)
+static void figure_json(struct json *json, const char *key, double value)
 {
+	if (value > 0)
+		json_double(json, key, value);
+	else
+		json_null(json, key);
+}
+
+static void row_json(struct json *json, const struct bench_row *row, uint32_t rounds)
+{
+	struct bench_spread ratio = bench_spread(row->ratio, rounds);
+	struct bench_spread own = bench_spread(row->own, rounds);
+	const struct bench_result *last = &row->rounds[rounds - 1];
+
 	json_open(json, NULL, '{');
 	json_text(json, "strategy", row->strategy->key);
 	if (row->err) {
 		json_text(json, "error", text_errno(-row->err));
-	} else {
-		json_double(json, "ops_per_s", 1e9 / quantile(row->wall_ns, rounds, 0.5));
-		json_double(json, "cpu_ns", quantile(row->cpu_ns, rounds, 0.5));
-		json_double(json, "cpu_ratio", quantile(row->ratio, rounds, 0.5));
-		json_double(json, "cpu_ratio_p25", quantile(row->ratio, rounds, 0.25));
-		json_double(json, "cpu_ratio_p75", quantile(row->ratio, rounds, 0.75));
+		json_close(json, '}');
+		return;
 	}
+	figure_json(json, "ops_per_s", per_s(BENCH_FIGURE(row, rounds, wall_ns).median));
+	figure_json(json, "cpu_ns", BENCH_FIGURE(row, rounds, cpu_ns).median);
+	figure_json(json, "cpu_ratio", ratio.median);
+	figure_json(json, "cpu_ratio_p25", ratio.low);
+	figure_json(json, "cpu_ratio_p75", ratio.high);
+	figure_json(json, "cpu_ratio_to_hand", own.median);
+	figure_json(json, "cpu_ratio_to_hand_p25", own.low);
+	figure_json(json, "cpu_ratio_to_hand_p75", own.high);
+	figure_json(json, "latency_p50_ns", BENCH_FIGURE(row, rounds, p50_ns).median);
+	figure_json(json, "latency_p99_ns", BENCH_FIGURE(row, rounds, p99_ns).median);
+	json_u64(json, "resident_bytes", last->resident);
+	json_u64(json, "pinned_bytes", last->pinned);
+	json_u64(json, "buffers_allocated", last->allocated);
 	json_close(json, '}');
 }
 
-static void write_case(const struct options *o, const struct bench_case *work, struct row *rows,
-		       struct json *json)
+static void table_json(struct json *json, const struct bench_table *table)
 {
-	size_t nr = choose_rows(work, rows);
-	uint32_t ops = work->bytes > 4096 ? o->ops / (work->bytes / 4096) + 1 : o->ops;
-
-	for (uint32_t round = 0; round < o->rounds; round++) {
-		show_progress(round, o->rounds, work->key);
-		run_round(work, rows, nr, round, ops);
-	}
-	show_progress(o->rounds, o->rounds, work->key);
-	if (o->json) {
-		json_open(json, NULL, '{');
-		json_text(json, "case", work->key);
-		json_u64(json, "bytes", work->bytes);
-		json_u64(json, "depth", work->depth);
-		json_u64(json, "operations", ops);
-		json_text(json, "baseline", rows[0].strategy->key);
-		json_open(json, "strategies", '[');
-	} else {
-		fprintf(json->file, "%s: %u operations, %u rounds, ratio to %s\n", work->key, ops,
-			o->rounds, rows[0].strategy->key);
-		fprintf(json->file, "  %-10s %9s %9s %7s   %s\n", "strategy", "ops/s", "CPU ns",
-			"ratio", "middle half");
-	}
-	for (size_t i = 0; i < nr; i++) {
-		if (o->json)
-			row_json(json, &rows[i], o->rounds);
-		else
-			print_row(json->file, &rows[i], o->rounds);
-	}
-	if (o->json) {
-		json_close(json, ']');
-		json_close(json, '}');
-	}
+	json_open(json, NULL, '{');
+	json_text(json, "case", table->work->key);
+	json_u64(json, "bytes", table->work->bytes);
+	json_u64(json, "depth", table->work->depth);
+	json_u64(json, "threads", table->work->threads);
+	if (table->work->source == BENCH_IDLE)
+		json_u64(json, "connections", table->rows[0].rounds[0].ops);
+	else
+		json_u64(json, "operations", table->ops);
+	json_text(json, "baseline", table->rows[0].strategy->key);
+	json_open(json, "strategies", '[');
+	for (size_t i = 0; i < table->nr; i++)
+		row_json(json, &table->rows[i], table->rounds);
+	json_close(json, ']');
+	json_close(json, '}');
 }
 
 static int can_run(void)
@@ -394,28 +406,111 @@ static int can_run(void)
 		       : EXIT_FAILED;
 }
 
+static int draw(const char *path, const struct bench_table *tables, size_t nr)
+{
+	FILE *file = fopen(path, "we");
+	int err = file ? bench_plot(file, tables, nr) : -errno;
+
+	if (file && fclose(file) && !err)
+		err = -errno;
+	if (err)
+		cmd_error("cannot draw '%s': %s", path,
+			  err == -ENODATA ? "nothing that is a curve" : strerror(-err));
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+/* Those chosen, one after the other; the caller frees. */
+static struct bench_table *run_cases(const struct options *o, FILE *out, size_t *nr)
+{
+	struct bench_table *tables = calloc(bench_nr_cases, sizeof(*tables));
+
+	*nr = 0;
+	for (size_t i = 0; tables && i < bench_nr_cases; i++) {
+		if (!is_chosen(o, bench_cases[i].key))
+			continue;
+		bench_fill(&tables[*nr], &bench_cases[i], o->ops, o->rounds);
+		if (!o->json)
+			print_table(out, &tables[*nr]);
+		fflush(out);
+		(*nr)++;
+	}
+	return tables;
+}
+
 static int run_strategies(const struct options *o, FILE *out)
 {
-	struct row *rows = calloc(MAX_STRATEGIES, sizeof(*rows));
 	struct json json = {.file = out};
-	int code = rows ? can_run() : EXIT_FAILED;
+	struct bench_table *tables;
+	size_t nr;
+	int code = can_run();
 
-	if (code) {
-		free(rows);
+	if (code)
 		return code;
-	}
+	tables = run_cases(o, out, &nr);
+	if (!tables)
+		return EXIT_FAILED;
 	if (o->json) {
 		open_document(&json);
 		json_u64(&json, "rounds", o->rounds);
 		json_open(&json, "cases", '[');
+		for (size_t i = 0; i < nr; i++)
+			table_json(&json, &tables[i]);
+		close_document(&json);
 	}
-	for (size_t i = 0; i < bench_nr_cases; i++) {
-		if (is_chosen(o, bench_cases[i].key))
-			write_case(o, &bench_cases[i], rows, &json);
+	if (o->plot)
+		code = draw(o->plot, tables, nr);
+	free(tables);
+	return code;
+}
+
+/* ---- claims */
+
+static const char *verdict_text(enum bench_verdict verdict)
+{
+	static const char *const texts[] = {"cannot tell", "holds", "holds not"};
+
+	return texts[verdict];
+}
+
+static void print_claims(FILE *out, const struct bench_claim *claims, int nr)
+{
+	for (int i = 0; i < nr; i++)
+		fprintf(out, "%-11s  %s\n%13s%s\n", verdict_text(claims[i].verdict),
+			claims[i].claim, "", claims[i].evidence);
+}
+
+static void claims_json(struct json *json, const struct bench_claim *claims, int nr)
+{
+	open_document(json);
+	json_open(json, "claims", '[');
+	for (int i = 0; i < nr; i++) {
+		json_open(json, NULL, '{');
+		json_text(json, "key", claims[i].key);
+		json_text(json, "claim", claims[i].claim);
+		json_text(json, "verdict", verdict_text(claims[i].verdict));
+		json_text(json, "evidence", claims[i].evidence);
+		json_close(json, '}');
+	}
+	close_document(json);
+}
+
+static int run_claims(const struct options *o, FILE *out)
+{
+	struct bench_claim claims[BENCH_MAX_CLAIMS] = {0};
+	struct json json = {.file = out};
+	int code = can_run(), nr;
+
+	if (code)
+		return code;
+	nr = bench_judge(o->ops, o->rounds, claims);
+	if (nr < 0) {
+		cmd_error("cannot judge: %s", strerror(-nr));
+		return EXIT_FAILED;
 	}
 	if (o->json)
-		close_document(&json);
-	free(rows);
+		claims_json(&json, claims, nr);
+	else
+		print_claims(out, claims, nr);
 	return EXIT_OK;
 }
 
@@ -434,7 +529,10 @@ int cmd_bench(int argc, char **argv, const struct globals *globals)
 		cmd_error("cannot write '%s': %s", o.file, strerror(errno));
 		return EXIT_FAILED;
 	}
-	code = o.evict ? run_evict(&o, out) : run_strategies(&o, out);
+	if (o.evict)
+		code = run_evict(&o, out);
+	else
+		code = o.claims ? run_claims(&o, out) : run_strategies(&o, out);
 	if (o.file && fclose(out)) {
 		cmd_error("cannot write '%s': %s", o.file, strerror(errno));
 		code = EXIT_FAILED;

@@ -22,13 +22,36 @@ evictions_hold() {
 
 # Every strategy has a figure or the reason why there is none.
 cases_hold() {
-	jq -e '.schema == "bufscope.bench/1" and .rounds == 2 and (.cases | length) == 7 and
-		all(.cases[]; (.strategies | length) >= 8 and
-			all(.strategies[]; .error or (.cpu_ns > 0 and .ops_per_s > 0)) and
-			.strategies[0].cpu_ratio == 1)' "$TMP/cases"
+	jq -e '.schema == "bufscope.bench/1" and .rounds == 2 and (.cases | length) == 17 and
+		all(.cases[]; (.strategies | length) >= 8) and
+		all(.cases[] | select(.case == "idle") | .strategies[]; .error or .cpu_ns == null) and
+		all(.cases[] | select(.case != "idle"); .strategies[0].cpu_ratio == 1 and
+			all(.strategies[]; .error or (.cpu_ns > 0 and .ops_per_s > 0)))' "$TMP/cases"
 }
 
-served() { jq -e --arg s "$1" 'all(.cases[].strategies[]; .strategy != $s or .cpu_ns)' "$TMP/cases"; }
+# O_DIRECT is for the filesystem to have.
+served() {
+	jq -e --arg s "$1" 'all(.cases[] | select(.case | startswith("direct") | not) | .strategies[];
+		.strategy != $s or .error == null)' "$TMP/cases"
+}
+
+# Pools of which the kernel picks must not have a buffer for each connection; nor may others have none.
+idle_holds() {
+	jq -e '[.cases[] | select(.case == "idle")][0] | .connections == 400 and
+		([.strategies[] | select(.strategy == "local")][0].buffers_allocated == 400) and
+		all(.strategies[] | select(.strategy == "ring"); .error or .buffers_allocated == 128) and
+		([.strategies[] | select(.strategy == "local")][0].resident_bytes >= 400 * 4096)' "$TMP/idle"
+}
+
+# One verdict for each claim; what is of no time has a certain one.
+claims_hold() {
+	jq -e '.schema == "bufscope.bench/1" and (.claims | length) == 11 and
+		all(.claims[]; (.verdict | IN("holds", "holds not", "cannot tell")) and .evidence != "") and
+		all(.claims[] | select(.key == "zero_copy" and (.evidence | startswith("not") | not));
+			.verdict == "holds not") and
+		all(.claims[] | select(.key == "migration.fixed" and (.evidence | startswith("not") | not));
+			.verdict == "holds")' "$TMP/claims"
+}
 
 check 'bench evict' "$BUFSCOPE" bench evict
 "$BUFSCOPE" bench -j evict >"$TMP/evict"
@@ -40,12 +63,19 @@ if [ "$rc" -eq 3 ]; then
 else
 	check 'bench' [ "$rc" -eq 0 ]
 	check 'each strategy of each case has a result' cases_hold
-	for strategy in by-hand heap global local fixed fallback; do
+	for strategy in hand-plain hand-heap hand-global hand-fixed heap global local fixed hand-read fallback; do
 		check "$strategy works everywhere" served "$strategy"
 	done
-	check 'a table' "$BUFSCOPE" bench -n 64 --rounds 1 socket
+	"$BUFSCOPE" bench -j -n 400 idle >"$TMP/idle"
+	check 'silent connections occupy what they must' idle_holds
+	check 'a table and a picture' "$BUFSCOPE" bench -n 64 --rounds 2 --plot "$TMP/svg" socket
+	check 'it has its curves' grep -q '<svg' "$TMP/svg"
+	check 'of silent connections there is none' fails_with 1 "$BUFSCOPE" bench -n 8 --plot "$TMP/svg" idle
+	"$BUFSCOPE" bench -j -n 64 --rounds 2 claims >"$TMP/claims"
+	check 'claims have verdicts' claims_hold
 fi
 check 'an unknown case is a mistake' fails_with 2 "$BUFSCOPE" bench nosuch
 check 'so are no rounds' fails_with 2 "$BUFSCOPE" bench --rounds 0
+check 'claims are not drawn' fails_with 2 "$BUFSCOPE" bench --plot "$TMP/svg" claims
 check 'a file that cannot be written is a failure' fails_with 1 "$BUFSCOPE" bench -o /nonexistent/x evict
 finish

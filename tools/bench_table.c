@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/* Several rounds of all strategies in turn, and what is typical of them. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Outwards, where a quartile lies between two of few values: rather too wide than too narrow. */
+struct bench_spread bench_spread(const double *values, uint32_t nr)
+{
+	double sorted[BENCH_MAX_ROUNDS] = {0};
+	uint32_t quarter = (nr - 1) / 4;
+
+	memcpy(sorted, values, nr * sizeof(*values));
+	qsort(sorted, nr, sizeof(*sorted), compare);
+	return (struct bench_spread){sorted[quarter], sorted[nr / 2], sorted[nr - 1 - quarter]};
+}
+
+struct bench_spread bench_figure(const struct bench_row *row, uint32_t rounds, size_t offset)
+{
+	double values[BENCH_MAX_ROUNDS];
+
+	for (uint32_t i = 0; i < rounds; i++)
+		memcpy(&values[i], (const char *)&row->rounds[i] + offset, sizeof(double));
+	return bench_spread(values, rounds);
+}
+
+const struct bench_case *bench_case_of(const char *key)
+{
+	for (size_t i = 0; i < bench_nr_cases; i++) {
+		if (strcmp(bench_cases[i].key, key) == 0)
+			return &bench_cases[i];
+	}
+	return NULL;
+}
+
+const struct bench_row *bench_row_of(const struct bench_table *table, const char *key)
+{
+	for (size_t i = 0; i < table->nr; i++) {
+		if (strcmp(table->rows[i].strategy->key, key) == 0)
+			return &table->rows[i];
+	}
+	return NULL;
+}
+
+void bench_show_progress(size_t done, size_t all, const char *key)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (done == all)
+		fputs("\r\033[K", stderr);
+	else
+		fprintf(stderr, "\r%zu/%zu %s\033[K", done, all, key);
+	fflush(stderr);
+}
+
+/* The row that does the same by hand; NULL: none. */
+static const struct bench_row *by_hand(const struct bench_table *table, const struct bench_row *row)
+{
+	for (size_t i = 0; row->strategy->kind >= 0 && i < table->nr; i++) {
+		const struct bench_row *other = &table->rows[i];
+
+		if (other->strategy->kind < 0 && other->strategy->hand == row->strategy->hand)
+			return other;
+	}
+	return NULL;
+}
+
+static void run_round(struct bench_table *table, uint32_t round)
+{
+	for (size_t i = 0; i < table->nr; i++) {
+		struct bench_row *row = &table->rows[i];
+		const struct bench_row *hand = by_hand(table, row);
+		struct bench_result *result = &row->rounds[round];
+
+		if (!row->err)
+			row->err = bench_run(table->work, row->strategy, table->ops, result);
+		if (table->rows[0].rounds[round].cpu_ns > 0)
+			row->ratio[round] = result->cpu_ns / table->rows[0].rounds[round].cpu_ns;
+		if (hand && !hand->err && hand->rounds[round].cpu_ns > 0)
+			row->own[round] = result->cpu_ns / hand->rounds[round].cpu_ns;
+	}
+}
+
+void bench_fill(struct bench_table *table, const struct bench_case *work, uint32_t ops,
+		uint32_t rounds)
+{
+	memset(table, 0, sizeof(*table));
+	table->work = work;
+	table->ops = work->bytes > 4096 ? ops / (work->bytes / 4096) + 1 : ops;
+	table->rounds = work->source == BENCH_IDLE ? 1 : rounds;
+	for (size_t i = 0; i < bench_nr_strategies; i++) {
+		if (bench_is_for(&bench_strategies[i], work))
+			table->rows[table->nr++].strategy = &bench_strategies[i];
+	}
+	for (uint32_t round = 0; round < table->rounds; round++) {
+		bench_show_progress(round, table->rounds, work->key);
+		run_round(table, round);
+	}
+	bench_show_progress(table->rounds, table->rounds, work->key);
+}
