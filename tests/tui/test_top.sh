@@ -74,6 +74,40 @@ check "faster" sees 'every 0.2s'
 screen_keys F9 é
 check "other keys do no harm" sees ' 6/6$'
 
+# ---- the mouse, as old and as new terminals report it
+
+screen_start 80x24 "$TOP"
+sees ' 1/6$' >/dev/null
+# press X Y and let go; both in hexadecimal, from 21 on
+press() { screen_keys -H 1b 5b 4d 20 "$1" "$2" 1b 5b 4d 23 "$1" "$2"; }
+press 2a 26
+check "a click chooses a row" sees ' 3/6$'
+screen_keys -H 1b 5b 4d 60 2a 26
+check "the wheel goes up" sees ' 2/6$'
+screen_keys -H 1b 5b 4d 61 2a 26
+check "and down" sees ' 3/6$'
+press 2a 26
+check "a click on what is chosen opens it" sees '^ Group [0-9]+ of ring '
+screen_keys Escape
+sees ' 3/6$' >/dev/null
+press 22 38
+check "a click on a key in the last line presses it" sees 'this page'
+screen_keys q
+sgr() { screen_keys -l $'\e'"[<$1"; }
+if infocmp -x xterm-256color 2>/dev/null | grep -q 'kmous=\\E\[<'; then
+	screen_start 80x24 "TERM=xterm-256color $TOP"
+	sees ' 1/6$' >/dev/null
+	sgr '0;10;7M'
+	sgr '0;10;7m'
+	check "SGR: a click" sees ' 4/6$'
+	sgr '64;10;7M'
+	check "SGR: the wheel" sees ' 3/6$'
+else
+	skip "SGR mouse reports" "terminfo knows no terminal that sends them"
+fi
+screen_start 80x24 "$TOP"
+sees ' 1/6$' >/dev/null
+
 # ---- sizes
 
 for size in 40x10 120x40 300x100 80x24; do
