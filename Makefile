@@ -155,11 +155,11 @@ test-run: all $(UNIT_TESTS) $(KERNEL_TESTS)
 check: hint $(UNIT_TESTS)
 	@tests/run $(UNIT_TESTS)
 
-# The kernel tests on every kernel of tests/vm/kernels.list, emulated; KERNELS="6.1 7.3" picks of
-# these, TESTS=EXPRESSION of the tests.
+# The kernel tests on the kernels of tests/vm/kernels.list, emulated; KERNELS="6.1 7.3" picks of
+# these, TESTS=EXPRESSION of the tests, EACH=1 what no two kernels do alike.
 test-vm: need-vm
 	@$(MAKE) --no-print-directory all $(KERNEL_TESTS)
-	@tests/vm/run -B $(O) $(if $(TESTS),-T '$(TESTS)')
+	@tests/vm/run -B $(O) $(if $(EACH),-e) $(if $(TESTS),-T '$(TESTS)')
 
 need-vm:
 	$(call need,$(NEED_VM))
