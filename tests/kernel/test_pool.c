@@ -158,6 +158,7 @@ static void truncated_datagram(void **state)
 	struct bs_pool_opts opts = {.buffers = 8, .buf_bytes = 100, .flags = BS_POOL_SINGLE};
 	struct io_uring_params params = {0};
 	unsigned char data[350] = {1};
+	struct io_uring_sqe *sqe;
 	struct io_uring_cqe cqe;
 	struct bs_buf buf;
 	struct rig rig;
@@ -167,8 +168,9 @@ static void truncated_datagram(void **state)
 	rig_open_with(&rig, &opts, &params);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
 	assert_int_equal(write(fds[0], data, sizeof(data)), sizeof(data));
-	rig_sqe(&rig, IORING_OP_RECV, 0)->msg_flags = MSG_TRUNC;
-	rig.ring.sq.sqes[0].fd = fds[1];
+	sqe = rig_sqe(&rig, IORING_OP_RECV, 0);
+	sqe->msg_flags = MSG_TRUNC;
+	sqe->fd = fds[1];
 	io_uring_submit(&rig.ring);
 	rig_next(&rig, &cqe);
 	assert_int_equal(cqe.res, 350);
