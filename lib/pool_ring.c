@@ -165,6 +165,7 @@ static void ring_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned 
 /* What a completion delivered: bytes that fill nr buffers in the order of their publication. */
 struct delivery {
 	uint32_t bid; /* the first */
+	uint32_t last;
 	uint32_t bytes;
 	uint32_t nr;
 	bool more; /* inc: the last one stays current */
@@ -186,6 +187,7 @@ static int count_buffers(const struct bs_pool *pool, struct delivery *d)
 		if (!r->slots[bid].in_group)
 			return -EPROTO;
 		room = pool->buf_bytes - filled(r, bid);
+		d->last = bid;
 		if (bytes <= room || r->single)
 			return 0;
 		bytes -= room;
@@ -193,29 +195,41 @@ static int count_buffers(const struct bs_pool *pool, struct delivery *d)
 	}
 }
 
+static const struct io_uring_buf *entry_of(const struct pool_ring *r, uint32_t bid)
+{
+	return &r->entries[r->fills[bid].pos & r->mask];
+}
+
+/* The slot may serve another buffer by now. */
+static bool has_room_left(const struct pool_ring *r, uint32_t bid)
+{
+	const struct io_uring_buf *entry = entry_of(r, bid);
+
+	return entry->bid == bid && __atomic_load_n(&entry->len, __ATOMIC_RELAXED);
+}
+
 /*
  * inc: the kernel keeps its own account of a buffer in its entry. While the buffer is current,
  * addr is where the kernel goes on; when it lets go, addr stays where the last piece began and
  * len becomes 0.
  *
- * Some kernels (until 6.18) forget IORING_CQE_F_BUF_MORE when a worker or a file is involved: then
- * the entry tells. And where a worker or a file moved the kernel on by more than it delivered, the
- * data are not where the sum of the results puts them.
+ * Some kernels (until 6.18) forget IORING_CQE_F_BUF_MORE when a worker, a file or a bundle is
+ * involved: then the entry tells. And where a worker or a file moved the kernel on by more than it
+ * delivered, the data are not where the sum of the results puts them.
  */
 static int compare_entry(const struct bs_pool *pool, struct delivery *d)
 {
 	const struct pool_ring *r = pool->impl;
-	const struct io_uring_buf *entry = &r->entries[r->fills[d->bid].pos & r->mask];
+	const struct io_uring_buf *entry = entry_of(r, d->bid);
 	uint64_t start = buf_addr(pool, d->bid) + filled(r, d->bid);
 	uint64_t addr = __atomic_load_n(&entry->addr, __ATOMIC_RELAXED);
-	bool is_current = d->more;
+	bool is_current;
 
-	if (entry->bid != d->bid) /* the slot serves another buffer by now */
+	if (has_room_left(r, d->last))
+		d->more = true;
+	if (entry->bid != d->bid)
 		return 0;
-	if (d->nr > 1)
-		is_current = false;
-	else if (__atomic_load_n(&entry->len, __ATOMIC_RELAXED))
-		is_current = d->more = true;
+	is_current = d->more && d->nr == 1;
 	if (!d->bytes)
 		return 0;
 	return (is_current ? addr >= start + d->bytes : addr == start) ? 0 : -EPROTO;

@@ -35,6 +35,7 @@ struct rig {
 	int out; /* received from */
 	uint64_t sent;
 	uint64_t seen;
+	bool is_armed; /* the last completion was not its request's last */
 };
 
 /* A test for each kind of pool; its state is the kind. */
@@ -199,6 +200,7 @@ static inline void rig_next(struct rig *rig, struct io_uring_cqe *cqe)
 
 	assert_int_equal(io_uring_wait_cqe_timeout(&rig->ring, &seen, &patience), 0);
 	*cqe = *seen;
+	rig->is_armed = cqe->flags & IORING_CQE_F_MORE;
 	io_uring_cqe_seen(&rig->ring, seen);
 }
 
@@ -212,6 +214,14 @@ static inline void rig_expect_data(struct rig *rig, const struct bs_buf *buf)
 			fail_msg("byte %llu is not in bid %u at %u",
 				 (unsigned long long)rig->seen + i, buf->bid, i);
 	rig->seen += buf->len;
+}
+
+/* Some kernels end a multishot request of bundles though there are buffers: once more, then. */
+static inline void rig_stay_armed(struct rig *rig)
+{
+	if (!rig->is_armed)
+		rig_recv(rig, RIG_MULTISHOT | RIG_BUNDLE);
+	rig->is_armed = true;
 }
 
 /* Takes what the completion names and looks at every byte. Number of buffers. */
