@@ -288,7 +288,8 @@ int replay_parse(const char *line, size_t length, struct sample *sample, char *k
 	tokener = json_tokener_new();
 	if (!tokener)
 		return -ENOMEM;
-	/* Not its strict mode: json-c 0.18 takes bytes beyond ASCII for control characters there. */
+	/* Not its strict mode: json-c 0.18 takes bytes beyond ASCII for control characters there.
+	 */
 	document = json_tokener_parse_ex(tokener, line, (int)length);
 	if (json_object_is_type(document, json_type_object) &&
 	    json_tokener_get_parse_end(tokener) == length)
