@@ -246,7 +246,7 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec);
 void casebook_sample(struct casebook *book, const struct sample *sample);
 
 /* The file of a stream that starved is no longer open. */
-void casebook_closed(struct case_group *group, uint32_t stream, uint64_t at_ns);
+void casebook_closed(struct case_group *group, uint32_t at, uint64_t at_ns);
 
 /* NULL: none. */
 struct case_group *casebook_find(const struct casebook *book, uint64_t ring_id, uint32_t bgid);

@@ -80,7 +80,7 @@ struct bench_result {
 };
 
 /* Runs `ops` operations after some that do not count. 0, or -errno: this kernel cannot. */
-int bench_run(const struct bench_case *work, const struct bench_strategy *strategy, uint32_t ops,
+int bench_run(const struct bench_case *what, const struct bench_strategy *strategy, uint32_t ops,
 	      struct bench_result *result);
 
 /* ---- figures of several rounds */

@@ -175,7 +175,7 @@ static void cancel_ops(struct bench_job *j)
 		if (op->armed)
 			bs_op_cancel(op);
 		while (op->armed && next_completion(j, &cqe) == 1) {
-			struct bs_op *ended = (struct bs_op *)(uintptr_t)cqe.user_data;
+			struct bs_op *ended = io_uring_cqe_get_data(&cqe);
 
 			if (ended && !(cqe.user_data & BENCH_WRITTEN) &&
 			    bs_op_done(ended, &cqe, &buf, 1) == 1)
@@ -212,12 +212,13 @@ static int compare(const void *a, const void *b)
 static void read_latency(struct bench_job *j, struct bench_result *result)
 {
 	uint32_t nr = j->nr_samples < BENCH_SAMPLES ? j->nr_samples : BENCH_SAMPLES;
+	uint32_t median = nr ? (nr - 1) / 2 : 0, late = nr ? (nr - 1) * 99 / 100 : 0;
 
 	if (!nr)
 		return;
 	qsort(j->samples, nr, sizeof(*j->samples), compare);
-	result->p50_ns = (double)j->samples[(nr - 1) / 2];
-	result->p99_ns = (double)j->samples[(nr - 1) * 99 / 100];
+	result->p50_ns = (double)j->samples[median];
+	result->p99_ns = (double)j->samples[late];
 }
 
 /* ---- threads */
@@ -372,7 +373,8 @@ int bench_run(const struct bench_case *what, const struct bench_strategy *strate
 {
 	struct bench_job *jobs = calloc(2, sizeof(*jobs));
 	struct bench_shared shared = {.work = what, .strategy = strategy, .ops = ops};
-	struct worker workers[2] = {{&shared, result, jobs, 0}, {&shared, NULL, jobs + 1, 0}};
+	struct worker workers[2] = {{&shared, result, jobs, 0},
+				    {&shared, NULL, jobs ? jobs + 1 : NULL, 0}};
 	int err;
 
 	if (!jobs)

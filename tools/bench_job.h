@@ -82,10 +82,10 @@ struct bench_job {
 /* ---- bench_hand.c */
 
 int bench_hand_open(struct bench_job *j);
-int bench_hand_ask(struct bench_job *j, uint32_t slot);
-int bench_hand_take(struct bench_job *j, uint32_t slot, const struct io_uring_cqe *cqe);
-int bench_hand_give(struct bench_job *j, uint32_t slot);
-int bench_hand_get(struct bench_job *j, uint32_t slot); /* without asking for data */
+int bench_hand_ask(struct bench_job *j, uint32_t i);
+int bench_hand_take(struct bench_job *j, uint32_t i, const struct io_uring_cqe *cqe);
+int bench_hand_give(struct bench_job *j, uint32_t i);
+int bench_hand_get(struct bench_job *j, uint32_t i); /* without asking for data */
 int bench_hand_next(struct bench_job *j, struct io_uring_cqe *cqe);
 void bench_hand_close(struct bench_job *j);
 

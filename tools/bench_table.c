@@ -26,7 +26,7 @@ struct bench_spread bench_spread(const double *values, uint32_t nr)
 
 struct bench_spread bench_figure(const struct bench_row *row, uint32_t rounds, size_t offset)
 {
-	double values[BENCH_MAX_ROUNDS];
+	double values[BENCH_MAX_ROUNDS] = {0};
 
 	for (uint32_t i = 0; i < rounds; i++)
 		memcpy(&values[i], (const char *)&row->rounds[i] + offset, sizeof(double));

@@ -80,10 +80,12 @@ watch() {
 truth='[.groups | sort_by(.fd, .bgid)[] | {bgid, selected_total, taken_total, starved_total,
 	bytes_total, partial_total, mshot_ended_total, available, held, head, tail,
 	returned_total: (.returned_total - if $born then 0 else .buffers end), double_returned_total: 0}]'
+# shellcheck disable=SC2016 # jq's variables
 told='[.rings[] | select(.tgid == $tgid) | .groups[]] | sort_by(.fd, .bgid) | [.[] | {bgid, selected_total, taken_total,
 	starved_total, bytes_total, partial_total, mshot_ended_total, available, held, head, tail,
 	returned_total, double_returned_total}]'
 # Light accounting knows no completions.
+# shellcheck disable=SC2016 # jq's variables
 light='map(del(.double_returned_total, .selected_total, .starved_total, .bytes_total, .partial_total, .mshot_ended_total))'
 
 # Where looks were too far apart, which only a stalled machine makes them, a wrap is suspected and

@@ -193,20 +193,20 @@ check "a killed run leaves no probe" until_true 5 gone
 # run. The user is one that nobody else is, so that all that is left of it can be seen.
 LONER=$((0x65000000 + $$))
 as_loner() { # in the background, so that $! is the run itself
-	cd "$TMP/cwd" && exec setpriv --reuid $LONER --regid $LONER --clear-groups "$TMP/bufscope" "$@"
+	cd "$TMP/cwd" && exec setpriv --reuid "$LONER" --regid "$LONER" --clear-groups "$TMP/bufscope" "$@"
 }
 # Stopped while it holds something: rings are opened and closed all the time.
 stopped_with_rings() {
-	probe_of "$pid" && kill -STOP "$probe" && "$BUFSCOPE" limits --memlock $LONER -j >"$TMP/json" &&
+	probe_of "$pid" && kill -STOP "$probe" && "$BUFSCOPE" limits --memlock "$LONER" -j >"$TMP/json" &&
 		json_is '.ledger.rings > 0' && return
 	kill -CONT "$probe"
 	return 1
 }
 holds_nothing() {
-	"$BUFSCOPE" limits --memlock $LONER -j >"$TMP/json" &&
+	"$BUFSCOPE" limits --memlock "$LONER" -j >"$TMP/json" &&
 		json_is '.ledger | .locked_bytes == 0 and .rings == 0'
 }
-no_process() { ! pgrep -U $LONER; }
+no_process() { ! pgrep -U "$LONER"; }
 start_rings() {
 	as_loner limits --full -j cost.ring_sq pbuf_ring.zero_entries >"$TMP/run" &
 	pid=$!

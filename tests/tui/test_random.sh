@@ -19,6 +19,7 @@ cleanup() {
 }
 
 # Neither those that leave (q, F10, Ctrl-C, Ctrl-Z, Ctrl-\) nor w, which would write files.
+# shellcheck disable=SC2054,SC2191 # the keys themselves
 USUAL=(Up Down Left Right PPage NPage Home End Enter Enter Enter Escape BSpace F1 F2 F3 F4 F5 F6 F7
 	F8 h j k l g G r p L '?' / f n s I t C T e Space Space + - , . '[' ']' '{' '}' 0 9 = '>' a é 漢
 	BTab C-l C-u C-b C-f DC IC)
