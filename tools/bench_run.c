@@ -130,10 +130,8 @@ static int write_chunk(struct bench_job *j, struct bench_slot *slot)
 
 static int reap_one(struct bench_job *j, const struct io_uring_cqe *cqe)
 {
-	struct bench_slot *slot =
-		/* NOLINTNEXTLINE(performance-no-int-to-ptr): the mark is a low bit of the address
-		 */
-		(struct bench_slot *)(uintptr_t)(cqe->user_data & ~(__u64)BENCH_WRITTEN);
+	struct io_uring_cqe told = {.user_data = cqe->user_data & ~(__u64)BENCH_WRITTEN};
+	struct bench_slot *slot = io_uring_cqe_get_data(&told);
 	bool armed;
 	int err;
 
