@@ -450,6 +450,26 @@ static int fill(struct observe *o, struct sample *sample)
 	return sample_sort(sample);
 }
 
+/* Whoever has ended must not keep the place of another. */
+static void forget_tgids(struct observe *o)
+{
+	int fd = bpf_map__fd(o->skel->maps.tgids);
+	uint32_t gone[OBSERVE_MAX_TGIDS], key = 0;
+	size_t nr = 0;
+
+	for (int more = !bpf_map_get_next_key(fd, NULL, &key); more && nr < OBSERVE_MAX_TGIDS;
+	     more = !bpf_map_get_next_key(fd, &key, &key)) {
+		bool is_there = false;
+
+		for (size_t i = 0; i < o->opts.nr_tgids; i++)
+			is_there |= o->tgids[i] == key;
+		if (!is_there)
+			gone[nr++] = key;
+	}
+	while (nr)
+		bpf_map_delete_elem(fd, &gone[--nr]);
+}
+
 /* The processes that those of the tree have started since. */
 static void follow_tree(struct observe *o)
 {
@@ -459,6 +479,7 @@ static void follow_tree(struct observe *o)
 	if (!nr)
 		return;
 	o->opts.nr_tgids = nr;
+	forget_tgids(o);
 	add_tgids(o);
 }
 

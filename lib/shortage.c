@@ -37,6 +37,9 @@ static enum shortage_context context_of(const struct case_group *group,
 	losses_of(group, episode->at_ns, &losses);
 	if (losses.all * 2 >= episode->provided)
 		return SHORT_OF_LOST;
+	/* nothing has ever come back: whether it will, and how soon, is not known yet */
+	if (group->returned <= group->filled)
+		return SHORT_UNKNOWN;
 	if (group->entries && episode->provided * 2 <= group->entries)
 		return SHORT_OF_FILL;
 	if (group->nr_streams > 1 && episode->top_held * 4ULL >= episode->held * 3ULL)

@@ -76,9 +76,34 @@ static int parse_level(struct options *o, const char *command)
 	return 1 + cmd_usage(command, "--fail-on takes info, warn or crit, not '%s'", optarg);
 }
 
+/* Where the argument of an option goes that takes it as it is; NULL: it is none of these. */
+static const char **text_option(int c, struct options *o)
+{
+	switch (c) {
+	case REPLAY:
+		return &o->doctor.replay;
+	case BASELINE:
+		return &o->baseline;
+	case DIFF:
+		return &o->diff;
+	case EXPLAIN:
+		return &o->explain;
+	case 'o':
+		return &o->file;
+	default:
+		return NULL;
+	}
+}
+
 /* 0 to go on, else 1 + the exit code. */
 static int parse_option(int c, char **argv, struct options *o)
 {
+	const char **text = text_option(c, o);
+
+	if (text) {
+		*text = optarg;
+		return 0;
+	}
 	switch (c) {
 	case 'p':
 	case 'g':
@@ -90,26 +115,11 @@ static int parse_option(int c, char **argv, struct options *o)
 		return 0;
 	case FAIL_ON:
 		return parse_level(o, argv[0]);
-	case REPLAY:
-		o->doctor.replay = optarg;
-		return 0;
-	case BASELINE:
-		o->baseline = optarg;
-		return 0;
-	case DIFF:
-		o->diff = optarg;
-		return 0;
 	case SELF:
 		o->self = true;
 		return 0;
-	case EXPLAIN:
-		o->explain = optarg;
-		return 0;
 	case 'j':
 		o->json = true;
-		return 0;
-	case 'o':
-		o->file = optarg;
 		return 0;
 	case 'v':
 		o->doctor.verbose = true;
