@@ -287,7 +287,8 @@ static long settle_step(__u32 i, struct look *look)
 	was = *(volatile __u32 *)word;
 	if ((__u16)(was >> FLAGS_SHIFT) == BID_IN_RING)
 		__sync_val_compare_and_swap(
-			word, was, was ^ (BID_IN_RING ^ (BID_HELD | BID_DUE)) << FLAGS_SHIFT);
+			word, was,
+			was ^ (BID_IN_RING ^ (BID_HELD | BID_DUE)) << FLAGS_SHIFT);
 	return 0;
 }
 
