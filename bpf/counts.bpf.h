@@ -166,37 +166,25 @@ static __always_inline void expect_bundles(struct account *group)
 	group->every = !trace_kinds && group->entries >= 512 ? group->entries / 512 : 1;
 }
 
-/*
- * What was overwritten unread has made the ledger wrong: begin anew from the ring as it is. Not
- * inline, nor what follows: on 6.1 there is no stack left for it within a look.
- */
-static __noinline int begin_anew(struct account *group, __u64 now)
+/* What was overwritten unread has made the ledger wrong: begin anew from the ring as it is. */
+static __always_inline void begin_anew(struct look *look)
 {
-	struct glance glance = {.group = group, .now = now};
-
-	bpf_loop(group->bids_nr, clear_step, &glance, 0);
-	bpf_loop(group->entries, adopt_slot, &glance, 0);
-	return 0;
-}
-
-static __noinline int adopt_order(struct account *group, __u64 now)
-{
-	struct glance glance = {.group = group, .now = now};
-
-	bpf_loop(group->entries, adopt_slot, &glance, 0);
-	return 0;
+	bpf_loop(look->group->bids_nr, clear_step, look, 0);
+	bpf_loop(look->group->entries, adopt_slot, look, 0);
 }
 
 /*
  * More taken than completions named, by more than can be under way: bundles, though none was
  * seen submitted. The slots as they are now stand in for the order that was not kept.
  */
-static __always_inline void notice_bundles(struct account *group, __u64 now)
+static __always_inline void notice_bundles(struct look *look)
 {
+	struct account *group = look->group;
+
 	if (group->taken <= group->selected - group->partial + group->entries + 64)
 		return;
 	expect_bundles(group);
-	adopt_order(group, now);
+	bpf_loop(group->entries, adopt_slot, look, 0);
 }
 
 /* A group's first returns after its registration are its fill. */
@@ -282,9 +270,9 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 	is_overrun = (__u16)(tail - group->tail) > group->entries;
 	move_to(group, head, tail, now);
 	if (group->bids_nr && is_overrun)
-		begin_anew(group, now);
+		begin_anew(&look);
 	if (group->bids_nr && !group->has_bundles)
-		notice_bundles(group, now);
+		notice_bundles(&look);
 }
 
 /*
@@ -343,7 +331,7 @@ static __always_inline __u32 claim_bids(__u32 want)
 /* A stretch of the bids; what one group gave up is not reused before the next load. */
 static __always_inline void open_ledger(struct account *group, __u32 want, __u64 now)
 {
-	struct glance glance = {.group = group, .now = now};
+	struct look look = {.group = group, .now = now};
 	__u32 first;
 
 	/* rather none than one of what was not read */
@@ -353,7 +341,7 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 		return;
 	}
 	if (want <= group->bids_nr) { /* of an earlier life */
-		bpf_loop(group->bids_nr, clear_step, &glance, 0);
+		bpf_loop(group->bids_nr, clear_step, &look, 0);
 	} else {
 		first = claim_bids(want);
 		group->bids_nr = 0;
@@ -367,7 +355,7 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 	if (group->kind != GROUP_LEGACY && group->returned == 0 && group->tail == 0)
 		return; /* fresh: nothing was ever put in */
 	if (group->kind != GROUP_LEGACY)
-		bpf_loop(group->entries, adopt_slot, &glance, 0);
+		bpf_loop(group->entries, adopt_slot, &look, 0);
 }
 
 /* A new life for a key: what another group or ring of the same address counted is gone. */
@@ -436,13 +424,15 @@ static __always_inline void adopt(struct account *group)
 __noinline int start_order(__u32 position)
 {
 	struct account *group = count_at(position);
+	struct look look = {.group = group};
 
 	if (!group || !group->bids_nr || group->kind == GROUP_LEGACY)
 		return 0;
 	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
 		return 1;
+	look.now = bpf_ktime_get_ns();
 	expect_bundles(group);
-	adopt_order(group, bpf_ktime_get_ns());
+	bpf_loop(group->entries, adopt_slot, &look, 0);
 	__sync_lock_test_and_set(&group->busy, 0);
 	return 0;
 }

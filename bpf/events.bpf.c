@@ -300,28 +300,20 @@ static __always_inline __u32 judge_starve(struct account *group, __u32 slot_flag
 	return cause;
 }
 
-/* Of a completion that is counted, what the trace tells. */
-struct telling {
-	struct done done;
-	__s32 fd;
-	__u32 flags; /* SLOT_... */
-	__u32 what;
-	__u32 cause;
-};
-
 /* Not inline: what it needs of the stack is not needed while a group is looked at. */
-static __noinline int tell(__u32 position, const struct telling *telling)
+static __noinline int tell(__u32 position, const struct done *done, const struct req_slot *who,
+			   __u32 cause)
 {
 	struct trace_done told = {
 		.group = count_at(position),
 		.position = position,
-		.user_data = telling->done.user_data,
-		.res = telling->done.res,
-		.flags = telling->done.flags,
-		.fd = telling->fd,
-		.what = telling->what,
-		.cause = telling->cause,
-		.is_multishot = telling->flags & SLOT_MULTISHOT,
+		.user_data = done->user_data,
+		.res = done->res,
+		.flags = done->flags,
+		.fd = who->fd,
+		.what = who->nbufs,
+		.cause = cause,
+		.is_multishot = who->flags & SLOT_MULTISHOT,
 	};
 
 	if (told.group)
@@ -355,16 +347,11 @@ static __always_inline void count(__u32 code, const struct done *done, const str
 	}
 	if (who->flags & SLOT_MULTISHOT && !(done->flags & CQE_MORE))
 		group->mshot_ended++;
-	if (trace_kinds) { /* copied: what no function is given, stays in registers */
-		const struct telling telling = {
-			.done = *done,
-			.fd = who->fd,
-			.flags = who->flags,
-			.what = who->nbufs,
-			.cause = cause,
-		};
+	if (trace_kinds) { /* copies: what no function is given, stays in registers */
+		const struct done what = *done;
+		const struct req_slot by = *who;
 
-		tell(code - 1, &telling);
+		tell(code - 1, &what, &by, cause);
 	}
 }
 

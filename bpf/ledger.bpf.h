@@ -43,26 +43,21 @@ struct {
 #define AT_CALL  2 /* of user space */
 #define AT_STORE 3 /* at the store that moved the tail */
 
-/* What adopting needs: 6.1 is short of stack for more. */
-struct glance {
-	struct account *group;
-	__u64 now;
-};
-
 struct look {
 	struct account *group;
 	struct chunk *chunk;
 	struct bid_state *bids; /* the table that has the group's */
 	__u64 now;
-	__u64 since;
-	__u64 held;     /* when tracing a legacy group: longest of what comes back */
-	__u32 from;     /* ring position the loop starts at */
-	__u32 first;    /* of the chunk */
+	__u32 from;   /* ring position the loop starts at */
+	__u32 first;  /* of the chunk */
+	__u32 nr;     /* slots in it */
+	__u32 passed; /* of these: taken again already, their completions are to come */
+	__u32 bad;
 	__s32 fd;       /* of the completion that named the last bid */
 	__u32 bucket;   /* of a hold that began at `since` and ends now */
 	__u32 nr_holds; /* of these, not yet counted */
-	__u16 nr;       /* slots in the chunk */
-	__u16 passed;   /* of these: taken again already, their completions are to come */
+	__u64 since;
+	__u64 held;     /* when tracing a legacy group: longest of what comes back */
 	__u16 new_head; /* of the ring, now */
 	__u16 where;    /* AT_... */
 };
@@ -330,8 +325,10 @@ static long return_chunk(__u32 i, struct look *look)
 	if (nr > CHUNK_SLOTS)
 		return 1;
 	if (bpf_probe_read_kernel(look->chunk->slots, nr * sizeof(struct io_uring_buf),
-				  (void *)(group->ring + slot * sizeof(struct io_uring_buf))))
+				  (void *)(group->ring + slot * sizeof(struct io_uring_buf)))) {
+		look->bad = 1;
 		return 1;
+	}
 	look->nr = nr;
 	look->passed = passed_by(look, look->new_head);
 	if (trace_kinds)
@@ -383,9 +380,9 @@ static __always_inline void keep_ledger(struct look *look, __u16 head, __u16 tai
 	bpf_loop(taken - early, take_step, look, 0);
 }
 
-static long adopt_slot(__u32 i, struct glance *glance)
+static long adopt_slot(__u32 i, struct look *look)
 {
-	struct account *group = glance->group;
+	struct account *group = look->group;
 	struct bid_state *slot = bid_at(group, i);
 	struct io_uring_buf entry;
 	struct bid_state *state;
@@ -399,14 +396,14 @@ static long adopt_slot(__u32 i, struct glance *glance)
 	if (!state || (!entry.addr && !entry.len) || (state->flags && !is_in))
 		return 0;
 	state->flags = is_in ? BID_IN_RING : BID_HELD | BID_EARLY;
-	state->since_ns = glance->now;
+	state->since_ns = look->now;
 	state->fd = -1;
 	return 0;
 }
 
-static long clear_step(__u32 i, struct glance *glance)
+static long clear_step(__u32 i, struct look *look)
 {
-	struct bid_state *state = bid_at(glance->group, i);
+	struct bid_state *state = bid_at(look->group, i);
 
 	if (state)
 		state->flags = 0;
