@@ -238,7 +238,7 @@ static __always_inline void go_back(struct account *group, __u16 head, __u16 tai
 
 static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)
 {
-	struct look look = {.group = group, .now = now, .where = where};
+	struct look look = {.group = group, .now = now};
 	__u16 head, tail;
 	int is_overrun;
 

@@ -59,7 +59,6 @@ struct look {
 	__u64 since;
 	__u64 held;     /* when tracing a legacy group: longest of what comes back */
 	__u16 new_head; /* of the ring, now */
-	__u16 where;    /* AT_... */
 };
 
 static __always_inline struct bid_state *bids_of(const struct account *group)
@@ -156,11 +155,10 @@ static __always_inline void note_return(struct look *look, struct bid_state *sta
 /* A buffer of a bundle that no completion named belongs to the request of the one before. */
 static __always_inline void note_take(struct look *look, struct bid_state *state)
 {
-	__s32 fd = *(volatile __s32 *)&state->fd;
-
-	if (fd >= 0 && fd & BID_NAMED)
-		look->fd = bid_fd(fd);
-	state->fd = look->fd;
+	if (state->flags & BID_NAMED)
+		look->fd = state->fd;
+	else
+		state->fd = look->fd;
 	state->flags = BID_HELD;
 	state->since_ns = look->now;
 }
@@ -258,54 +256,12 @@ static long return_step_traced(__u32 i, struct look *look)
 	return 0;
 }
 
-/* How many of the entries from the chunk's first on a head has passed, if any. */
-static __always_inline __u32 passed_by(const struct look *look, __u16 head)
+/* How many of the entries from the chunk's first on head has passed already, if any. */
+static __always_inline __u32 has_passed(const struct look *look)
 {
-	__u16 passed = head - look->first;
+	__u16 passed = look->new_head - look->first;
 
 	return look->group->has_bundles || passed > look->group->entries ? 0 : passed;
-}
-
-#define FLAGS_SHIFT (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 16 : 0)
-
-static long settle_step(__u32 i, struct look *look)
-{
-	__u32 at = look->passed + i;
-	__u16 bid = look->chunk->slots[at & (CHUNK_SLOTS - 1)].bid;
-	struct bid_state *state;
-	__u32 was, *word;
-
-	if (at >= look->nr || bid >= look->group->bids_nr)
-		return 1;
-	state = bid_in(look->bids, look->group, bid);
-	word = (void *)state + __builtin_offsetof(struct bid_state, flags);
-	was = *(volatile __u32 *)word;
-	if ((__u16)(was >> FLAGS_SHIFT) == BID_IN_RING)
-		__sync_val_compare_and_swap(
-			word, was,
-			was ^ (BID_IN_RING ^ (BID_HELD | BID_DUE)) << FLAGS_SHIFT);
-	return 0;
-}
-
-/*
- * While this processor noted that buffers are in the ring, others may have taken some and noted
- * that, which was overwritten then. What is taken from here on is noted later than that.
- */
-static __always_inline void settle_taken(struct look *look)
-{
-	struct io_buffer_list *bl = (void *)look->group->bl;
-	__u32 passed;
-	__u16 head;
-
-	if (look->where == AT_EVENT || look->group->has_bundles)
-		return;
-	/* a full barrier: the notes are there for all to see before head is read */
-	__sync_val_compare_and_swap(&look->group->busy, 1, 1);
-	if (bpf_core_read(&head, sizeof(head), &bl->head))
-		return;
-	passed = passed_by(look, head);
-	if (passed > look->passed)
-		bpf_loop(passed - look->passed, settle_step, look, 0);
 }
 
 /* Up to the next multiple of CHUNK_SLOTS, so that a chunk never wraps around the ring's end. */
@@ -330,12 +286,11 @@ static long return_chunk(__u32 i, struct look *look)
 		return 1;
 	}
 	look->nr = nr;
-	look->passed = passed_by(look, look->new_head);
+	look->passed = has_passed(look);
 	if (trace_kinds)
 		bpf_loop(nr, return_step_traced, look, 0);
 	else
 		bpf_loop(CHUNK_SLOTS / RETURNS_A_CALL, return_some, look, 0);
-	settle_taken(look);
 	look->first += nr;
 	return 0;
 }

@@ -59,10 +59,7 @@ struct {
  */
 static __always_inline struct req_slot *req_at(struct req_slot *table, __u32 own, __u32 way)
 {
-	__u32 key = (own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1));
-
-	barrier_var(key); /* 6.1 knows no bounds behind an "or" of 32 bits */
-	return &table[key & (REQ_SLOTS - 1)];
+	return &table[((own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1))) & (REQ_SLOTS - 1)];
 }
 
 static __always_inline __u32 req_bucket(const void *req)
@@ -114,10 +111,7 @@ static __always_inline struct req_slot *slot_for_req(const void *req)
 static __always_inline struct stream_slot *stream_at(struct stream_slot *table, __u32 bucket,
 						     __u32 way)
 {
-	__u32 key = bucket * BUCKET + way;
-
-	barrier_var(key); /* as above */
-	return &table[key & (REQ_SLOTS - 1)];
+	return &table[((bucket * BUCKET) & (REQ_SLOTS - 1)) + way];
 }
 
 static __always_inline __u32 stream_bucket(const void *ring, __u64 user_data)
