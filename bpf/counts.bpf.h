@@ -16,10 +16,12 @@
 #include "ledger.bpf.h"
 #include "trace.bpf.h"
 
-/* ---- knobs */
+/* ---- knobs; the sizes are powers of two */
+const volatile __u32 max_bids = 1;
 const volatile __u32 nr_tgids; /* 0: all processes */
 const volatile __s32 only_bgid = -1;
 const volatile __u32 pid_level;
+const volatile __u8 keeps_ledger;
 
 __u32 nr_counts; /* used elements of counts */
 __u32 nr_bids;   /* used elements of bids */
@@ -311,24 +313,7 @@ static __always_inline void look_surely(__u32 position)
 
 /* ---- meeting a group for the first time */
 
-/* Where a stretch of the bids begins that is nobody's yet; MAX_BIDS: there is no room. */
-static __always_inline __u32 claim_bids(__u32 want)
-{
-	for (__u32 i = 0; i < 2; i++) {
-		__u32 first = __sync_fetch_and_add(&nr_bids, want);
-
-		if (first + want > MAX_BIDS || first + want < first) {
-			__sync_fetch_and_sub(&nr_bids, want);
-			break;
-		}
-		/* what would span two tables is left unused */
-		if ((first & (BID_TABLE - 1)) + want <= BID_TABLE)
-			return first;
-	}
-	return MAX_BIDS;
-}
-
-/* A stretch of the bids; what one group gave up is not reused before the next load. */
+/* A stretch of the bids array; what one group gave up is not reused before the next load. */
 static __always_inline void open_ledger(struct account *group, __u32 want, __u64 now)
 {
 	struct look look = {.group = group, .now = now};
@@ -343,9 +328,10 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 	if (want <= group->bids_nr) { /* of an earlier life */
 		bpf_loop(group->bids_nr, clear_step, &look, 0);
 	} else {
-		first = claim_bids(want);
+		first = __sync_fetch_and_add(&nr_bids, want);
 		group->bids_nr = 0;
-		if (first == MAX_BIDS) {
+		if (first + want > max_bids || first + want < first) {
+			__sync_fetch_and_sub(&nr_bids, want);
 			lose(EVENT_BIDS_FULL);
 			return;
 		}
@@ -458,13 +444,15 @@ __noinline int start_order_surely(__u32 position)
 static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
 {
 	__u32 hash = index_hash((__u32)ring_id, bgid);
-	struct index_slot *table = whole_table(positions);
 	struct index_slot *free = NULL;
 	__u64 was;
 
-	for (__u32 i = 0; table && i < INDEX_PROBES; i++) {
-		struct index_slot *slot = &table[(hash + i) & (INDEX_SLOTS - 1)];
+	for (__u32 i = 0; i < INDEX_PROBES; i++) {
+		__u32 key = (hash + i) & (INDEX_SLOTS - 1);
+		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
 
+		if (!slot)
+			return NULL;
 		if (slot->ring_id == ring_id && slot->bgid == bgid + 1)
 			return slot;
 		if (slot->ring_id <= SLOT_LEFT && !free)

@@ -349,12 +349,8 @@ static __always_inline void count(__u32 code, const struct done *done, const str
 	}
 	if (who->flags & SLOT_MULTISHOT && !(done->flags & CQE_MORE))
 		group->mshot_ended++;
-	if (trace_kinds) { /* copies: what no function is given, stays in registers */
-		const struct done what = *done;
-		const struct req_slot by = *who;
-
-		tell(code - 1, &what, &by, cause);
-	}
+	if (trace_kinds)
+		tell(code - 1, done, who, cause);
 }
 
 /*

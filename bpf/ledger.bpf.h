@@ -11,16 +11,12 @@
 #include "index.bpf.h"
 #include "trace.bpf.h"
 
-/* ---- knob */
-const volatile __u8 keeps_ledger;
-
-/* As in index.bpf.h: elements that are tables. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, MAX_BIDS / BID_TABLE);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct bid_state) * BID_TABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bid_state);
 } bids SEC(".maps");
 
 #define CHUNK_SLOTS 64
@@ -46,12 +42,9 @@ struct {
 struct look {
 	struct account *group;
 	struct chunk *chunk;
-	struct bid_state *bids; /* the table that has the group's */
 	__u64 now;
-	__u32 from;   /* ring position the loop starts at */
-	__u32 first;  /* of the chunk */
-	__u32 nr;     /* slots in it */
-	__u32 passed; /* of these: taken again already, their completions are to come */
+	__u32 from;  /* ring position the loop starts at */
+	__u32 first; /* of the chunk */
 	__u32 bad;
 	__s32 fd;       /* of the completion that named the last bid */
 	__u32 bucket;   /* of a hold that began at `since` and ends now */
@@ -61,24 +54,11 @@ struct look {
 	__u16 new_head; /* of the ring, now */
 };
 
-static __always_inline struct bid_state *bids_of(const struct account *group)
-{
-	__u32 key = group->bids_first / BID_TABLE;
-
-	return keeps_ledger ? bpf_map_lookup_elem(&bids, &key) : NULL;
-}
-
-static __always_inline struct bid_state *bid_in(struct bid_state *table,
-						const struct account *group, __u32 bid)
-{
-	return &table[(group->bids_first + bid) & (BID_TABLE - 1)];
-}
-
 static __always_inline struct bid_state *bid_at(const struct account *group, __u32 bid)
 {
-	struct bid_state *table = bid < group->bids_nr ? bids_of(group) : NULL;
+	__u32 key = group->bids_first + bid;
 
-	return table ? bid_in(table, group, bid) : NULL;
+	return bid < group->bids_nr ? bpf_map_lookup_elem(&bids, &key) : NULL;
 }
 
 static __always_inline __u32 log2_of(__u64 v)
@@ -179,41 +159,31 @@ static long take_step(__u32 i, struct look *look)
 	return 0;
 }
 
-static __always_inline void keep_order(struct look *look, __u32 i, __u16 bid)
+/* Head has passed the entry at this position, which was returned since the last look. */
+static __always_inline int is_passed(const struct look *look, __u32 position)
 {
-	struct account *group = look->group;
-	__u32 slot = (look->first + i) & (group->entries - 1);
-
-	if (slot < group->bids_nr)
-		bid_in(look->bids, group, slot)->order = bid;
+	return (__u16)(look->new_head - position - 1) < look->group->entries;
 }
 
-static __always_inline void return_entry(struct look *look, __u32 i)
+static long return_step(__u32 i, struct look *look)
 {
 	struct account *group = look->group;
-	__u16 bid = look->chunk->slots[i & (CHUNK_SLOTS - 1)].bid;
+	__u16 now = BID_IN_RING;
+	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
+	struct bid_state *state = bid_at(group, entry->bid);
 
-	if (group->has_bundles)
-		keep_order(look, i, bid);
-	if (bid < group->bids_nr)
-		note_return(look, bid_in(look->bids, group, bid),
-			    i < look->passed ? BID_HELD | BID_DUE : BID_IN_RING);
+	if (group->has_bundles) {
+		struct bid_state *slot = bid_at(group, (look->first + i) & (group->entries - 1));
+
+		if (slot)
+			slot->order = entry->bid;
+	} else if (is_passed(look, look->first + i)) {
+		now = BID_HELD | BID_DUE;
+	}
+	if (state)
+		note_return(look, state, now);
 	else
 		group->bids_alien++;
-}
-
-/* Several at a time: a call of the loop's function costs as much as what it does for one. */
-#define RETURNS_A_CALL 8
-
-static long return_some(__u32 call, struct look *look)
-{
-	for (__u32 i = 0; i < RETURNS_A_CALL; i++) {
-		__u32 at = call * RETURNS_A_CALL + i;
-
-		if (at >= look->nr)
-			return 1;
-		return_entry(look, at);
-	}
 	return 0;
 }
 
@@ -252,16 +222,7 @@ static long return_step_traced(__u32 i, struct look *look)
 	run->nr++;
 	if (state)
 		note_held(&run->held_ns, state, look->now);
-	return_entry(look, i);
-	return 0;
-}
-
-/* How many of the entries from the chunk's first on head has passed already, if any. */
-static __always_inline __u32 has_passed(const struct look *look)
-{
-	__u16 passed = look->new_head - look->first;
-
-	return look->group->has_bundles || passed > look->group->entries ? 0 : passed;
+	return return_step(i, look);
 }
 
 /* Up to the next multiple of CHUNK_SLOTS, so that a chunk never wraps around the ring's end. */
@@ -285,12 +246,10 @@ static long return_chunk(__u32 i, struct look *look)
 		look->bad = 1;
 		return 1;
 	}
-	look->nr = nr;
-	look->passed = has_passed(look);
 	if (trace_kinds)
 		bpf_loop(nr, return_step_traced, look, 0);
 	else
-		bpf_loop(CHUNK_SLOTS / RETURNS_A_CALL, return_some, look, 0);
+		bpf_loop(nr, return_step, look, 0);
 	look->first += nr;
 	return 0;
 }
@@ -301,9 +260,6 @@ static __always_inline void keep_returns(struct look *look, __u16 tail)
 	struct account *group = look->group;
 	__u16 returned = tail - group->tail;
 
-	look->bids = bids_of(group);
-	if (!look->bids)
-		return;
 	look->first = group->tail;
 	if (returned > group->entries) {
 		group->bids_lost += returned - group->entries;

@@ -95,8 +95,6 @@ struct group_rec {
 #define MAX_ACCOUNTS (1U << 13)
 #define INDEX_SLOTS  (MAX_ACCOUNTS * 4)
 #define REQ_SLOTS    (1U << 17) /* a quarter of them are used well */
-#define MAX_BIDS     (1U << 20)
-#define BID_TABLE    (1U << 18) /* one element of the map has so many; no group spans two */
 
 enum account_state {
 	ACCOUNT_FREE,

@@ -23,6 +23,7 @@
 #include "kbtf.h"
 #include "kbuf.h"
 
+#define MAX_BIDS    (1U << 20)
 #define MAX_TREE    (1U << 14)
 #define TRACE_BATCH (1U << 14)
 
@@ -95,20 +96,19 @@ static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
 {
 	const struct observe_opts *observe = opts->observe;
 	bool full = observe->depth == OBSERVE_FULL;
+	uint32_t max_bids = full ? MAX_BIDS : 1;
 
+	skel->rodata->max_bids = max_bids;
 	skel->rodata->nr_tgids = (uint32_t)observe->nr_tgids;
 	skel->rodata->only_bgid = observe->bgid;
 	skel->rodata->pid_level = opts->pid_level;
 	skel->rodata->keeps_ledger = full;
 	bpf_map__set_max_entries(skel->maps.counts, MAX_ACCOUNTS);
 	bpf_map__set_max_entries(skel->maps.spares, MAX_ACCOUNTS);
-	if (full)
-		return;
-	/* tables of which each element is one: what is not used shall be small */
-	bpf_map__set_max_entries(skel->maps.bids, 1);
-	bpf_map__set_value_size(skel->maps.bids, sizeof(struct bid_state));
-	bpf_map__set_value_size(skel->maps.reqs, sizeof(uint64_t));
-	bpf_map__set_value_size(skel->maps.streams, sizeof(uint64_t));
+	bpf_map__set_max_entries(skel->maps.bids, max_bids);
+	bpf_map__set_max_entries(skel->maps.positions, INDEX_SLOTS);
+	bpf_map__set_max_entries(skel->maps.reqs, full ? REQ_SLOTS : 1);
+	bpf_map__set_max_entries(skel->maps.streams, full ? REQ_SLOTS : 1);
 }
 
 static void set_trace(struct events_bpf *skel, const struct observe_trace *trace)
