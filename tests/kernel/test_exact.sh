@@ -231,4 +231,5 @@ full "tiny rings" --entries 4 -n "$(n 100000)" --groups 2
 full "SQPOLL" --setup sqpoll -n "$(n 50000)" --op recv
 full "deferred task work" --setup defer-taskrun,single-issuer -n "$(n 200000)"
 exact "multishot bundle" "$light" light --op recv-multishot-bundle -n "$(n 50000)"
+exact "groups that are looked at in turns" "$light" light -n "$(n 2000)" --groups 200 --entries 16
 run_and_finish
