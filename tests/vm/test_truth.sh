@@ -102,8 +102,7 @@ equal() {
 		[ -s "$TMP/a" ] && [ "$(<"$TMP/a")" != '[]' ] && cmp -s "$TMP/a" "$TMP/b"
 }
 
-# A call is missed, and counted as lost, when an interrupt comes into one that is being seen: the
-# ticks of the light observer do, now and then.
+# Calls that were missed are counted as lost, and then the functions' figures cannot be compared.
 calls=$(jq .losses.calls "$TMP/last")
 
 # A bundle that is received in several goes is put several times into its one completion.
