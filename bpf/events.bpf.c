@@ -13,6 +13,7 @@
 #include "legacy.bpf.h"
 #include "evidence.bpf.h"
 #include "follow.bpf.h"
+#include "fixed.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -24,14 +25,6 @@ const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 
 #define RECVSEND_BUNDLE 16 /* in sqe->ioprio of recv and send */
 #define LOW_BYTE        (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-
-#define OP_READ_FIXED  4
-#define OP_WRITE_FIXED 5
-#define OP_SENDMSG     9
-#define OP_RECVMSG     10
-#define OP_READ        22
-#define OP_SEND        26
-#define OP_RECV        27
 
 /* ---- submission */
 
@@ -91,48 +84,6 @@ static __noinline int tell_submit(__u32 position, const struct req_slot *slot)
 	}
 	trace_end(rec);
 	return 0;
-}
-
-/* The beginning of struct io_uring_sqe, which is ABI. */
-struct entry {
-	__u8 opcode;
-	__u8 flags;
-	__u16 ioprio;
-	__s32 fd;
-	__u64 off, addr;
-	__u32 len, op_flags;
-	__u64 user_data;
-	__u16 buf_group;
-	__u16 pad[3];
-};
-
-/* The entry of the request that is being submitted; what the request keeps of it is less. 0 or -1.
- */
-static __noinline int read_submitted(struct io_kiocb *req, struct entry *sqe)
-{
-	struct io_ring_ctx *ctx = BPF_CORE_READ(req, ctx);
-	struct io_ring_ctx___sq *sq = (void *)ctx;
-	__u32 index, flags, *array;
-	void *entries;
-
-	if (!sqe || !bpf_core_field_exists(sq->cached_sq_head) ||
-	    !bpf_core_field_exists(sq->sq_array) || !bpf_core_field_exists(sq->sq_sqes))
-		return -1;
-	flags = BPF_CORE_READ(ctx, flags);
-	array = BPF_CORE_READ(sq, sq_array);
-	entries = BPF_CORE_READ(sq, sq_sqes);
-	index = (BPF_CORE_READ(sq, cached_sq_head) - 1) & (BPF_CORE_READ(ctx, sq_entries) - 1);
-	if (!(flags & SETUP_NO_SQARRAY) &&
-	    bpf_probe_read_kernel(&index, sizeof(index), array + index))
-		return -1;
-	if (bpf_probe_read_kernel(sqe, sizeof(*sqe),
-				  entries + ((__u64)index << (flags & SETUP_SQE128 ? 7 : 6))))
-		return -1;
-	/* nothing else tells that this is the one */
-	return sqe->user_data == BPF_CORE_READ(req, cqe.user_data) &&
-			       sqe->opcode == BPF_CORE_READ(req, opcode)
-		       ? 0
-		       : -1;
 }
 
 /* A request that receives without selecting: what became of a file that starved. */
@@ -473,65 +424,6 @@ static __always_inline void on_request(__u64 *args, const struct done *done)
 		on_stranger(args, done);
 }
 
-/* ---- registered buffers */
-
-struct fixed_io {
-	__u64 ring_id;
-	__u64 addr;
-	__u32 len;
-	__u32 slot;
-	__s32 fd;
-	__u32 opcode;
-};
-
-/* It failed with -EFAULT: what it asked for, and what it could have had. */
-static __noinline int tell_fixed(const struct fixed_io *io)
-{
-	struct table_view table = {};
-	struct trace_rec *rec;
-	__u64 entry = 0, bytes = 0;
-
-	if (!is_traced(TRACE_DONE, BAD_MEMORY) || !is_wanted(only_bgid))
-		return 0;
-	rec = trace_begin(TRACE_DONE, io->ring_id, 0, io->len);
-	if (!rec)
-		return 0;
-	ctx_table((void *)io->ring_id, &table);
-	rec->flags = TRACE_TABLE;
-	rec->opcode = io->opcode;
-	rec->fd = io->fd;
-	rec->res = BAD_MEMORY;
-	rec->user_data = io->addr;
-	rec->bid = io->slot;
-	rec->available = table.nr;
-	if (io->slot < table.nr &&
-	    !bpf_probe_read_kernel(&entry, sizeof(entry), (__u64 *)table.slots + io->slot) &&
-	    entry && table.is_node)
-		entry = (__u64)BPF_CORE_READ((struct io_rsrc_node *)entry, buf);
-	if (entry && ubuf_bytes(entry, &bytes)) {
-		rec->held_ns = BPF_CORE_READ((struct io_mapped_ubuf *)entry, ubuf);
-		rec->extra = bytes;
-	}
-	trace_thread(rec);
-	trace_end(rec);
-	return 0;
-}
-
-static __noinline int note_fixed(__u64 address)
-{
-	struct io_kiocb *req = (void *)address;
-	struct fixed_io io = {.opcode = BPF_CORE_READ(req, opcode)};
-
-	if (io.opcode != OP_READ_FIXED && io.opcode != OP_WRITE_FIXED)
-		return 0;
-	io.ring_id = (__u64)BPF_CORE_READ(req, ctx);
-	io.addr = BPF_CORE_READ((struct io_rw *)req, addr);
-	io.len = BPF_CORE_READ((struct io_rw *)req, len);
-	io.slot = BPF_CORE_READ(req, buf_index);
-	io.fd = -1;
-	return tell_fixed(&io);
-}
-
 SEC("tp_btf/io_uring_complete")
 int on_complete(__u64 *args)
 {
@@ -633,21 +525,6 @@ int on_overflow(__u64 *args)
 	if (trace_kinds && code != INDEX_IGNORED)
 		tell_overflow(code - 1, &done);
 	return 0;
-}
-
-/* Older kernels look at the table before they begin. */
-static __noinline int refuse_fixed(__u64 ring_id, const struct entry *sqe)
-{
-	const struct fixed_io io = {
-		.ring_id = ring_id,
-		.addr = sqe->addr,
-		.len = sqe->len,
-		.slot = sqe->buf_group, /* where buf_index lies */
-		.fd = sqe->fd,
-		.opcode = sqe->opcode,
-	};
-
-	return tell_fixed(&io);
 }
 
 /* What was wrong with it is in the submitted entry alone. */

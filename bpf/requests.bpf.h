@@ -165,4 +165,56 @@ static __always_inline void note_stream(const void *ring, const struct req_slot 
 	slot->what = req->nbufs;
 }
 
+/* ---- what was submitted */
+
+#define OP_READ_FIXED  4
+#define OP_WRITE_FIXED 5
+#define OP_SENDMSG     9
+#define OP_RECVMSG     10
+#define OP_READ        22
+#define OP_SEND        26
+#define OP_RECV        27
+
+/* The beginning of struct io_uring_sqe, which is ABI. */
+struct entry {
+	__u8 opcode;
+	__u8 flags;
+	__u16 ioprio;
+	__s32 fd;
+	__u64 off, addr;
+	__u32 len, op_flags;
+	__u64 user_data;
+	__u16 buf_group;
+	__u16 pad[3];
+};
+
+/* The entry of the request that is being submitted; what the request keeps of it is less. 0 or -1.
+ */
+static __noinline int read_submitted(struct io_kiocb *req, struct entry *sqe)
+{
+	struct io_ring_ctx *ctx = BPF_CORE_READ(req, ctx);
+	struct io_ring_ctx___sq *sq = (void *)ctx;
+	__u32 index, flags, *array;
+	void *entries;
+
+	if (!sqe || !bpf_core_field_exists(sq->cached_sq_head) ||
+	    !bpf_core_field_exists(sq->sq_array) || !bpf_core_field_exists(sq->sq_sqes))
+		return -1;
+	flags = BPF_CORE_READ(ctx, flags);
+	array = BPF_CORE_READ(sq, sq_array);
+	entries = BPF_CORE_READ(sq, sq_sqes);
+	index = (BPF_CORE_READ(sq, cached_sq_head) - 1) & (BPF_CORE_READ(ctx, sq_entries) - 1);
+	if (!(flags & SETUP_NO_SQARRAY) &&
+	    bpf_probe_read_kernel(&index, sizeof(index), array + index))
+		return -1;
+	if (bpf_probe_read_kernel(sqe, sizeof(*sqe),
+				  entries + ((__u64)index << (flags & SETUP_SQE128 ? 7 : 6))))
+		return -1;
+	/* nothing else tells that this is the one */
+	return sqe->user_data == BPF_CORE_READ(req, cqe.user_data) &&
+			       sqe->opcode == BPF_CORE_READ(req, opcode)
+		       ? 0
+		       : -1;
+}
+
 #endif
