@@ -87,11 +87,15 @@ interrupt() {
 
 # ---- a recording
 
-# record SCENARIO: into $TMP/rec, its process in $pid
+# record SCENARIO: into $TMP/rec, its process in $pid, which waits until it is watched
 record() {
 	play "$1"
+	kill -STOP "$pid"
+	: >"$TMP/rec"
 	"$BUFSCOPE" top -b -j --full -p "$pid" -i 0.2 >"$TMP/rec" 2>"$TMP/said" &
 	local top=$!
+	until_true 30 [ -s "$TMP/rec" ]
+	kill -CONT "$pid"
 	wait "$pid"
 	interrupt "$top"
 }
