@@ -181,10 +181,11 @@ static __always_inline void note_return(struct look *look, struct bid_state *sta
 /* A buffer of a bundle that no completion named belongs to the request of the one before. */
 static __always_inline void note_take(struct look *look, struct bid_state *state)
 {
-	if (state->flags & BID_NAMED)
-		look->fd = state->fd;
-	else
-		state->fd = look->fd;
+	__s32 fd = *(volatile __s32 *)&state->fd;
+
+	if (fd >= 0 && fd & BID_NAMED)
+		look->fd = bid_fd(fd);
+	state->fd = look->fd;
 	state->flags = BID_HELD;
 	state->since_ns = look->now;
 }

@@ -186,11 +186,9 @@ struct done {
 static __always_inline void name_taker(const struct account *group, struct bid_state *state,
 				       const struct done *done, __s32 fd)
 {
-	state->fd = fd;
-	if (group->has_bundles) {
-		state->flags |= BID_NAMED;
+	state->fd = group->has_bundles ? (fd & (BID_NAMED - 1)) | BID_NAMED : fd;
+	if (group->has_bundles)
 		return;
-	}
 	if (done->flags & CQE_BUF_MORE)
 		return;
 	state->flags = BID_HELD;

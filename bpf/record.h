@@ -175,14 +175,26 @@ enum bid_flags {
 	BID_IN_RING = 1,
 	BID_HELD = 2,
 	BID_EARLY = 4, /* held since before the programs looked: its age is a lower bound */
-	BID_NAMED = 8, /* a completion named it, its taker is fresh */
 	BID_DUE = 16,  /* held, and the completion that names it is still to come */
 };
+
+/*
+ * In place of the taker of a buffer of a bundle: a completion has named it since it was last taken.
+ * That is one word, which a look and a completion may write at the same time, as flags may not.
+ */
+#define BID_NAMED 0x40000000
+
+static inline __s32 bid_fd(__s32 fd)
+{
+	__s32 plain = fd & (BID_NAMED - 1);
+
+	return fd < 0 || plain == BID_NAMED - 1 ? -1 : plain;
+}
 
 /* One buffer in the ledger; `order` belongs to the slot of the same index. */
 struct bid_state {
 	__u64 since_ns; /* of the present state */
-	__s32 fd;       /* of the request that took it last; -1: unknown */
+	__s32 fd;       /* of the request that took it last, see bid_fd(); -1: unknown */
 	__u16 flags;
 	__u16 order; /* bid that this slot of the ring was seen to hold */
 };

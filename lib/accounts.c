@@ -581,6 +581,8 @@ int accounts_detail(const struct accounts *accounts, const struct group_rec *gro
 	detail->nr = nr < detail->max ? nr : detail->max;
 	memcpy(detail->bids, &accounts->bids[account->bids_first],
 	       detail->nr * sizeof(*detail->bids));
+	for (uint32_t i = 0; i < detail->nr; i++)
+		detail->bids[i].fd = bid_fd(detail->bids[i].fd);
 	return 0;
 }
 
