@@ -634,6 +634,18 @@ static __always_inline void tell_registration(__u64 ring_id, const struct buf_re
 	trace_registration(code ? count_at(code - 1) : NULL, &told);
 }
 
+/* By the task that is in the system call. */
+static __always_inline void on_registered(__u64 ring_id, __u32 bgid)
+{
+	__u32 code = learn(ring_id, bgid, 0);
+	struct account *group = code != INDEX_IGNORED ? count_at(code - 1) : NULL;
+
+	if (!group)
+		return;
+	this_thread(&group->by_tgid, &group->by_tid);
+	bpf_get_current_comm(group->by_comm, sizeof(group->by_comm));
+}
+
 SEC("tp_btf/io_uring_register")
 int on_register(__u64 *args)
 {
@@ -646,7 +658,7 @@ int on_register(__u64 *args)
 		return 0;
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
 	if (args[1] == REGISTER_PBUF && !args[4])
-		learn(ring_id, reg.bgid, 0);
+		on_registered(ring_id, reg.bgid);
 	else if (!args[4])
 		on_unregistered((void *)ring_id, reg.bgid);
 	if (trace_kinds)

@@ -168,7 +168,10 @@ struct account {
 	__u64 bids_alien; /* bids beyond what is tracked */
 	__u32 hold[HOLD_BUCKETS];
 	__u32 is_whole; /* legacy: all buffers that are in it were seen going in */
-	__u32 pad[7];
+	__u32 by_tgid;  /* who registered it, at born_ns; 0: that was not seen */
+	__u32 by_tid;
+	char by_comm[REC_COMM_LEN];
+	__u32 pad;
 };
 
 enum bid_flags {

@@ -79,20 +79,25 @@ static __always_inline void trace_end(struct trace_rec *rec)
 }
 
 /* The thread that runs now; the caller knows whether it is the one that did it. */
-static __always_inline void trace_thread(struct trace_rec *rec)
+static __always_inline void this_thread(__u32 *tgid, __u32 *tid)
 {
 	struct task_struct *task;
 	__u64 id;
 
 	if (pid_level == 0) {
 		id = bpf_get_current_pid_tgid();
-		rec->tgid = id >> 32;
-		rec->tid = id;
+		*tgid = id >> 32;
+		*tid = id;
 		return;
 	}
 	task = (void *)bpf_get_current_task();
-	rec->tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
-	rec->tid = pid_in(BPF_CORE_READ(task, thread_pid), pid_level);
+	*tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
+	*tid = pid_in(BPF_CORE_READ(task, thread_pid), pid_level);
+}
+
+static __always_inline void trace_thread(struct trace_rec *rec)
+{
+	this_thread(&rec->tgid, &rec->tid);
 }
 
 /* ---- returns */

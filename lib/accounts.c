@@ -586,6 +586,21 @@ int accounts_detail(const struct accounts *accounts, const struct group_rec *gro
 	return 0;
 }
 
+int accounts_origin(const struct accounts *accounts, const struct group_rec *group,
+		    struct observe_origin *origin)
+{
+	const struct account *account = find(accounts, group);
+
+	if (!account || !account->by_tgid)
+		return -ENOENT;
+	origin->at_ns = account->born_ns;
+	origin->tgid = account->by_tgid;
+	origin->tid = account->by_tid;
+	memcpy(origin->comm, account->by_comm, sizeof(origin->comm));
+	origin->comm[sizeof(origin->comm) - 1] = '\0';
+	return 0;
+}
+
 size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max)
 {
 	int fd = bpf_map__fd(accounts->skel->maps.tgids);

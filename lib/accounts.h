@@ -40,6 +40,8 @@ int accounts_slots(struct accounts *accounts, const struct group_rec *group,
 		   struct observe_slots *slots);
 int accounts_detail(const struct accounts *accounts, const struct group_rec *group,
 		    struct observe_detail *detail);
+int accounts_origin(const struct accounts *accounts, const struct group_rec *group,
+		    struct observe_origin *origin);
 size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max);
 /* Asks for the first page of a ring: a tail_ask_fn, whose context is the accounts. */
 int accounts_find_page(void *context, struct ring_page *page);

@@ -531,6 +531,12 @@ int observe_detail(const struct observe *o, const struct group_rec *group,
 	return accounts_detail(o->accounts, group, detail);
 }
 
+int observe_origin(const struct observe *o, const struct group_rec *group,
+		   struct observe_origin *origin)
+{
+	return o->accounts ? accounts_origin(o->accounts, group, origin) : -EOPNOTSUPP;
+}
+
 /* ---- single events */
 
 int observe_trace_fd(const struct observe *o)

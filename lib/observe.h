@@ -110,6 +110,20 @@ struct observe_detail {
 int observe_detail(const struct observe *o, const struct group_rec *group,
 		   struct observe_detail *detail);
 
+/* Who registered a group. */
+struct observe_origin {
+	uint64_t at_ns; /* CLOCK_MONOTONIC */
+	uint32_t tgid, tid;
+	char comm[REC_COMM_LEN]; /* as it was then; ends with 0 */
+};
+
+/*
+ * Of a group of the last sample that was registered since it is watched. LIGHT, FULL. 0 or -errno:
+ * -ENOENT: it was not seen.
+ */
+int observe_origin(const struct observe *o, const struct group_rec *group,
+		   struct observe_origin *origin);
+
 /* ---- single events */
 
 /* For poll(): readable when there are records. -1: there is no trace. */

@@ -267,6 +267,16 @@ static int collect_book(struct detail *detail, const struct exam *exam,
 	return holders_of_book(detail, book);
 }
 
+static void collect_origin(struct detail *detail, const struct detail_source *source,
+			   const struct group_rec *group)
+{
+	const struct observe *both[] = {source->observe, source->exam->observe};
+
+	for (size_t i = 0; i < 2 && !detail->has_origin; i++)
+		detail->has_origin =
+			both[i] && observe_origin(both[i], group, &detail->origin) == 0;
+}
+
 static void clear(struct detail *detail)
 {
 	struct observe_detail counts = {.bids = detail->counts.bids, .max = detail->counts.max};
@@ -288,6 +298,7 @@ int detail_collect(struct detail *detail, const struct detail_source *source,
 	detail->bgid = group->rec.bgid;
 	detail->at_ns = source->at_ns;
 	detail->stuck_ns = source->stuck_ns;
+	collect_origin(detail, source, &group->rec);
 	err = collect_counts(detail, observe, &group->rec);
 	if (!err && !detail->has_counts && source->exam->observe) {
 		observe = source->exam->observe;

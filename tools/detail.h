@@ -33,6 +33,9 @@ struct detail {
 	uint64_t at_ns;
 	uint64_t stuck_ns;
 
+	bool has_origin; /* else it was registered before anybody watched */
+	struct observe_origin origin;
+
 	bool has_counts; /* else only light watching: the next two blocks mean nothing */
 	struct observe_detail counts;
 	uint64_t alignment; /* of the addresses in the ring: a power of two; 0: not read */

@@ -13,7 +13,7 @@
 #include "tui_cells.h"
 
 #define ROWS(table)   (sizeof(table) / sizeof((table)[0]))
-#define FACT_COLS     10  /* of their names */
+#define FACT_COLS     11  /* of their names */
 #define FINDING_LINES 2   /* of each finding of the doctor */
 #define TWO_COLUMNS   110 /* cells from which on blocks stand side by side */
 
@@ -117,22 +117,43 @@ static void draw_memory(const struct scene *scene, struct rect at, int row)
 	say(at, row, C_NORMAL, text);
 }
 
-/* By whom and since when, as far as it was seen. */
+/* "08:53:11, 3m ago" of a moment that this model has lived through. */
+static const char *say_moment(const struct model *model, uint64_t at_ns, char out[48])
+{
+	uint64_t age = model->at_ns > at_ns ? model->at_ns - at_ns : 0;
+	time_t wall = (time_t)((model->wall_ns - age) / 1000000000);
+	struct tm tm = {0};
+	char when[16] = "", ago[16];
+
+	if (localtime_r(&wall, &tm))
+		strftime(when, sizeof(when), "%H:%M:%S", &tm);
+	snprintf(out, 48, "%s, %s ago", when, text_span(ago, sizeof(ago), age));
+	return out;
+}
+
+/* Who registered it, and when, as far as it was seen. */
 static void draw_origin(const struct scene *scene, struct rect at, int row)
 {
-	const struct model_span *span = &scene->group->span;
+	const struct model_group *group = scene->group;
 	const struct model *model = scene->frame->model;
-	uint64_t age = model->at_ns - span->born_ns;
-	time_t born = (time_t)((model->wall_ns - age) / 1000000000);
-	char text[256], when[16] = "", ago[16];
-	struct tm tm = {0};
+	const struct observe_origin *origin =
+		scene->detail && scene->detail->has_origin ? &scene->detail->origin : NULL;
+	const struct ring_rec *ring = &group->ring->rec;
+	char text[256], more[64], when[48], name[FIELD_CELL_MAX];
+	size_t used;
 
-	if (localtime_r(&born, &tm))
-		strftime(when, sizeof(when), "%H:%M:%S", &tm);
-	snprintf(text, sizeof(text), "%-*s%s %s, %s ago; thread %u, user %u", FACT_COLS, "seen",
-		 span->came ? "registered before" : "there at", when,
-		 text_span(ago, sizeof(ago), age), scene->group->ring->rec.tid,
-		 scene->group->ring->rec.uid);
+	if (origin)
+		snprintf(text, sizeof(text), "%-*sby %.40s %u/%u, %s", FACT_COLS, "registered",
+			 text_escape(name, sizeof(name), origin->comm), origin->tgid, origin->tid,
+			 say_moment(model, origin->at_ns, when));
+	else
+		snprintf(text, sizeof(text), "%-*sby -, before %s%s", FACT_COLS, "registered",
+			 group->span.came ? "" : "watching began, ",
+			 say_moment(model, group->span.born_ns, when));
+	used = (size_t)snprintf(more, sizeof(more), "; ring of thread %u, user %u", ring->tid,
+				ring->uid);
+	if (strlen(text) + used < (size_t)at.cols)
+		strcat(text, more);
 	say(at, row, C_NORMAL, text);
 }
 
@@ -452,7 +473,7 @@ static void draw_findings(const struct scene *scene, struct rect at)
 
 	say(at, 0, C_ACCENT, "doctor");
 	if (missing)
-		say(at, row++, C_WARN, missing);
+		row += say_wrapped(at, row, C_WARN, missing);
 	for (size_t i = 0; detail && i < detail->nr_findings; i++) {
 		const struct finding *finding = &detail->findings[i];
 		const struct complaint_text *texts = &complaint_texts[finding->complaint];
@@ -481,12 +502,19 @@ static int at_least_one(size_t nr, int most)
 	return nr == 0 ? 1 : nr < (size_t)most ? (int)nr : most;
 }
 
+static size_t lines_of_findings(const struct scene *scene, int cols)
+{
+	const char *missing = advice(scene);
+	size_t lines = missing ? strlen(missing) / (cols > 2 ? (size_t)cols - 2 : 1) + 1 : 0;
+
+	return lines + (scene->detail ? scene->detail->nr_findings : 0) * FINDING_LINES;
+}
+
 static struct layout_want want_of(const struct scene *scene, enum block block, int cols)
 {
 	const struct detail *detail = scene->detail;
 	bool has_detail = detail && detail->has_counts;
 	uint32_t buffers = has_detail ? buffers_of(detail) : 0;
-	int missing = advice(scene) != NULL;
 	struct layout_want want = {.min = 2, .priority = (int)block};
 
 	switch (block) {
@@ -494,9 +522,7 @@ static struct layout_want want_of(const struct scene *scene, enum block block, i
 		want = (struct layout_want){5, 7, 0};
 		break;
 	case FINDINGS:
-		want.max = 1 + at_least_one((detail ? detail->nr_findings : 0) * FINDING_LINES +
-						    (size_t)missing,
-					    8);
+		want.max = 1 + at_least_one(lines_of_findings(scene, cols), 8);
 		break;
 	case HOLDERS:
 		want.max = has_detail ? 1 + at_least_one(detail->nr_holders, 10) : 0;

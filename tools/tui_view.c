@@ -43,13 +43,13 @@ static void say_freshness(const struct tui_frame *frame, char *out, size_t room)
 		snprintf(parts[0], sizeof(parts[0]), "  speed %.4g", state->speed);
 	else
 		snprintf(parts[0], sizeof(parts[0]), "  age %.1fs", (double)frame->age_ns / 1e9);
-	if (state->is_replay)
+	if (state->is_replay || state->is_held)
 		snprintf(parts[1], sizeof(parts[1]), "  look %zu/%zu", state->moment + 1,
 			 state->nr_moments);
-	else if (!state->is_held && state->slowed_ns)
+	else if (state->slowed_ns)
 		snprintf(parts[1], sizeof(parts[1]), "  every %.1fs",
 			 (double)state->slowed_ns / 1e9);
-	else if (!state->is_held)
+	else
 		snprintf(parts[1], sizeof(parts[1]), "  every %.4gs",
 			 (double)state->interval_ns / 1e9);
 	if (!state->is_held)

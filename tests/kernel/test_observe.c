@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -370,6 +371,51 @@ static void test_filter_by_bgid(void **state)
 	observe_close(o);
 }
 
+/* One group is there before it is watched, one is registered by another thread after. */
+static void *add_late(void *ring)
+{
+	struct bs_buf_reg reg = {.bgid = 2, .ring_entries = 4};
+	static int tid;
+
+	assert_int_equal(prctl(PR_SET_NAME, "late\033"), 0);
+	assert_int_equal(add_group(ring, reg, 4), 0);
+	tid = gettid();
+	return &tid;
+}
+
+static void test_origin(void **state)
+{
+	uint32_t tgid = (uint32_t)getpid();
+	struct observe_opts opts = {
+		.depth = OBSERVE_LIGHT, .tgids = &tgid, .nr_tgids = 1, .bgid = -1};
+	struct bs_buf_reg reg = {.bgid = 1, .ring_entries = 4};
+	struct observe_origin origin = {0};
+	struct observe_err err = {0};
+	struct sample sample = {0};
+	struct io_uring ring;
+	struct observe *o;
+	pthread_t thread;
+	void *tid;
+
+	(void)state;
+	assert_int_equal(io_uring_queue_init(8, &ring, 0), 0);
+	assert_int_equal(add_group(&ring, reg, 4), 0);
+	o = observe_open(&opts, &err);
+	assert_non_null(o);
+	assert_int_equal(pthread_create(&thread, NULL, add_late, &ring), 0);
+	assert_int_equal(pthread_join(thread, &tid), 0);
+	look(o, &sample);
+	assert_int_equal(observe_origin(o, find_group(&sample, 1), &origin), -ENOENT);
+	assert_int_equal(observe_origin(o, find_group(&sample, 2), &origin), 0);
+	assert_int_equal(origin.tgid, tgid);
+	assert_int_equal(origin.tid, *(int *)tid);
+	assert_string_equal(origin.comm, "late\033");
+	assert_true(origin.at_ns > 0 && origin.at_ns <= sample.at_ns);
+	io_uring_queue_exit(&ring);
+	sample_done(&sample);
+	observe_close(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_legacy_and_table),
 		cmocka_unit_test(test_forked),
 		cmocka_unit_test(test_filter_by_bgid),
+		cmocka_unit_test(test_origin),
 		cmocka_unit_test(test_all_bgids),
 		cmocka_unit_test(test_ring_without_fd),
 		cmocka_unit_test(test_registered_fd_only),
