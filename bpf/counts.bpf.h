@@ -13,6 +13,7 @@
 #include "kernel.bpf.h"
 #include "compat.bpf.h"
 #include "index.bpf.h"
+#include "ledger.bpf.h"
 #include "trace.bpf.h"
 
 /* ---- knobs; the sizes are powers of two */
@@ -25,14 +26,6 @@ const volatile __u8 keeps_ledger;
 __u32 nr_counts; /* used elements of counts */
 __u32 nr_bids;   /* used elements of bids */
 __u64 losses[EVENT_LOSSES];
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct bid_state);
-} bids SEC(".maps");
 
 /*
  * Positions of accounts that were given up: a queue with one writer, release_dead(), and as many
@@ -58,284 +51,9 @@ struct {
 	__type(value, __u8);
 } tgids SEC(".maps");
 
-#define CHUNK_SLOTS 64
-
-struct chunk {
-	struct io_uring_buf slots[CHUNK_SLOTS];
-	struct trace_return run; /* when tracing: returned, not yet told */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 4); /* by whence the look comes: one may interrupt another */
-	__type(key, __u32);
-	__type(value, struct chunk);
-} chunks SEC(".maps");
-
 static __always_inline void lose(enum event_loss what)
 {
 	__sync_fetch_and_add(&losses[what], 1);
-}
-
-/* ---- one look at a group: totals and ledger */
-
-/* Whence a look comes. */
-#define AT_EVENT 0
-#define AT_TICK  1
-#define AT_CALL  2 /* of user space */
-#define AT_STORE 3 /* at the store that moved the tail */
-
-struct look {
-	struct account *group;
-	struct chunk *chunk;
-	__u64 now;
-	__u32 from;  /* ring position the loop starts at */
-	__u32 first; /* of the chunk */
-	__u32 bad;
-	__s32 fd;       /* of the completion that named the last bid */
-	__u32 bucket;   /* of a hold that began at `since` and ends now */
-	__u32 nr_holds; /* of these, not yet counted */
-	__u64 since;
-	__u64 held;     /* when tracing a legacy group: longest of what comes back */
-	__u16 new_head; /* of the ring, now */
-};
-
-static __always_inline struct bid_state *bid_at(const struct account *group, __u32 bid)
-{
-	__u32 key = group->bids_first + bid;
-
-	return bid < group->bids_nr ? bpf_map_lookup_elem(&bids, &key) : NULL;
-}
-
-static __always_inline __u32 log2_of(__u64 v)
-{
-	__u32 high = v >> 32, low = v, r = 0;
-
-	if (high) {
-		r = 32;
-		low = high;
-	}
-	if (low >> 16) {
-		r += 16;
-		low >>= 16;
-	}
-	if (low >> 8) {
-		r += 8;
-		low >>= 8;
-	}
-	if (low >> 4) {
-		r += 4;
-		low >>= 4;
-	}
-	if (low >> 2) {
-		r += 2;
-		low >>= 2;
-	}
-	return r + (low >> 1);
-}
-
-/* Global: verified once, and what it returns is one unknown number instead of 128 cases. */
-__noinline int hold_bucket(__u64 ns)
-{
-	__u32 power = log2_of(ns >> HOLD_SHIFT);
-	__u32 bucket = 0;
-
-	if (ns >> HOLD_SHIFT)
-		bucket = 1 + power * 4 + ((ns >> (HOLD_SHIFT - 2 + power)) & 3);
-	return bucket < HOLD_BUCKETS ? bucket : HOLD_BUCKETS - 1;
-}
-
-static __always_inline void count_holds(struct look *look)
-{
-	look->group->hold[look->bucket & (HOLD_BUCKETS - 1)] += look->nr_holds;
-	look->group->holds += look->nr_holds;
-	look->nr_holds = 0;
-}
-
-/* Buffers taken between two looks share a time stamp, so the bucket is mostly the last one's. */
-static __always_inline void note_hold(struct look *look, __u64 since)
-{
-	struct account *group = look->group;
-
-	if (since != look->since) {
-		count_holds(look);
-		look->since = since;
-		look->bucket = hold_bucket(look->now - since);
-		if (look->now - since > group->hold_max_ns)
-			group->hold_max_ns = look->now - since;
-	}
-	look->nr_holds++;
-}
-
-/* `now` are the flags that it gets: BID_HELD if it has been taken again since. */
-static __always_inline void note_return(struct look *look, struct bid_state *state, __u16 now)
-{
-	if (state->flags & BID_IN_RING)
-		look->group->double_returns++;
-	else if (state->flags & BID_HELD && !(state->flags & BID_EARLY))
-		note_hold(look, state->since_ns);
-	state->flags = now;
-	state->since_ns = look->now;
-}
-
-/* A buffer of a bundle that no completion named belongs to the request of the one before. */
-static __always_inline void note_take(struct look *look, struct bid_state *state)
-{
-	__s32 fd = *(volatile __s32 *)&state->fd;
-
-	if (fd >= 0 && fd & BID_NAMED)
-		look->fd = bid_fd(fd);
-	state->fd = look->fd;
-	state->flags = BID_HELD;
-	state->since_ns = look->now;
-}
-
-static long take_step(__u32 i, struct look *look)
-{
-	struct account *group = look->group;
-	struct bid_state *slot = bid_at(group, (look->from + i) & (group->entries - 1));
-	struct bid_state *state;
-
-	if (!slot)
-		return 1;
-	state = bid_at(group, slot->order);
-	if (state)
-		note_take(look, state);
-	else
-		group->bids_alien++;
-	return 0;
-}
-
-/* Head has passed the entry at this position, which was returned since the last look. */
-static __always_inline int is_passed(const struct look *look, __u32 position)
-{
-	return (__u16)(look->new_head - position - 1) < look->group->entries;
-}
-
-static long return_step(__u32 i, struct look *look)
-{
-	struct account *group = look->group;
-	__u16 now = BID_IN_RING;
-	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
-	struct bid_state *state = bid_at(group, entry->bid);
-
-	if (group->has_bundles) {
-		struct bid_state *slot = bid_at(group, (look->first + i) & (group->entries - 1));
-
-		if (slot)
-			slot->order = entry->bid;
-	} else if (is_passed(look, look->first + i)) {
-		now = BID_HELD | BID_DUE;
-	}
-	if (state)
-		note_return(look, state, now);
-	else
-		group->bids_alien++;
-	return 0;
-}
-
-/*
- * Tells the bids returned so far, when the entry at `position` does not continue them. What was
- * taken since the last look was taken after them: its completions are yet to be told.
- */
-static __always_inline void end_run(struct look *look, __u32 position)
-{
-	struct chunk *chunk = look->chunk;
-
-	chunk->run.available = (__u16)(position - look->group->head);
-	if (chunk->run.nr)
-		trace_returned(look->group, &chunk->run);
-	chunk->run.nr = 0;
-	chunk->run.held_ns = 0;
-}
-
-static __always_inline void note_held(__u64 *longest, const struct bid_state *state, __u64 now)
-{
-	if (state->flags & BID_HELD && !(state->flags & BID_EARLY) &&
-	    now - state->since_ns > *longest)
-		*longest = now - state->since_ns;
-}
-
-static long return_step_traced(__u32 i, struct look *look)
-{
-	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
-	struct bid_state *state = bid_at(look->group, entry->bid);
-	struct trace_return *run = &look->chunk->run;
-
-	if (!run->nr || entry->bid != run->bid + run->nr) {
-		end_run(look, look->first + i);
-		run->bid = entry->bid;
-	}
-	run->nr++;
-	if (state)
-		note_held(&run->held_ns, state, look->now);
-	return return_step(i, look);
-}
-
-/* Up to the next multiple of CHUNK_SLOTS, so that a chunk never wraps around the ring's end. */
-static long return_chunk(__u32 i, struct look *look)
-{
-	struct account *group = look->group;
-	__u32 slot = look->first & (group->entries - 1);
-	__u32 nr = CHUNK_SLOTS - (look->first & (CHUNK_SLOTS - 1));
-
-	if (nr > look->from - look->first)
-		nr = look->from - look->first;
-	if (nr > group->entries - slot)
-		nr = group->entries - slot;
-	if (nr == 0)
-		return 1;
-	barrier_var(nr); /* both tests in one would hide the bound from old verifiers */
-	if (nr > CHUNK_SLOTS)
-		return 1;
-	if (bpf_probe_read_kernel(look->chunk->slots, nr * sizeof(struct io_uring_buf),
-				  (void *)(group->ring + slot * sizeof(struct io_uring_buf)))) {
-		look->bad = 1;
-		return 1;
-	}
-	if (trace_kinds)
-		bpf_loop(nr, return_step_traced, look, 0);
-	else
-		bpf_loop(nr, return_step, look, 0);
-	look->first += nr;
-	return 0;
-}
-
-/* Where each completion names the only buffer it took, returns are all that is to be found. */
-static __always_inline void keep_returns(struct look *look, __u16 tail)
-{
-	struct account *group = look->group;
-	__u16 returned = tail - group->tail;
-
-	look->first = group->tail;
-	if (returned > group->entries) {
-		group->bids_lost += returned - group->entries;
-		look->first += returned - group->entries;
-	}
-	look->from = group->tail + returned;
-	bpf_loop(returned / CHUNK_SLOTS + 2, return_chunk, look, 0);
-	count_holds(look);
-	if (trace_kinds)
-		end_run(look, look->from);
-}
-
-/*
- * Takes up to the old tail, then returns, then takes of what was just returned: a slot that a
- * return has overwritten was read for the take before.
- */
-static __always_inline void keep_ledger(struct look *look, __u16 head, __u16 tail)
-{
-	struct account *group = look->group;
-	__u16 taken = head - group->head;
-	__u16 known = group->tail - group->head;
-	__u16 early = taken < known ? taken : known;
-
-	look->fd = -1;
-	look->from = group->head;
-	bpf_loop(early, take_step, look, 0);
-	keep_returns(look, tail);
-	look->from = group->head + early;
-	bpf_loop(taken - early, take_step, look, 0);
 }
 
 /*
@@ -435,27 +153,6 @@ static __always_inline void look_at_legacy(struct account *group, __u64 now)
 	group->looked_ns = now;
 }
 
-static long adopt_slot(__u32 i, struct look *look)
-{
-	struct account *group = look->group;
-	struct bid_state *slot = bid_at(group, i);
-	struct io_uring_buf entry;
-	struct bid_state *state;
-	int is_in = ((i - group->head) & (group->entries - 1)) < group->available;
-
-	if (!slot ||
-	    bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(group->ring + i * sizeof(entry))))
-		return 1;
-	slot->order = entry.bid;
-	state = bid_at(group, entry.bid);
-	if (!state || (!entry.addr && !entry.len) || (state->flags && !is_in))
-		return 0;
-	state->flags = is_in ? BID_IN_RING : BID_HELD | BID_EARLY;
-	state->since_ns = look->now;
-	state->fd = -1;
-	return 0;
-}
-
 /* Buffers between two looks on the path of completions: the ring must not be overwritten. */
 static __always_inline __u32 look_every(__u32 entries)
 {
@@ -471,34 +168,23 @@ static __always_inline void expect_bundles(struct account *group)
 	group->every = !trace_kinds && group->entries >= 512 ? group->entries / 512 : 1;
 }
 
-static long clear_step(__u32 i, struct look *look)
-{
-	struct bid_state *state = bid_at(look->group, i);
-
-	if (state)
-		state->flags = 0;
-	return !state;
-}
-
 /* What was overwritten unread has made the ledger wrong: begin anew from the ring as it is. */
-static __always_inline void begin_anew(struct look *look)
+static __always_inline void begin_anew(struct account *group, __u64 now)
 {
-	bpf_loop(look->group->bids_nr, clear_step, look, 0);
-	bpf_loop(look->group->entries, adopt_slot, look, 0);
+	clear_bids(group);
+	adopt_order(group, now);
 }
 
 /*
  * More taken than completions named, by more than can be under way: bundles, though none was
  * seen submitted. The slots as they are now stand in for the order that was not kept.
  */
-static __always_inline void notice_bundles(struct look *look)
+static __always_inline void notice_bundles(struct account *group, __u64 now)
 {
-	struct account *group = look->group;
-
 	if (group->taken <= group->selected - group->partial + group->entries + 64)
 		return;
 	expect_bundles(group);
-	bpf_loop(group->entries, adopt_slot, look, 0);
+	adopt_order(group, now);
 }
 
 /* A group's first returns after its registration are its fill. */
@@ -552,7 +238,7 @@ static __always_inline void go_back(struct account *group, __u16 head, __u16 tai
 
 static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)
 {
-	struct look look = {.group = group, .now = now};
+	struct look look = {.group = group};
 	__u16 head, tail;
 	int is_overrun;
 
@@ -561,7 +247,6 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 		bury(group, now);
 		return;
 	}
-	look.new_head = head;
 	if (head == group->head && tail == group->tail) {
 		if (group->available == 0 && group->looked_ns)
 			group->empty_ns += now - group->looked_ns;
@@ -569,13 +254,16 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 		return;
 	}
 	go_back(group, head, tail);
-	look.chunk = bpf_map_lookup_elem(&chunks, &where);
-	if (trace_kinds && look.chunk) {
+	look.chunk = open_chunk(where, now);
+	if (!look.chunk)
+		return;
+	look.chunk->new_head = head;
+	if (trace_kinds) {
 		begin_returns(&look, where);
 		if (!group->bids_nr)
 			tell_unread(&look, tail);
 	}
-	if (group->bids_nr && look.chunk) {
+	if (group->bids_nr) {
 		if (group->has_bundles)
 			keep_ledger(&look, head, tail);
 		else
@@ -584,9 +272,9 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 	is_overrun = (__u16)(tail - group->tail) > group->entries;
 	move_to(group, head, tail, now);
 	if (group->bids_nr && is_overrun)
-		begin_anew(&look);
+		begin_anew(group, now);
 	if (group->bids_nr && !group->has_bundles)
-		notice_bundles(&look);
+		notice_bundles(group, now);
 }
 
 /*
@@ -628,7 +316,6 @@ static __always_inline void look_surely(__u32 position)
 /* A stretch of the bids array; what one group gave up is not reused before the next load. */
 static __always_inline void open_ledger(struct account *group, __u32 want, __u64 now)
 {
-	struct look look = {.group = group, .now = now};
 	__u32 first;
 
 	/* rather none than one of what was not read */
@@ -638,7 +325,7 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 		return;
 	}
 	if (want <= group->bids_nr) { /* of an earlier life */
-		bpf_loop(group->bids_nr, clear_step, &look, 0);
+		clear_bids(group);
 	} else {
 		first = __sync_fetch_and_add(&nr_bids, want);
 		group->bids_nr = 0;
@@ -653,7 +340,7 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 	if (group->kind != GROUP_LEGACY && group->returned == 0 && group->tail == 0)
 		return; /* fresh: nothing was ever put in */
 	if (group->kind != GROUP_LEGACY)
-		bpf_loop(group->entries, adopt_slot, &look, 0);
+		adopt_order(group, now);
 }
 
 /* A new life for a key: what another group or ring of the same address counted is gone. */
@@ -722,20 +409,18 @@ static __always_inline void adopt(struct account *group)
 __noinline int start_order(__u32 position)
 {
 	struct account *group = count_at(position);
-	struct look look = {.group = group};
 
 	if (!group || !group->bids_nr || group->kind == GROUP_LEGACY)
 		return 0;
 	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
 		return 1;
-	look.now = bpf_ktime_get_ns();
 	expect_bundles(group);
-	bpf_loop(group->entries, adopt_slot, &look, 0);
+	adopt_order(group, bpf_ktime_get_ns());
 	__sync_lock_test_and_set(&group->busy, 0);
 	return 0;
 }
 
-static long order_step(__u32 i, __u32 *position)
+static long start_step(__u32 i, __u32 *position)
 {
 	return !start_order(*position);
 }
@@ -744,7 +429,7 @@ static long order_step(__u32 i, __u32 *position)
 __noinline int start_order_surely(__u32 position)
 {
 	look_surely(position);
-	bpf_loop(4096, order_step, &position, 0);
+	bpf_loop(4096, start_step, &position, 0);
 	return 0;
 }
 

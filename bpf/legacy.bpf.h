@@ -62,13 +62,14 @@ __noinline int meet_legacy(__u32 position)
 
 static long provide_step(__u32 i, struct look *look)
 {
-	struct bid_state *state = bid_at(look->group, look->first + i);
+	struct chunk *chunk = look->chunk;
+	struct bid_state *state = bid_at(look->group, chunk->first + i);
 
 	if (!state)
 		return 1;
 	if (trace_kinds)
-		note_held(&look->held, state, look->now);
-	note_return(look, state, BID_IN_RING);
+		note_held(&chunk->held, state, chunk->now);
+	note_return(look->group, chunk, state, BID_IN_RING);
 	return 0;
 }
 
@@ -91,21 +92,25 @@ static __always_inline void tell_provided(const struct account *group, const str
 /* Returns how long the one that was out longest was. */
 static __always_inline __u64 count_provided(struct account *group, const struct req_slot *slot)
 {
-	struct look look = {.group = group, .first = slot->fd, .now = bpf_ktime_get_ns()};
+	struct look look = {.group = group};
 	__u32 end = slot->fd + slot->nbufs;
 
 	group->returned += slot->nbufs;
 	if (counts_legacy(group))
 		group->available += slot->nbufs;
+	look.chunk = open_chunk(AT_EVENT, bpf_ktime_get_ns());
+	if (!look.chunk)
+		return 0;
 	if (group->bids_nr) {
+		look.chunk->first = slot->fd;
 		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
 		if (end > group->bids_nr)
 			group->bids_alien += slot->nbufs < end - group->bids_nr
 						     ? slot->nbufs
 						     : end - group->bids_nr;
 	}
-	count_holds(&look);
-	return look.held;
+	count_holds(group, look.chunk);
+	return look.chunk->held;
 }
 
 static __always_inline void count_removed(struct account *group, __u32 nr)

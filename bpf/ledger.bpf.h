@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The ledger of bids: who has each buffer of a group, and since when. Written by whoever looks at
+ * the group (see counts.bpf.h), and on the path of a completion where that names its only buffer.
+ */
+#ifndef BUFSCOPE_LEDGER_BPF_H
+#define BUFSCOPE_LEDGER_BPF_H
+
+#include "kernel.bpf.h"
+#include "compat.bpf.h"
+#include "index.bpf.h"
+#include "trace.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bid_state);
+} bids SEC(".maps");
+
+#define CHUNK_SLOTS 64
+
+/*
+ * Entries of the ring, and what is known in the course of a look. Numbers lie here, not on the
+ * stack: what is read from a map has no known value, so that a verifier need not follow every
+ * number that a loop counts to.
+ */
+struct chunk {
+	struct io_uring_buf slots[CHUNK_SLOTS];
+	struct trace_return run; /* when tracing: returned, not yet told */
+	__u64 now;
+	__u64 since;    /* when the holds began that are not yet counted */
+	__u64 held;     /* when tracing a legacy group: longest of what comes back */
+	__u32 nr_holds; /* not yet counted, all of them of one duration */
+	__u32 bucket;   /* of that */
+	__u32 from;     /* ring position the loop starts at */
+	__u32 first;    /* of the slots read */
+	__u32 nr;       /* of them */
+	__u32 passed;   /* of these: taken again already, their completions are to come */
+	__s32 fd;       /* of the completion that named the last bid */
+	__u16 new_head; /* of the ring, now */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 4); /* by whence the look comes: one may interrupt another */
+	__type(key, __u32);
+	__type(value, struct chunk);
+} chunks SEC(".maps");
+
+/* Whence a look comes. */
+#define AT_EVENT 0
+#define AT_TICK  1
+#define AT_CALL  2 /* of user space */
+#define AT_STORE 3 /* at the store that moved the tail */
+
+struct look {
+	struct account *group;
+	struct chunk *chunk;
+};
+
+/* What adopting needs. */
+struct glance {
+	struct account *group;
+	__u64 now;
+};
+
+static __always_inline struct chunk *open_chunk(__u32 where, __u64 now)
+{
+	struct chunk *chunk = bpf_map_lookup_elem(&chunks, &where);
+
+	if (chunk) {
+		chunk->now = now;
+		chunk->since = 0;
+		chunk->held = 0;
+		chunk->nr_holds = 0;
+	}
+	return chunk;
+}
+
+static __always_inline struct bid_state *bid_at(const struct account *group, __u32 bid)
+{
+	__u32 key = group->bids_first + bid;
+
+	return bid < group->bids_nr ? bpf_map_lookup_elem(&bids, &key) : NULL;
+}
+
+static __always_inline __u32 log2_of(__u64 v)
+{
+	__u32 high = v >> 32, low = v, r = 0;
+
+	if (high) {
+		r = 32;
+		low = high;
+	}
+	if (low >> 16) {
+		r += 16;
+		low >>= 16;
+	}
+	if (low >> 8) {
+		r += 8;
+		low >>= 8;
+	}
+	if (low >> 4) {
+		r += 4;
+		low >>= 4;
+	}
+	if (low >> 2) {
+		r += 2;
+		low >>= 2;
+	}
+	return r + (low >> 1);
+}
+
+/* Global: verified once, and what it returns is one unknown number instead of 128 cases. */
+__noinline int hold_bucket(__u64 ns)
+{
+	__u32 power = log2_of(ns >> HOLD_SHIFT);
+	__u32 bucket = 0;
+
+	if (ns >> HOLD_SHIFT)
+		bucket = 1 + power * 4 + ((ns >> (HOLD_SHIFT - 2 + power)) & 3);
+	return bucket < HOLD_BUCKETS ? bucket : HOLD_BUCKETS - 1;
+}
+
+static __always_inline void count_holds(struct account *group, struct chunk *chunk)
+{
+	group->hold[chunk->bucket & (HOLD_BUCKETS - 1)] += chunk->nr_holds;
+	group->holds += chunk->nr_holds;
+	chunk->nr_holds = 0;
+}
+
+/* Buffers taken between two looks share a time stamp, so the bucket is mostly the last one's. */
+static __always_inline void note_hold(struct account *group, struct chunk *chunk, __u64 since)
+{
+	if (since != chunk->since) {
+		count_holds(group, chunk);
+		chunk->since = since;
+		chunk->bucket = hold_bucket(chunk->now - since);
+		if (chunk->now - since > group->hold_max_ns)
+			group->hold_max_ns = chunk->now - since;
+	}
+	chunk->nr_holds++;
+}
+
+/* `now` are the flags that it gets: BID_HELD if it has been taken again since. */
+static __always_inline void note_return(struct account *group, struct chunk *chunk,
+					struct bid_state *state, __u16 now)
+{
+	if (state->flags & BID_IN_RING)
+		group->double_returns++;
+	else if ((state->flags & (BID_HELD | BID_EARLY)) == BID_HELD)
+		note_hold(group, chunk, state->since_ns);
+	state->flags = now;
+	state->since_ns = chunk->now;
+}
+
+/* A buffer of a bundle that no completion named belongs to the request of the one before. */
+static __always_inline void note_take(struct chunk *chunk, struct bid_state *state)
+{
+	__s32 fd = *(volatile __s32 *)&state->fd;
+
+	if (fd >= 0 && fd & BID_NAMED)
+		chunk->fd = bid_fd(fd);
+	state->fd = chunk->fd;
+	state->flags = BID_HELD;
+	state->since_ns = chunk->now;
+}
+
+static long take_step(__u32 i, struct look *look)
+{
+	struct account *group = look->group;
+	struct bid_state *slot = bid_at(group, (look->chunk->from + i) & (group->entries - 1));
+	struct bid_state *state;
+
+	if (!slot)
+		return 1;
+	state = bid_at(group, slot->order);
+	if (state)
+		note_take(look->chunk, state);
+	else
+		group->bids_alien++;
+	return 0;
+}
+
+static __always_inline void return_entry(struct account *group, struct chunk *chunk, __u32 i)
+{
+	__u16 bid = chunk->slots[i & (CHUNK_SLOTS - 1)].bid;
+	struct bid_state *state = bid_at(group, bid);
+
+	if (state)
+		note_return(group, chunk, state,
+			    i < chunk->passed ? BID_HELD | BID_DUE : BID_IN_RING);
+	else
+		group->bids_alien++;
+}
+
+/* Several at a time: a call of the loop's function costs as much as what it does for one. */
+#define RETURNS_A_CALL 8
+
+static long return_some(__u32 call, struct look *look)
+{
+	struct account *group = look->group;
+	struct chunk *chunk = look->chunk;
+	__u32 at = call * RETURNS_A_CALL;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < RETURNS_A_CALL; i++) {
+		if (at >= chunk->nr)
+			return 1;
+		return_entry(group, chunk, at);
+		at++;
+	}
+	return 0;
+}
+
+static long order_step(__u32 i, struct look *look)
+{
+	struct account *group = look->group;
+	struct chunk *chunk = look->chunk;
+	struct bid_state *slot = bid_at(group, (chunk->first + i) & (group->entries - 1));
+
+	if (slot)
+		slot->order = chunk->slots[i & (CHUNK_SLOTS - 1)].bid;
+	return 0;
+}
+
+/*
+ * Tells the bids returned so far, when the entry at `position` does not continue them. What was
+ * taken since the last look was taken after them: its completions are yet to be told.
+ */
+static __always_inline void end_run(struct look *look, __u32 position)
+{
+	struct chunk *chunk = look->chunk;
+
+	chunk->run.available = (__u16)(position - look->group->head);
+	if (chunk->run.nr)
+		trace_returned(look->group, &chunk->run);
+	chunk->run.nr = 0;
+	chunk->run.held_ns = 0;
+}
+
+static __always_inline void note_held(__u64 *longest, const struct bid_state *state, __u64 now)
+{
+	if (state->flags & BID_HELD && !(state->flags & BID_EARLY) &&
+	    now - state->since_ns > *longest)
+		*longest = now - state->since_ns;
+}
+
+static long return_step_traced(__u32 i, struct look *look)
+{
+	struct io_uring_buf *entry = &look->chunk->slots[i & (CHUNK_SLOTS - 1)];
+	struct bid_state *state = bid_at(look->group, entry->bid);
+	struct trace_return *run = &look->chunk->run;
+
+	if (!run->nr || entry->bid != run->bid + run->nr) {
+		end_run(look, look->chunk->first + i);
+		run->bid = entry->bid;
+	}
+	run->nr++;
+	if (state)
+		note_held(&run->held_ns, state, look->chunk->now);
+	return_entry(look->group, look->chunk, i);
+	return 0;
+}
+
+/* How many of the entries from the first one read on head has passed already, if any. */
+static __always_inline __u32 passed_by(const struct look *look, __u16 head)
+{
+	__u16 passed = head - look->chunk->first;
+
+	return look->group->has_bundles || passed > look->group->entries ? 0 : passed;
+}
+
+/* Up to the next multiple of CHUNK_SLOTS, so that a chunk never wraps around the ring's end. */
+static __always_inline __u32 next_slots(const struct account *group, const struct chunk *chunk)
+{
+	__u32 slot = chunk->first & (group->entries - 1);
+	__u32 nr = CHUNK_SLOTS - (chunk->first & (CHUNK_SLOTS - 1));
+
+	if (nr > chunk->from - chunk->first)
+		nr = chunk->from - chunk->first;
+	return nr > group->entries - slot ? group->entries - slot : nr;
+}
+
+static long return_chunk(__u32 i, struct look *look)
+{
+	struct account *group = look->group;
+	struct chunk *chunk = look->chunk;
+	__u32 nr = next_slots(group, chunk);
+	__u64 slot = chunk->first & (group->entries - 1);
+
+	if (nr == 0)
+		return 1;
+	barrier_var(nr); /* both tests in one would hide the bound from old verifiers */
+	if (nr > CHUNK_SLOTS)
+		return 1;
+	if (bpf_probe_read_kernel(chunk->slots, nr * sizeof(struct io_uring_buf),
+				  (void *)(group->ring + slot * sizeof(struct io_uring_buf))))
+		return 1;
+	chunk->nr = nr;
+	chunk->passed = passed_by(look, chunk->new_head);
+	if (group->has_bundles)
+		bpf_loop(nr, order_step, look, 0);
+	if (trace_kinds)
+		bpf_loop(nr, return_step_traced, look, 0);
+	else
+		bpf_loop(CHUNK_SLOTS / RETURNS_A_CALL, return_some, look, 0);
+	chunk->first += nr;
+	return 0;
+}
+
+/* Where each completion names the only buffer it took, returns are all that is to be found. */
+static __always_inline void keep_returns(struct look *look, __u16 tail)
+{
+	struct account *group = look->group;
+	struct chunk *chunk = look->chunk;
+	__u16 returned = tail - group->tail;
+
+	chunk->first = group->tail;
+	chunk->from = chunk->first + returned;
+	if (returned > group->entries) {
+		group->bids_lost += returned - group->entries;
+		chunk->first += returned - group->entries;
+	}
+	bpf_loop(returned / CHUNK_SLOTS + 2, return_chunk, look, 0);
+	count_holds(group, chunk);
+	if (trace_kinds)
+		end_run(look, chunk->from);
+}
+
+/*
+ * Takes up to the old tail, then returns, then takes of what was just returned: a slot that a
+ * return has overwritten was read for the take before.
+ */
+static __always_inline void keep_ledger(struct look *look, __u16 head, __u16 tail)
+{
+	struct account *group = look->group;
+	struct chunk *chunk = look->chunk;
+	__u16 taken = head - group->head;
+	__u16 known = group->tail - group->head;
+	__u16 early = taken < known ? taken : known;
+
+	chunk->fd = -1;
+	chunk->from = group->head;
+	bpf_loop(early, take_step, look, 0);
+	keep_returns(look, tail);
+	chunk->from = group->head + early;
+	bpf_loop(taken - early, take_step, look, 0);
+}
+
+/* ---- the ring as it is now */
+
+static long adopt_slot(__u32 i, struct glance *glance)
+{
+	struct account *group = glance->group;
+	struct bid_state *slot = bid_at(group, i);
+	struct io_uring_buf entry;
+	struct bid_state *state;
+	int is_in = ((i - group->head) & (group->entries - 1)) < group->available;
+
+	if (!slot ||
+	    bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(group->ring + i * sizeof(entry))))
+		return 1;
+	slot->order = entry.bid;
+	state = bid_at(group, entry.bid);
+	if (!state || (!entry.addr && !entry.len) || (state->flags && !is_in))
+		return 0;
+	state->flags = is_in ? BID_IN_RING : BID_HELD | BID_EARLY;
+	state->since_ns = glance->now;
+	state->fd = -1;
+	return 0;
+}
+
+/* Not inline, nor what follows: on 6.1 there is no stack left for it within a look. */
+static __noinline int adopt_order(struct account *group, __u64 now)
+{
+	struct glance glance = {.group = group, .now = now};
+
+	bpf_loop(group->entries, adopt_slot, &glance, 0);
+	return 0;
+}
+
+static long clear_step(__u32 i, struct account **group)
+{
+	struct bid_state *state = bid_at(*group, i);
+
+	if (state)
+		state->flags = 0;
+	return !state;
+}
+
+static __noinline int clear_bids(struct account *group)
+{
+	bpf_loop(group->bids_nr, clear_step, &group, 0);
+	return 0;
+}
+
+#endif
