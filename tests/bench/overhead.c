@@ -44,8 +44,8 @@ static struct workload workloads[] = {
 	{"one-shot", "--op recv --size 64 --buf-bytes 64", 1, 1000000, false, false},
 	{"bundle", "--op recv-multishot-bundle --size 4096 --buf-bytes 64", 1, 100000, false,
 	 false},
-	{"1000-groups", "--op recv-multishot --size 64 --buf-bytes 64 --groups 1000 --entries 16", 1000, 500, true,
-	 false},
+	{"1000-groups", "--op recv-multishot --size 64 --buf-bytes 64 --groups 1000 --entries 16",
+	 1000, 500, true, false},
 };
 
 struct observer {
