@@ -77,6 +77,7 @@ struct limits_answer {
 	int errno_past; /* positive; 0: no refusal seen */
 	enum limits_bound bound_by;
 	enum limits_verdict verdict;
+	bool is_final;  /* an ENOMEM that waiting does not change */
 	char note[120]; /* a remark for people, or empty */
 	size_t nr_points;
 	struct limits_point points[LIMITS_MAX_POINTS]; /* of a curve, at ascending */

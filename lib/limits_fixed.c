@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -56,6 +57,7 @@ static int ask_table(struct bench *b, struct limits_answer *answer)
 		.first = 1,
 		.last = MAX_COUNT,
 		.last_by = LIMITS_BY_PROBE,
+		.guess = 16384,
 	};
 
 	limits_answer_edge(&search, answer);
@@ -90,8 +92,18 @@ static int try_bytes(void *ctx, uint64_t bytes)
 	return try_table(b, &iov, 1);
 }
 
+/* Where memlock binds, a large buffer would be pinned only to be refused. */
+static bool is_unlimited(void)
+{
+	struct rlimit limit;
+
+	return geteuid() == 0 ||
+	       (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY);
+}
+
 static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 {
+	const uint64_t guess = 1ULL << 30;
 	static const uint64_t most[] = {
 		[LIMITS_QUICK] = 2ULL << 30,
 		[LIMITS_DEFAULT] = 4ULL << 30,
@@ -106,12 +118,16 @@ static int ask_bytes(const struct limits_env *env, struct limits_answer *answer)
 		.first = 1,
 		.last = last,
 		.last_by = last == affordable ? LIMITS_BY_BUDGET : LIMITS_BY_PROBE,
+		.guess = is_unlimited() ? guess : 0,
 	};
 	int err = limits_ring_open(&b.ring);
 
 	b.memory = limits_map_patchwork(last);
 	if (!err && !b.memory)
 		err = -errno;
+	/* Many pages at a time; to pin them would fault them in one by one, at thrice the cost. */
+	if (!err && search.guess && guess <= last)
+		madvise(b.memory, guess, MADV_POPULATE_READ);
 	if (!err)
 		limits_answer_edge(&search, answer);
 	return err;
@@ -276,8 +292,11 @@ static int ask_table_case(const struct limits_env *env, struct limits_answer *an
 	if (err)
 		return err;
 	iov.iov_base = place(c->memory, &ring);
-	if (!iov.iov_base && errno)
+	if (!iov.iov_base && errno) {
+		/* The pool of huge pages does not grow by waiting. */
+		answer->is_final = c->memory == MEMORY_HUGETLB;
 		return -errno;
+	}
 	if (c->zero_len)
 		iov.iov_len = 0;
 	if (c->twice)

@@ -224,17 +224,17 @@ static int ask_privileged_ring(const struct limits_env *env, struct limits_answe
 	int err;
 
 	(void)env;
-	if (geteuid() != 0) {
-		answer->how = LIMITS_FAILED;
-		answer->errno_past = EPERM;
-		snprintf(answer->note, sizeof(answer->note), "only root can try this");
-		return 0;
-	}
 	err = limits_ring_open(&o.ring);
 	if (!err)
 		err = limits_drop_privileges();
 	if (err)
 		return err;
+	if (!limits_is_alone()) {
+		answer->how = LIMITS_FAILED;
+		answer->errno_past = EPERM;
+		snprintf(answer->note, sizeof(answer->note), "only root can try this");
+		return 0;
+	}
 	setrlimit(RLIMIT_MEMLOCK, &none);
 	limits_answer_refusal(answer, put_up_page(&o));
 	return 0;
@@ -377,6 +377,7 @@ static int ask_exhausted(const struct limits_env *env, struct limits_answer *ans
 	limits_answer_refusal(answer, err);
 	if (err == -ENOMEM)
 		answer->bound_by = LIMITS_BY_MEMLOCK;
+	answer->is_final = err == -ENOMEM;
 	return 0;
 }
 

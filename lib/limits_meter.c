@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -11,20 +12,52 @@
 
 #include "limits_meter.h"
 
-/* Far from what people and their services have; each process its own. */
-#define FIRST_PRIVATE_UID 0x50000000U
+/*
+ * Past what people, services and containers have (systemd's ends at 0x6fffffff), below where a
+ * uid turns negative; each process its own.
+ */
+#define FIRST_PRIVATE_UID 0x70000000U
+
+static uid_t private_uid(void)
+{
+	return FIRST_PRIVATE_UID + (uid_t)getpid();
+}
+
+bool limits_is_alone(void)
+{
+	return geteuid() == private_uid();
+}
+
+/* Whether limits hold for this process, which may be called root. */
+static bool is_bound(void)
+{
+	struct rlimit was, none;
+	char byte;
+	int err;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &was) < 0)
+		return false;
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = was.rlim_max};
+	if (setrlimit(RLIMIT_MEMLOCK, &none) < 0)
+		return false;
+	err = mlock(&byte, 1) < 0 ? errno : 0;
+	munlock(&byte, 1);
+	setrlimit(RLIMIT_MEMLOCK, &was);
+	return err == EPERM;
+}
 
 int limits_drop_privileges(void)
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-	uid_t uid = FIRST_PRIVATE_UID + (uid_t)getpid();
+	uid_t uid = private_uid();
 	pid_t parent = getppid();
 
 	if (geteuid() != 0)
 		return 0;
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	/* Root of a user namespace knows no other user, nor may it exceed any limit: it will do. */
 	if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
-		return -errno;
+		return is_bound() ? 0 : -errno;
 	/* Changing the user forgets this; the parent may have died meanwhile. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
@@ -127,5 +160,5 @@ int limits_meter_open(struct limits_meter *m)
 	if (err)
 		return err;
 	m->page_charge = two - one;
-	return geteuid() < FIRST_PRIVATE_UID ? wait_until_steady(m) : 0;
+	return limits_is_alone() ? 0 : wait_until_steady(m);
 }

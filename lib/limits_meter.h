@@ -16,9 +16,13 @@ struct limits_meter {
 
 /*
  * Makes this process one that memlock limits bind, for good. With privileges: as a user that
- * nobody else is, with no hard limit. Without: nothing to do. Only for children.
+ * nobody else is, with no hard limit. Without, or as root of a user namespace: nothing to do.
+ * Only for children.
  */
 int limits_drop_privileges(void);
+
+/* Has this process become a user that nobody else is? Then nothing else is charged to it. */
+bool limits_is_alone(void);
 
 /*
  * 0; -EPERM if this process is not bound by the limit; -ENOSPC if the hard limit leaves no room

@@ -22,7 +22,8 @@ static const struct kind incremental = {IOU_PBUF_RING_INC};
 struct bench {
 	struct io_uring ring;
 	const struct kind *kind;
-	void *memory; /* one page, may serve any number of one-page rings */
+	void *memory;     /* one page, may serve any number of one-page rings */
+	uint64_t reached; /* groups that the last trial of many came to */
 };
 
 static int bench_open(struct bench *b, const struct limits_env *env)
@@ -98,11 +99,13 @@ static int try_groups(void *ctx, uint64_t nr)
 		if (err)
 			break;
 	}
+	b->reached = done;
 	while (done-- > 0)
 		limits_unregister_group(b->ring.ring_fd, (unsigned int)done);
 	return err;
 }
 
+/* All at once first: if it does not come that far, it came to the edge, unless that moves. */
 static int ask_groups(const struct limits_env *env, struct limits_answer *answer)
 {
 	struct bench b;
@@ -112,7 +115,6 @@ static int ask_groups(const struct limits_env *env, struct limits_answer *answer
 		.first = 1,
 		.last = MAX_GROUPS,
 		.last_by = LIMITS_BY_ABI,
-		.top_first = true,
 	};
 	int err = bench_open(&b, env);
 
@@ -122,6 +124,12 @@ static int ask_groups(const struct limits_env *env, struct limits_answer *answer
 		search.last = env->max_bytes / limits_page_size();
 		search.last_by = LIMITS_BY_BUDGET;
 	}
+	if (try_groups(&b, search.last) == 0) {
+		limits_answer_found(
+			&search, &(struct limits_edge){.any = true, .value = search.last}, answer);
+		return 0;
+	}
+	search.guess = b.reached;
 	limits_answer_edge(&search, answer);
 	return 0;
 }
@@ -154,6 +162,8 @@ static int ask_mapping(const struct limits_env *env, struct limits_answer *answe
 		.ctx = &b,
 		.last = MAX_GROUPS - 1,
 		.last_by = LIMITS_BY_ABI,
+		.guess = 2047, /* where the offset of a mapping ends */
+		.steady = true,
 	};
 	int err = bench_open(&b, env);
 
@@ -355,6 +365,7 @@ static int ask_map_case(const struct limits_env *env, struct limits_answer *answ
 	limits_answer_refusal(answer, p == MAP_FAILED ? -errno : 0);
 	if (p == MAP_FAILED)
 		answer->bound_by = LIMITS_BY_KERNEL;
+	answer->is_final = p == MAP_FAILED;
 	return 0;
 }
 

@@ -56,6 +56,26 @@ static void bisect(const struct limits_search *s, struct limits_edge *edge, uint
 	}
 }
 
+/*
+ * If the guess is right, or is one short, two or three trials are all it takes; if it is wrong, it
+ * still narrows the search.
+ */
+static void try_guess(const struct limits_search *s, struct limits_edge *edge, uint64_t *refused)
+{
+	uint64_t value = s->guess;
+
+	for (int i = 0; i < 3 && value <= s->last; i++) {
+		edge->err = s->try_value(s->ctx, value);
+		if (edge->err) {
+			*refused = value;
+			return;
+		}
+		edge->any = true;
+		edge->value = value;
+		value = s->powers ? value * 2 : value + 1;
+	}
+}
+
 static struct limits_edge search_from(const struct limits_search *s, struct limits_edge edge,
 				      uint64_t *refused)
 {
@@ -64,6 +84,8 @@ static struct limits_edge search_from(const struct limits_search *s, struct limi
 		if (!edge.err)
 			return (struct limits_edge){.any = true, .value = s->last};
 		*refused = s->last;
+	} else if (s->guess && !edge.any) {
+		try_guess(s, &edge, refused);
 	}
 	grow(s, edge.any ? next_value(s, edge.value) : s->first, &edge, refused);
 	if (edge.any && edge.err && !s->powers)
@@ -74,7 +96,7 @@ static struct limits_edge search_from(const struct limits_search *s, struct limi
 /* The refusal may have been an after-effect of what is gone: true if it does not last. */
 static bool was_transient(const struct limits_search *s, uint64_t refused)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 2; i++) {
 		limits_settle();
 		if (s->try_value(s->ctx, refused) == 0)
 			return true;
@@ -90,7 +112,7 @@ struct limits_edge limits_search(const struct limits_search *s)
 		uint64_t refused = UINT64_MAX;
 
 		edge = search_from(s, edge, &refused);
-		if (edge.err != -ENOMEM || !was_transient(s, refused))
+		if (edge.err != -ENOMEM || s->steady || !was_transient(s, refused))
 			break;
 		edge = (struct limits_edge){.any = true, .value = refused};
 		if (refused == s->last)
@@ -131,14 +153,20 @@ enum limits_bound limits_blame(const struct limits_search *s, const struct limit
 	}
 }
 
+void limits_answer_found(const struct limits_search *s, const struct limits_edge *edge,
+			 struct limits_answer *answer)
+{
+	answer->errno_past = -edge->err;
+	/* Nothing at all fits: that is zero, unless zero itself was tried. */
+	answer->has_value = edge->any || (edge->err == -ENOMEM && s->first > 0);
+	answer->value = edge->value;
+	answer->bound_by = limits_blame(s, edge);
+	answer->how = answer->has_value ? LIMITS_TRIED : LIMITS_ABSENT;
+}
+
 void limits_answer_edge(const struct limits_search *s, struct limits_answer *answer)
 {
 	struct limits_edge edge = limits_search(s);
 
-	answer->errno_past = -edge.err;
-	/* Nothing at all fits: that is zero, unless zero itself was tried. */
-	answer->has_value = edge.any || (edge.err == -ENOMEM && s->first > 0);
-	answer->value = edge.value;
-	answer->bound_by = limits_blame(s, &edge);
-	answer->how = answer->has_value ? LIMITS_TRIED : LIMITS_ABSENT;
+	limits_answer_found(s, &edge, answer);
 }

@@ -17,6 +17,8 @@ struct limits_search {
 	enum limits_bound last_by; /* why nothing larger is tried */
 	bool powers;               /* only first * 2^n can be tried */
 	bool top_first;            /* try the last before all others: cheap, and likely accepted */
+	uint64_t guess;            /* the likely edge, or one less: tried first; 0: none */
+	bool steady;               /* nothing that is gone can be charged yet: ENOMEM is final */
 };
 
 struct limits_edge {
@@ -37,7 +39,11 @@ struct limits_edge limits_search(const struct limits_search *search);
  */
 enum limits_bound limits_blame(const struct limits_search *search, const struct limits_edge *edge);
 
-/* Both, put into an answer. */
+/* An edge and whom it is blamed on, put into an answer. */
+void limits_answer_found(const struct limits_search *search, const struct limits_edge *edge,
+			 struct limits_answer *answer);
+
+/* All three. */
 void limits_answer_edge(const struct limits_search *search, struct limits_answer *answer);
 
 #endif

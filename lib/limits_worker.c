@@ -167,6 +167,7 @@ static int run_team(void *box)
 
 	if (!err && how->memlock_bytes)
 		err = limits_drop_privileges();
+	how->alone = limits_is_alone();
 	if (!err && getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		err = -errno;
 	if (!err && how->memlock_bytes) {
@@ -195,7 +196,8 @@ int limits_team_run(struct limits_team *team)
 	};
 	int err = limits_child_run(&child);
 
-	for (int i = 0; i < 3; i++)
+	/* What a user of its own was charged with is in nobody's way. */
+	for (int i = 0; i < 3 && !team->alone; i++)
 		limits_settle();
 	if (err)
 		return err;

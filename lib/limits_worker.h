@@ -18,6 +18,7 @@ struct limits_team {
 	uint64_t max_bytes;     /* that all of them together may occupy */
 	/* what became of it */
 	bool budgeted;               /* a worker ended because of max_bytes */
+	bool alone;                  /* they were a user that nobody else is */
 	uint64_t least, most, total; /* of all workers */
 	uint64_t each_ns;            /* of one registration, as the workers saw it */
 	int err;                     /* positive, that ended it; 0: their tables were full */

@@ -58,6 +58,56 @@ static void test_every_edge(void **state)
 	}
 }
 
+/* A guess may cost a trial, never the answer; a right one leaves little to ask. */
+static void test_any_guess(void **state)
+{
+	(void)state;
+	for (uint64_t most = 1; most < 70; most++) {
+		for (uint64_t guess = 1; guess < 80; guess++) {
+			struct kernel k = {.most = most, .err = -EINVAL};
+			const struct limits_search search = {
+				.try_value = ask,
+				.ctx = &k,
+				.first = 1,
+				.last = 64,
+				.guess = guess,
+			};
+			struct limits_edge edge = limits_search(&search);
+
+			assert_true(edge.any);
+			assert_int_equal(edge.value, most < 64 ? most : 64);
+			assert_int_equal(edge.err, most < 64 ? -EINVAL : 0);
+			if (guess <= 64 && (guess == most || guess + 1 == most))
+				assert_true(k.asked <= 3);
+		}
+	}
+}
+
+/* Where nothing can be given back, the first refusal is the last word. */
+static void test_steady(void **state)
+{
+	struct kernel k = {.most = 100, .err = -ENOMEM};
+	struct limits_search search = {
+		.try_value = ask,
+		.ctx = &k,
+		.first = 1,
+		.last = 1000,
+		.guess = 100,
+	};
+	struct limits_edge edge = limits_search(&search);
+	unsigned int asked = k.asked;
+
+	(void)state;
+	search.steady = true;
+	k.asked = 0;
+	assert_int_equal(edge.value, 100);
+	edge = limits_search(&search);
+	assert_int_equal(edge.value, 100);
+	assert_int_equal(edge.err, -ENOMEM);
+	assert_int_equal(k.asked, 2);
+	assert_true(asked > 2);
+}
+
 static void test_nothing_accepted(void **state)
 {
 	struct kernel k = {.most = 0, .err = -EOPNOTSUPP};
@@ -205,6 +255,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_edge),
+		cmocka_unit_test(test_any_guess),
+		cmocka_unit_test(test_steady),
 		cmocka_unit_test(test_nothing_accepted),
 		cmocka_unit_test(test_from_zero_to_the_widest),
 		cmocka_unit_test(test_powers_only),
