@@ -14,8 +14,7 @@ __u32 is_ready; /* the groups that were there before have been made known */
 
 struct evidence {
 	__u64 ring_id;
-	__u32 bid;
-	__u32 flags;
+	__u32 flags; /* of the completion */
 	__u32 found; /* 1 + position */
 	__u32 fits;
 	__u32 due; /* of these: groups that owe a completion */
@@ -44,20 +43,25 @@ static __always_inline __s64 unnamed(const struct account *group, __u16 head)
 
 /*
  * The buffer just consumed is the one before head, or a few before it when it was a bundle. A tick
- * may have looked since it was consumed: then it is one that nobody has named.
+ * may have looked since it was consumed: then it is one that nobody has named. Global: the verifier
+ * looks at it once, not at each state of the loop that calls it.
  */
-static __always_inline int fits(const struct account *group, const struct evidence *evidence,
-				__u16 head)
+__noinline int fits(__u32 position, __u32 flags, __u32 head)
 {
-	__u16 moved = head - group->head;
-	__s64 due = unnamed(group, head);
+	const struct account *group = count_at(position);
+	__s64 due;
+	__u16 moved;
 
-	if (evidence->flags & CQE_BUF_MORE)
-		return slot_names(group, head, evidence->bid);
+	if (!group)
+		return 0;
+	if (flags & CQE_BUF_MORE)
+		return slot_names(group, head, flags >> 16);
+	due = unnamed(group, head);
+	moved = head - group->head;
 	if (due > moved)
 		moved = due < 8 ? due : 8;
 	for (__u16 back = 1; back <= 8; back++) {
-		if (back <= moved && slot_names(group, head - back, evidence->bid))
+		if (back <= moved && slot_names(group, head - back, flags >> 16))
 			return 1;
 	}
 	return 0;
@@ -78,7 +82,7 @@ static long evidence_step(__u32 i, struct evidence *evidence)
 	evidence->sole = i + 1;
 	bl = (void *)group->bl;
 	if (group->kind == GROUP_LEGACY || bpf_core_read(&head, sizeof(head), &bl->head) ||
-	    !fits(group, evidence, head))
+	    !fits(i, evidence->flags, head))
 		return 0;
 	due = unnamed(group, head);
 	evidence->fits++;
@@ -99,7 +103,7 @@ static long evidence_step(__u32 i, struct evidence *evidence)
  */
 __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 {
-	struct evidence evidence = {.ring_id = ring_id, .bid = flags >> 16, .flags = flags};
+	struct evidence evidence = {.ring_id = ring_id, .flags = flags};
 	struct account *group;
 
 	bpf_loop(nr_counts, evidence_step, &evidence, 0);

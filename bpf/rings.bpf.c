@@ -507,8 +507,16 @@ static __always_inline void read_ring_ctx(struct ring_rec *rec, struct io_ring_c
 	rec->nr_groups = visit_groups((__u64)ring);
 }
 
-static __always_inline void read_task(struct ring_rec *rec, struct task_struct *task)
+/*
+ * Whose ring is being looked at; as a number, since a global function is told no pointers of the
+ * kernel's.
+ */
+static __u64 whose;
+
+static __always_inline void read_task(struct ring_rec *rec)
 {
+	struct task_struct *task = (void *)whose;
+
 	rec->tgid = tgid_of(task);
 	rec->tid = pid_in(BPF_CORE_READ(task, thread_pid), pid_level);
 	rec->uid = BPF_CORE_READ(task, cred, uid.val);
@@ -531,10 +539,9 @@ static __always_inline int seen_before(__u64 ring_id, __u32 how)
 	return 1;
 }
 
-static void new_ring(struct io_ring_ctx *ring, struct task_struct *task, __s32 fd)
+static __always_inline void new_ring(__u64 ring_id, __s32 fd)
 {
 	struct sighting sighting = {.pass = pass};
-	__u64 ring_id = (__u64)ring;
 	struct ring_rec *rec;
 
 	sighting.index = nr_rings++;
@@ -546,17 +553,19 @@ static void new_ring(struct io_ring_ctx *ring, struct task_struct *task, __s32 f
 	__builtin_memset(rec, 0, sizeof(*rec));
 	rec->ring_id = ring_id;
 	rec->fd = fd;
-	read_task(rec, task);
-	read_ring_ctx(rec, ring);
+	read_task(rec);
+	read_ring_ctx(rec, (void *)ring_id);
 	bpf_map_update_elem(&sightings, &ring_id, &sighting, BPF_ANY);
 }
 
-static void sight(struct io_ring_ctx *ring, struct task_struct *task, __s32 fd, __u32 how)
+/* Global, as it is called from many places: the verifier looks at it once. */
+__noinline int sight(__u64 ring_id, __s32 fd, __u32 how)
 {
-	if (!ring || seen_before((__u64)ring, how) || ctx_is_dying(ring))
-		return;
-	new_ring(ring, task, fd);
-	seen_before((__u64)ring, how);
+	if (!ring_id || seen_before(ring_id, how) || ctx_is_dying((void *)ring_id))
+		return 0;
+	new_ring(ring_id, fd);
+	seen_before(ring_id, how);
+	return 0;
 }
 
 static __always_inline int is_wanted(struct task_struct *task)
@@ -590,7 +599,8 @@ int dump_files(struct bpf_iter__task_file *iter)
 
 	if (!file || !task || !is_ring_file(file) || !is_wanted(task))
 		return 0;
-	sight(BPF_CORE_READ(file, private_data), task, iter->fd, SEEN_FD);
+	whose = (__u64)task;
+	sight((__u64)BPF_CORE_READ(file, private_data), iter->fd, SEEN_FD);
 	return 0;
 }
 
@@ -609,7 +619,12 @@ int learn_own_ring(struct bpf_iter__task_file *iter)
 	return 0;
 }
 
-static long task_ring_step(__u32 i, struct task_struct **task)
+static __always_inline void sight_node(__u64 node)
+{
+	sight((__u64)BPF_CORE_READ((struct io_tctx_node *)node, ctx), -1, SEEN_TASK);
+}
+
+static long task_ring_step(__u32 i, void *unused)
 {
 	__u64 entry;
 
@@ -617,7 +632,7 @@ static long task_ring_step(__u32 i, struct task_struct **task)
 		return 1;
 	entry = walk_step(&task_walk);
 	if (entry)
-		sight(BPF_CORE_READ((struct io_tctx_node *)entry, ctx), *task, -1, SEEN_TASK);
+		sight_node(entry);
 	return 0;
 }
 
@@ -634,16 +649,17 @@ int dump_tasks(struct bpf_iter__task *iter)
 	own = BPF_CORE_READ(task, io_uring);
 	if (!own || !is_wanted(task))
 		return 0;
+	whose = (__u64)task;
 	for (int i = 0; i < 16; i++) {
 		struct file *file = BPF_CORE_READ(own, registered_rings[i]);
 
 		if (file)
-			sight(BPF_CORE_READ(file, private_data), task, -1, SEEN_REGISTERED);
+			sight((__u64)BPF_CORE_READ(file, private_data), -1, SEEN_REGISTERED);
 	}
 	sole = walk_begin(&task_walk, (__u64)BPF_CORE_READ(own, xa.xa_head));
 	if (sole)
-		sight(BPF_CORE_READ((struct io_tctx_node *)sole, ctx), task, -1, SEEN_TASK);
+		sight_node(sole);
 	else if (task_walk.depth)
-		bpf_loop(WALK_MAX_STEPS, task_ring_step, &task, 0);
+		bpf_loop(WALK_MAX_STEPS, task_ring_step, NULL, 0);
 	return 0;
 }
