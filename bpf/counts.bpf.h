@@ -441,15 +441,13 @@ __noinline int start_order_surely(__u32 position)
 static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
 {
 	__u32 hash = index_hash((__u32)ring_id, bgid);
+	struct index_slot *table = whole_table(positions);
 	struct index_slot *free = NULL;
 	__u64 was;
 
-	for (__u32 i = 0; i < INDEX_PROBES; i++) {
-		__u32 key = (hash + i) & (INDEX_SLOTS - 1);
-		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
+	for (__u32 i = 0; table && i < INDEX_PROBES; i++) {
+		struct index_slot *slot = &table[(hash + i) & (INDEX_SLOTS - 1)];
 
-		if (!slot)
-			return NULL;
 		if (slot->ring_id == ring_id && slot->bgid == bgid + 1)
 			return slot;
 		if (slot->ring_id <= SLOT_LEFT && !free)

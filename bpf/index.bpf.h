@@ -26,12 +26,22 @@ struct index_slot {
 	__u32 count;
 };
 
+/*
+ * One element that holds the whole table: it is looked up once, and then indexed as memory. No
+ * element is larger than 4 MiB, which kernels before 6.2 do not allow.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct index_slot);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct index_slot) * INDEX_SLOTS);
 } positions SEC(".maps");
+
+#define whole_table(map)                                                                           \
+	({                                                                                         \
+		__u32 only_ = 0;                                                                   \
+		bpf_map_lookup_elem(&(map), &only_);                                               \
+	})
 
 static __always_inline struct account *count_at(__u32 position)
 {
@@ -62,12 +72,12 @@ static __always_inline __u32 index_hash(__u32 ring_low, __u32 bgid)
 static __always_inline __u32 find_count(const void *ring, __u32 bgid)
 {
 	__u32 hash = index_hash(low_half(ring), bgid);
+	const struct index_slot *table = whole_table(positions);
 
-	for (__u32 i = 0; i < INDEX_PROBES; i++) {
-		__u32 key = (hash + i) & (INDEX_SLOTS - 1);
-		struct index_slot *slot = bpf_map_lookup_elem(&positions, &key);
+	for (__u32 i = 0; table && i < INDEX_PROBES; i++) {
+		const struct index_slot *slot = &table[(hash + i) & (INDEX_SLOTS - 1)];
 
-		if (!slot || !slot->ring_id)
+		if (!slot->ring_id)
 			return 0;
 		if (slot->ring_id == (__u64)ring && slot->bgid == bgid + 1)
 			return slot->count;

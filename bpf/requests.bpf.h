@@ -38,45 +38,46 @@ struct stream_slot {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct req_slot);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct req_slot) * REQ_SLOTS);
 } reqs SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct stream_slot);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct stream_slot) * REQ_SLOTS);
 } streams SEC(".maps");
 
 #define BUCKET 4
 
 /*
  * Four slots that lie together, from the request's own on. Requests are neighbours in a slab of
- * objects of about 200 bytes, and their slots are neighbours here: tables like this lie in small
- * pages, and scattered slots would cost a TLB miss each. A slot for each 128 bytes leaves room
- * for slabs that fall on the same place.
+ * objects of 256 bytes, and their slots are neighbours here: tables like this lie in small
+ * pages, and scattered slots would cost a TLB miss each. Several slabs may fall on the same place.
  */
-static __always_inline struct req_slot *req_at(__u32 own, __u32 way)
+static __always_inline struct req_slot *req_at(struct req_slot *table, __u32 own, __u32 way)
 {
-	__u32 key = ((own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1))) & (REQ_SLOTS - 1);
+	__u32 key = (own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1));
 
-	return bpf_map_lookup_elem(&reqs, &key);
+	barrier_var(key); /* 6.1 knows no bounds behind an "or" of 32 bits */
+	return &table[key & (REQ_SLOTS - 1)];
 }
 
 static __always_inline __u32 req_bucket(const void *req)
 {
-	return low_half(req) >> 7;
+	return low_half(req) >> 8;
 }
 
 static __always_inline struct req_slot *find_req(const void *req)
 {
 	__u32 bucket = req_bucket(req);
+	struct req_slot *table = whole_table(reqs);
 
-	for (__u32 way = 0; way < BUCKET; way++) {
-		struct req_slot *slot = req_at(bucket, way);
+	for (__u32 way = 0; table && way < BUCKET; way++) {
+		struct req_slot *slot = req_at(table, bucket, way);
 
-		if (slot && slot->req == (__u64)req)
+		if (slot->req == (__u64)req)
 			return slot->count ? slot : NULL;
 	}
 	return NULL;
@@ -90,27 +91,32 @@ static __always_inline struct req_slot *find_req(const void *req)
 static __always_inline struct req_slot *slot_for_req(const void *req)
 {
 	__u32 bucket = req_bucket(req);
+	struct req_slot *table = whole_table(reqs);
 	struct req_slot *free = NULL;
 
+	if (!table)
+		return NULL;
 	for (__u32 way = 0; way < BUCKET; way++) {
-		struct req_slot *slot = req_at(bucket, way);
+		struct req_slot *slot = req_at(table, bucket, way);
 
-		if (slot && slot->req == (__u64)req)
+		if (slot->req == (__u64)req)
 			return slot;
-		if (slot && (!slot->count || slot->flags & SLOT_SILENT) && !free)
+		if ((!slot->count || slot->flags & SLOT_SILENT) && !free)
 			free = slot;
 	}
 	if (free)
 		return free;
 	lose(EVENT_REQS_EVICTED);
-	return req_at(bucket, 0);
+	return req_at(table, bucket, 0);
 }
 
-static __always_inline struct stream_slot *stream_at(__u32 bucket, __u32 way)
+static __always_inline struct stream_slot *stream_at(struct stream_slot *table, __u32 bucket,
+						     __u32 way)
 {
-	__u32 key = ((bucket * BUCKET) & (REQ_SLOTS - 1)) + way;
+	__u32 key = bucket * BUCKET + way;
 
-	return bpf_map_lookup_elem(&streams, &key);
+	barrier_var(key); /* as above */
+	return &table[key & (REQ_SLOTS - 1)];
 }
 
 static __always_inline __u32 stream_bucket(const void *ring, __u64 user_data)
@@ -123,11 +129,12 @@ static __always_inline __u32 stream_bucket(const void *ring, __u64 user_data)
 static __always_inline struct stream_slot *find_stream(const void *ring, __u64 user_data)
 {
 	__u32 bucket = stream_bucket(ring, user_data);
+	struct stream_slot *table = whole_table(streams);
 
-	for (__u32 way = 0; way < BUCKET; way++) {
-		struct stream_slot *slot = stream_at(bucket, way);
+	for (__u32 way = 0; table && way < BUCKET; way++) {
+		struct stream_slot *slot = stream_at(table, bucket, way);
 
-		if (slot && slot->user_data == user_data && slot->ring_id == (__u64)ring)
+		if (slot->user_data == user_data && slot->ring_id == (__u64)ring)
 			return slot;
 	}
 	return NULL;
@@ -137,14 +144,17 @@ static __always_inline struct stream_slot *slot_for_stream(const void *ring, __u
 {
 	__u32 bucket = stream_bucket(ring, user_data);
 	struct stream_slot *slot = find_stream(ring, user_data);
+	struct stream_slot *table = whole_table(streams);
 
-	for (__u32 way = 0; way < BUCKET && !slot; way++) {
-		struct stream_slot *candidate = stream_at(bucket, way);
+	for (__u32 way = 0; table && way < BUCKET && !slot; way++) {
+		struct stream_slot *candidate = stream_at(table, bucket, way);
 
-		if (candidate && !candidate->ring_id)
+		if (!candidate->ring_id)
 			slot = candidate;
 	}
-	return slot ? slot : stream_at(bucket, user_data & (BUCKET - 1));
+	if (slot || !table)
+		return slot;
+	return stream_at(table, bucket, user_data & (BUCKET - 1));
 }
 
 static __always_inline void note_stream(const void *ring, const struct req_slot *req)

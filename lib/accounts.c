@@ -106,9 +106,11 @@ static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
 	bpf_map__set_max_entries(skel->maps.counts, MAX_ACCOUNTS);
 	bpf_map__set_max_entries(skel->maps.spares, MAX_ACCOUNTS);
 	bpf_map__set_max_entries(skel->maps.bids, max_bids);
-	bpf_map__set_max_entries(skel->maps.positions, INDEX_SLOTS);
-	bpf_map__set_max_entries(skel->maps.reqs, full ? REQ_SLOTS : 1);
-	bpf_map__set_max_entries(skel->maps.streams, full ? REQ_SLOTS : 1);
+	if (full)
+		return;
+	/* tables of one element: what is not used shall be small */
+	bpf_map__set_value_size(skel->maps.reqs, sizeof(uint64_t));
+	bpf_map__set_value_size(skel->maps.streams, sizeof(uint64_t));
 }
 
 static void set_trace(struct events_bpf *skel, const struct observe_trace *trace)
