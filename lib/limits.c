@@ -61,6 +61,8 @@ uint64_t limits_budget(void)
 	const uint64_t most = 1ULL << 30;
 	uint64_t budget = limits_available() / 4;
 
+	if (budget < LIMITS_LEAST_BYTES)
+		return LIMITS_LEAST_BYTES;
 	return budget < most ? budget : most;
 }
 

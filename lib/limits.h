@@ -22,7 +22,7 @@ unsigned int limits_time_ms(enum limits_level level);
 
 struct limits_opts {
 	enum limits_level level;
-	uint64_t max_bytes;       /* memory that one probe may occupy or pin; 0: limits_budget() */
+	uint64_t max_bytes;       /* memory that one probe may occupy; 0: limits_budget() */
 	unsigned int patience_ms; /* after which a probe is given up; 0: by level */
 };
 
@@ -127,7 +127,13 @@ int limits_can_ask(void);
 /* Memory that the system could give, in bytes; UINT64_MAX if it does not say. */
 uint64_t limits_available(void);
 
-/* What one probe may occupy when nobody says: a quarter of the memory available, at most 1 GiB. */
+/* What some probes need, however little they are allowed. */
+#define LIMITS_LEAST_BYTES (32U << 20)
+
+/*
+ * What one probe may occupy when nobody says: a quarter of the memory available, at most 1 GiB, at
+ * least LIMITS_LEAST_BYTES.
+ */
 uint64_t limits_budget(void);
 
 /*

@@ -86,6 +86,7 @@ int limits_report_ask(struct limits_report *report, const struct limits_opts *op
 {
 	describe_asker(report);
 	report->level = opts->level;
+	report->max_bytes = opts->max_bytes ? opts->max_bytes : limits_budget();
 	for (size_t i = 0; i < report->nr; i++) {
 		struct limits_row *row = &report->rows[i];
 		int err;
@@ -174,6 +175,7 @@ void limits_report_json(const struct limits_report *report, FILE *out)
 	put_number(doc, "wall_ns", true, report->wall_ns);
 	put_number(doc, "uid", true, report->uid);
 	put_number(doc, "memlock_bytes", report->has_memlock, report->memlock_bytes);
+	put_number(doc, "max_memory_bytes", report->max_bytes > 0, report->max_bytes);
 	json_object_object_add(doc, "limits", limits);
 	json_object_object_add(doc, "costs", costs);
 	fprintf(out, "%s\n",
@@ -372,6 +374,7 @@ static int read_document(struct json_object *doc, struct limits_report *report)
 	get_number(doc, "wall_ns", &report->wall_ns);
 	get_number(doc, "uid", &report->uid);
 	report->has_memlock = get_number(doc, "memlock_bytes", &report->memlock_bytes);
+	get_number(doc, "max_memory_bytes", &report->max_bytes);
 	err = read_rows(doc, "limits", report);
 	return err ? err : read_rows(doc, "costs", report);
 }

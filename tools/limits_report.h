@@ -28,6 +28,7 @@ struct limits_report {
 	uint64_t uid;
 	bool has_memlock;
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK, soft; without has_memlock: unlimited */
+	uint64_t max_bytes;     /* that one question might occupy; 0: not known */
 	void *document;         /* what strings of a report that was read lie in */
 };
 

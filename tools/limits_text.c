@@ -68,7 +68,7 @@ static void print_answer(FILE *out, const struct limits_row *row, bool verbose)
 	char value[48];
 
 	format_value(row, value, sizeof(value));
-	fprintf(out, "  %-26s %-15s %-10s %-14s %s\n", row->probe->question, value,
+	fprintf(out, "  %-26s %-16s %-10s %-14s %s\n", row->probe->question, value,
 		a->errno_past ? text_errno(a->errno_past) : "-",
 		or_dash(limits_bound_name(a->bound_by)), or_dash(limits_how_name(a->how)));
 	print_remarks(out, row, verbose);
@@ -153,19 +153,23 @@ static void print_heading(FILE *out, const struct limits_row *row)
 {
 	fprintf(out, "\n%s\n", row->section->title);
 	if (!row->section->judges && !limits_is_curve(row->probe))
-		fprintf(out, "  %-26s %-15s %-10s %-14s %s\n", "QUESTION", "ANSWER", "PAST IT",
+		fprintf(out, "  %-26s %-16s %-10s %-14s %s\n", "QUESTION", "ANSWER", "PAST IT",
 			"SET BY", "HOW");
 }
 
 void limits_report_text(const struct limits_report *report, bool verbose, FILE *out)
 {
 	const char *title = "";
-	char memlock[16] = "unlimited";
+	char memlock[16] = "unlimited", most[16];
 
 	if (report->has_memlock)
 		text_bytes(memlock, sizeof(memlock), report->memlock_bytes);
-	fprintf(out, "kernel %s, uid %" PRIu64 ", memlock %s\n", report->kernel, report->uid,
-		memlock);
+	fprintf(out, "kernel %s, uid %" PRIu64 ", memlock %s", report->kernel, report->uid, memlock);
+	if (report->max_bytes) {
+		text_bytes(most, sizeof(most), report->max_bytes);
+		fprintf(out, ", %s at most for a question", most);
+	}
+	fputc('\n', out);
 	for (size_t i = 0; i < report->nr; i++) {
 		const struct limits_row *row = &report->rows[i];
 
