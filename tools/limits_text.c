@@ -164,7 +164,8 @@ void limits_report_text(const struct limits_report *report, bool verbose, FILE *
 
 	if (report->has_memlock)
 		text_bytes(memlock, sizeof(memlock), report->memlock_bytes);
-	fprintf(out, "kernel %s, uid %" PRIu64 ", memlock %s", report->kernel, report->uid, memlock);
+	fprintf(out, "kernel %s, uid %" PRIu64 ", memlock %s", report->kernel, report->uid,
+		memlock);
 	if (report->max_bytes) {
 		text_bytes(most, sizeof(most), report->max_bytes);
 		fprintf(out, ", %s at most for a question", most);
