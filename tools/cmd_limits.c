@@ -98,6 +98,8 @@ static int parse_plan(char **argv, struct options *o)
 	const char *bad = optarg;
 
 	o->has_plan = true;
+	if (!*optarg)
+		return 1 + cmd_usage(argv[0], "--plan takes a plan, such as rings=8,bufs=64x4K");
 	if (limits_plan_parse(optarg, &o->plan, &bad) == 0)
 		return 0;
 	return 1 + cmd_usage(argv[0], "no part of a plan: '%.*s'", (int)strcspn(bad, ","), bad);
@@ -183,30 +185,35 @@ static int parse_option(int c, char **argv, struct options *o)
 	}
 }
 
-/* The i-th call that questions are about, NULL at the end; a call's questions stand together. */
-static const char *name_call(size_t i)
+#define MOST_CALLS 64
+
+/* The names of the calls that questions are about, each once. Returns how many. */
+static size_t list_calls(const char *names[MOST_CALLS])
 {
 	const struct limits_section *const *sections = limits_sections();
-	const char *last = "";
+	size_t nr = 0;
 
 	for (size_t s = 0; sections[s]; s++) {
 		for (size_t p = 0; p < sections[s]->nr; p++) {
 			const char *call = sections[s]->probes[p].call;
+			size_t i = 0;
 
-			if (!call || strcmp(call, last) == 0)
-				continue;
-			if (i-- == 0)
-				return call;
-			last = call;
+			while (call && i < nr && strcmp(names[i], call) != 0)
+				i++;
+			if (call && i == nr && nr < MOST_CALLS)
+				names[nr++] = call;
 		}
 	}
-	return NULL;
+	return nr;
 }
 
 static bool is_call(const char *name)
 {
-	for (size_t i = 0; name_call(i); i++) {
-		if (strcmp(name_call(i), name) == 0)
+	const char *names[MOST_CALLS];
+	size_t nr = list_calls(names);
+
+	for (size_t i = 0; i < nr; i++) {
+		if (strcmp(names[i], name) == 0)
 			return true;
 	}
 	return false;
@@ -214,10 +221,12 @@ static bool is_call(const char *name)
 
 static void hint_calls(void)
 {
+	const char *names[MOST_CALLS];
+	size_t nr = list_calls(names);
 	char line[512] = "the calls are";
 
-	for (size_t i = 0; name_call(i); i++)
-		snprintf(line + strlen(line), sizeof(line) - strlen(line), " %s", name_call(i));
+	for (size_t i = 0; i < nr; i++)
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), " %s", names[i]);
 	cmd_hint(line);
 }
 
@@ -572,39 +581,34 @@ static int ask_all(const struct options *o, struct limits_report *report)
 	return EXIT_FAILED;
 }
 
-static int write_diff(const struct options *o, const struct limits_report *report)
+static int write_diff(const struct options *o, const struct limits_report *old,
+		      const struct limits_report *report)
 {
-	struct limits_report old = {0};
-	int code = read_saved(o->diff, &old);
-	FILE *out;
+	FILE *out = open_output(o->file);
+	size_t differences;
+	int code;
 
-	if (code)
-		return code;
-	out = open_output(o->file);
-	code = EXIT_FAILED;
-	if (out) {
-		size_t differences = limits_report_diff(&old, report, out);
-
-		code = close_output(o->file, out);
-		if (code == EXIT_OK && differences)
-			code = EXIT_FAILED;
-	}
-	limits_report_done(&old);
-	return code;
+	if (!out)
+		return EXIT_FAILED;
+	differences = limits_report_diff(old, report, out);
+	code = close_output(o->file, out);
+	return code == EXIT_OK && differences ? EXIT_FAILED : code;
 }
 
-static int run(const struct options *o, struct limits_report *report)
+/* What it is compared with is read first: nobody waits for answers that cannot be used. */
+static int run(const struct options *o, struct limits_report *old, struct limits_report *report)
 {
-	int code = o->from ? read_saved(o->from, report) : ask_all(o, report);
+	int code = o->diff ? read_saved(o->diff, old) : EXIT_OK;
 
 	if (code)
 		return code;
-	if (o->plot)
+	code = o->from ? read_saved(o->from, report) : ask_all(o, report);
+	if (!code && o->plot)
 		code = write_plot(o, report);
 	if (code)
 		return code;
 	if (o->diff)
-		return write_diff(o, report);
+		return write_diff(o, old, report);
 	if (o->explain)
 		keep_errno(report, o->explain);
 	code = write_report(o, report);
@@ -617,7 +621,7 @@ int cmd_limits(int argc, char **argv, const struct globals *globals)
 		.limits.level = LIMITS_DEFAULT,
 		.verbose = globals->verbose,
 	};
-	struct limits_report report = {0};
+	struct limits_report old = {0}, report = {0};
 	int code = parse_options(argc, argv, &o);
 
 	if (code)
@@ -625,7 +629,8 @@ int cmd_limits(int argc, char **argv, const struct globals *globals)
 	if (o.has_memlock)
 		code = run_memlock(&o);
 	else
-		code = o.has_plan ? run_plan(&o) : run(&o, &report);
+		code = o.has_plan ? run_plan(&o) : run(&o, &old, &report);
+	limits_report_done(&old);
 	limits_report_done(&report);
 	return code;
 }

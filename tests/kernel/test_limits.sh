@@ -108,6 +108,7 @@ check "an errno without a reason" explained 1 EXDEV pbuf-ring
 check "not an errno" explained 2 EFOO pbuf-ring
 check "not a call" explained 2 EINVAL pbuf_ring
 check "lists the calls" says 'hint: .*pbuf-ring'
+check "each once" test "$(grep -o ' pbuf-ring ' "$TMP/err" | wc -l)" -eq 1
 "$BUFSCOPE" limits --quick -j --explain EFAULT buffers >"$TMP/json"
 check "explains in JSON" json_is '.limits | length > 3 and all(.[]; .errno_past == "EFAULT" and
 	.call == "buffers")'
@@ -164,6 +165,7 @@ check "a plan that fits" exits 0 "$BUFSCOPE" limits --plan rings=2,entries=16,bu
 check "says so" grep -q '^so  *the plan fits$' "$TMP/out"
 check "a plan that cannot be" exits 1 "$BUFSCOPE" limits --plan entries=3
 check "says why" grep -q 'refuses a group with EINVAL' "$TMP/out"
+check "an empty plan" exits 2 "$BUFSCOPE" limits --plan ''
 check "no plan" exits 2 "$BUFSCOPE" limits --plan rings=2,frobs=3
 check "says what is wrong" says "'frobs=3'"
 "$BUFSCOPE" limits -j --plan rings=2,bufs=3x8K >"$TMP/json"
