@@ -231,6 +231,13 @@ static __always_inline __u32 pid_in(struct pid *pid, __u32 level)
 	return nr;
 }
 
+/* Whether a task is of that process or of one that it started; 0 is nobody's number. */
+static __always_inline int is_of(struct task_struct *task, __u32 tgid, __u32 level)
+{
+	return tgid && (pid_in(BPF_CORE_READ(task, signal, pids[1]), level) == tgid ||
+			pid_in(BPF_CORE_READ(task, real_parent, signal, pids[1]), level) == tgid);
+}
+
 /* The last file is closed, the ring is being torn down: bit 1 of the reference's pointer. */
 static __always_inline int ctx_is_dying(struct io_ring_ctx *ring)
 {

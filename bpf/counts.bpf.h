@@ -80,6 +80,12 @@ static __always_inline void judge_pace(struct account *group, __u32 moved, __u64
 		group->fastest = pace;
 }
 
+/* Before the first fill a group is not low, it is not in use yet. */
+static __always_inline int was_filled(const struct account *group)
+{
+	return group->returned || group->low_water != REC_UNKNOWN_U32;
+}
+
 static __always_inline void move_to(struct account *group, __u16 head, __u16 tail, __u64 now)
 {
 	__u16 taken = head - group->head;
@@ -97,8 +103,7 @@ static __always_inline void move_to(struct account *group, __u16 head, __u16 tai
 	group->tail = tail;
 	group->available = available;
 	group->moved_ns = now;
-	/* before the first fill a group is not low, it is not in use yet */
-	if (available < group->low_water && group->returned)
+	if (available < group->low_water && was_filled(group))
 		group->low_water = available;
 	group->looked_ns = now;
 }
@@ -148,7 +153,7 @@ static __always_inline void look_at_legacy(struct account *group, __u64 now)
 	if (group->available == 0 && group->looked_ns)
 		group->empty_ns += now - group->looked_ns;
 	group->available = nbufs;
-	if (nbufs < group->low_water && group->returned)
+	if (nbufs < group->low_water && was_filled(group))
 		group->low_water = nbufs;
 	group->looked_ns = now;
 }
@@ -465,6 +470,8 @@ static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
 	return free;
 }
 
+__u32 ignored_tgid; /* of a process that is left out with all that it started; 0: none is */
+
 static __always_inline int is_wanted(__u32 bgid)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -473,7 +480,7 @@ static __always_inline int is_wanted(__u32 bgid)
 	if (only_bgid >= 0 && bgid != (__u32)only_bgid)
 		return 0;
 	if (!nr_tgids)
-		return 1;
+		return !is_of(task, ignored_tgid, pid_level);
 	tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
 	return bpf_map_lookup_elem(&tgids, &tgid) != NULL;
 }

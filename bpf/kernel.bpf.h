@@ -71,6 +71,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	char comm[16];
+	struct task_struct *real_parent;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	const struct cred *cred;

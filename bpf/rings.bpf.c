@@ -52,6 +52,7 @@ __u32 pass;
 __u32 nr_rings;
 __u32 nr_groups;
 __u64 walk_losses;
+__u32 ignored_tgid; /* of a process that is left out with all that it started; 0: none is */
 
 /* Told by the learning pass over our own process: what io_uring files look like. */
 __u64 ring_fops;
@@ -573,7 +574,7 @@ static __always_inline int is_wanted(struct task_struct *task)
 	__u32 tgid;
 
 	if (!nr_tgids)
-		return 1;
+		return !is_of(task, ignored_tgid, pid_level);
 	tgid = tgid_of(task);
 	return bpf_map_lookup_elem(&tgids, &tgid) != NULL;
 }

@@ -603,6 +603,11 @@ int accounts_origin(const struct accounts *accounts, const struct group_rec *gro
 	return 0;
 }
 
+void accounts_ignore(struct accounts *accounts, uint32_t tgid)
+{
+	accounts->skel->bss->ignored_tgid = tgid;
+}
+
 size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max)
 {
 	int fd = bpf_map__fd(accounts->skel->maps.tgids);

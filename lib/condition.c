@@ -19,8 +19,8 @@ static bool has_starved_lately(const struct model *model, const struct model_gro
 
 static bool was_empty_lately(const struct model *model, const struct model_group *group)
 {
-	for (unsigned int back = 0; back < LATELY; back++)
-		if (model_past_available(model, group, back) == 0)
+	for (unsigned int back = 0; group->empty_mask && back < LATELY; back++)
+		if (model_past_empty(model, group, back))
 			return true;
 	return false;
 }

@@ -91,17 +91,6 @@ static bool span_is_over(const struct model_span *span)
 
 /* ---- one group */
 
-/* During an update model->samples is the number of the sample at hand. */
-static void remember(const struct model *model, struct model_group *group, uint32_t available,
-		     bool has_starved)
-{
-	unsigned int slot = model->samples % MODEL_SLOTS;
-
-	group->available[slot] = available;
-	group->starved_mask &= ~(UINT64_C(1) << slot);
-	group->starved_mask |= (uint64_t)has_starved << slot;
-}
-
 /* A source that began anew says nothing about the interval. */
 static uint64_t advance(uint64_t before, uint64_t now)
 {
@@ -198,13 +187,33 @@ static bool has_moved(const struct deltas *deltas)
 	return (taken != COUNT_UNKNOWN && taken > 0) || (returned != COUNT_UNKNOWN && returned > 0);
 }
 
+static bool has_grown(const struct deltas *deltas, enum group_counter counter)
+{
+	return deltas->count[counter] != COUNT_UNKNOWN && deltas->count[counter] > 0;
+}
+
+/* During an update model->samples is the number of the sample at hand. */
+static void remember(const struct model *model, struct model_group *group,
+		     const struct deltas *deltas)
+{
+	unsigned int slot = model->samples % MODEL_SLOTS;
+	uint64_t bit = UINT64_C(1) << slot;
+
+	group->available[slot] = group->span.absences ? REC_UNKNOWN_U32 : group->rec.available;
+	group->starved_mask &= ~bit;
+	group->empty_mask &= ~bit;
+	if (has_grown(deltas, COUNT_STARVED))
+		group->starved_mask |= bit;
+	if (has_grown(deltas, COUNT_EMPTY_NS) || group->available[slot] == 0)
+		group->empty_mask |= bit;
+}
+
 static void group_update(struct model_group *group, const struct group_rec *rec,
 			 const struct group_counts *counts, const struct model *model)
 {
 	uint64_t interval_ns = model->at_ns - group->span.seen_ns;
 	uint32_t available = group->rec.available;
 	struct deltas deltas = no_deltas;
-	uint64_t starved;
 
 	if (rec->kind != GROUP_LEGACY)
 		deltas_from_ring(&deltas, &group->rec, rec);
@@ -215,8 +224,7 @@ static void group_update(struct model_group *group, const struct group_rec *rec,
 	span_seen(&group->span, model->at_ns);
 	if (has_moved(&deltas) || rec->available != available)
 		group->moved_ns = model->at_ns;
-	starved = deltas.count[COUNT_STARVED];
-	remember(model, group, rec->available, starved != COUNT_UNKNOWN && starved > 0);
+	remember(model, group, &deltas);
 }
 
 /*
@@ -244,7 +252,7 @@ static struct model_group *group_new(const struct model_inside *in, struct model
 	group_take_totals(group, counts, &deltas);
 	group_take_gauges(group, counts);
 	group_take_rates(group, &no_deltas, 0);
-	remember(&in->model, group, rec->available, false);
+	remember(&in->model, group, &no_deltas);
 	return group;
 }
 
@@ -287,7 +295,7 @@ static void carry_absent(struct model_inside *in, struct model_ring *ring, size_
 		return;
 	}
 	group->has_wrapped = false;
-	remember(&in->model, group, REC_UNKNOWN_U32, false);
+	remember(&in->model, group, &no_deltas);
 	in->next_groups[in->nr_next_groups++] = group;
 }
 
@@ -712,6 +720,13 @@ bool model_past_starved(const struct model *model, const struct model_group *gro
 	if (!has_past(model, back))
 		return false;
 	return group->starved_mask >> ((model->samples - 1 - back) % MODEL_SLOTS) & 1;
+}
+
+bool model_past_empty(const struct model *model, const struct model_group *group, unsigned int back)
+{
+	if (!has_past(model, back))
+		return false;
+	return group->empty_mask >> ((model->samples - 1 - back) % MODEL_SLOTS) & 1;
 }
 
 const struct model_ring *model_find_ring(const struct model *model, uint32_t ordinal)

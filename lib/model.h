@@ -65,6 +65,7 @@ struct model_group {
 	bool has_wrapped; /* in the last interval */
 	uint32_t available[MODEL_SLOTS]; /* by sample number; read through model_past_available() */
 	uint64_t starved_mask;           /* bit per slot: starved in that interval */
+	uint64_t empty_mask;             /* and was empty in it, or at its end */
 };
 
 struct model_ring {
@@ -124,6 +125,10 @@ uint32_t model_past_available(const struct model *model, const struct model_grou
 /* Whether requests starved between that sample and the one before it. */
 bool model_past_starved(const struct model *model, const struct model_group *group,
 			unsigned int back);
+
+/* Whether none was available then, or for some time between that sample and the one before it. */
+bool model_past_empty(const struct model *model, const struct model_group *group,
+		      unsigned int back);
 
 /* NULL: there is none, or it is forgotten. */
 const struct model_ring *model_find_ring(const struct model *model, uint32_t ordinal);

@@ -505,6 +505,13 @@ int observe_sample(struct observe *o, struct sample *sample)
 	return err;
 }
 
+void observe_ignore(struct observe *o, uint32_t tgid)
+{
+	o->skel->bss->ignored_tgid = tgid;
+	if (o->accounts)
+		accounts_ignore(o->accounts, tgid);
+}
+
 void observe_tell_fixed(struct observe *o, uint64_t ring_id)
 {
 	o->fixed_ring = ring_id;

@@ -66,6 +66,12 @@ struct observe *observe_open(const struct observe_opts *opts, struct observe_err
  */
 int observe_sample(struct observe *o, struct sample *sample);
 
+/*
+ * From now on that process and those that it started are left out, if the observer was opened for
+ * all processes; 0: none is. For what the observer itself starts.
+ */
+void observe_ignore(struct observe *o, uint32_t tgid);
+
 /* ---- the fixed buffers of one ring */
 
 /*

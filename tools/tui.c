@@ -202,6 +202,9 @@ static void ask_limits(struct tui *tui)
 	if (tui->limits_pid == 0)
 		exec_limits(ends[1]);
 	close(ends[1]);
+	/* what it registers to try the kernel is nobody's trouble */
+	if (tui->watch.observe && tui->limits_pid > 0)
+		observe_ignore(tui->watch.observe, (uint32_t)tui->limits_pid);
 	tui->limits_fd = ends[0];
 	if (tui->limits_pid < 0) {
 		tui->limits_pid = 0;
@@ -342,6 +345,8 @@ static void end_look(struct tui *tui)
 	uint64_t cost_ns = tui->errand.cpu_ns * SHARE;
 	int code = watch_take(&tui->watch);
 
+	if (!tui->limits_pid)
+		observe_ignore(tui->watch.observe, 0);
 	if (code) {
 		end(tui, code);
 		return;

@@ -111,9 +111,11 @@ static void draw_memory(const struct scene *scene, struct rect at, int row)
 		snprintf(aligned, sizeof(aligned), " aligned to %s",
 			 text_bytes(size, sizeof(size), scene->detail->alignment));
 	}
-	snprintf(text, sizeof(text), "%-*s%s of %.20s, buffers of %.20s%s", FACT_COLS, "memory",
+	snprintf(text, sizeof(text), "%-*s%s of %.20s, buffers of %.20s", FACT_COLS, "memory",
 		 kind < ROWS(kinds) ? kinds[kind] : "unknown kind", cell(scene, "mem_bytes", own),
-		 cell(scene, "buf_bytes", bytes), aligned);
+		 cell(scene, "buf_bytes", bytes));
+	if (strlen(text) + strlen(aligned) < (size_t)at.cols)
+		strcat(text, aligned);
 	say(at, row, C_NORMAL, text);
 }
 
@@ -299,9 +301,14 @@ static void draw_map_title(const struct scene *scene, struct rect at, uint32_t n
 	if (each > 1)
 		snprintf(scale, sizeof(scale), "; a letter is the worst of %u", each);
 	snprintf(text, sizeof(text),
-		 "buffers  . ring %zu  r request %zu  h held %zu  S too long %zu%s",
-		 count[PLACE_IN_RING], count[PLACE_REQUEST], count[PLACE_HELD], count[PLACE_STUCK],
-		 scale);
+		 "buffers  . ring %zu  r request %zu  h held %zu  S too long %zu",
+		 count[PLACE_IN_RING], count[PLACE_REQUEST], count[PLACE_HELD], count[PLACE_STUCK]);
+	if (strlen(text) >= (size_t)at.cols)
+		snprintf(text, sizeof(text), "buffers  . %zu  r %zu  h %zu  S %zu",
+			 count[PLACE_IN_RING], count[PLACE_REQUEST], count[PLACE_HELD],
+			 count[PLACE_STUCK]);
+	if (strlen(text) + strlen(scale) < (size_t)at.cols)
+		strcat(text, scale);
 	say(at, 0, C_ACCENT, text);
 }
 

@@ -84,7 +84,10 @@ check "five keys: search, its name, Enter, Enter, e" test "$KEYS" -le 5
 check "open its group" sees "^ Group 0 of ring $LOAD_PID/"
 check "name the descriptor" found
 check "and what it holds too long" sees 'S too long [1-9]'
-check "the doctor says so" sees 'leak'
+check "and that it leaks" sees '^ leaking '
+low() { "$BUFSCOPE" top -b -j -n 4 -i 0.2 -p "$LOAD_PID" | jq -es '[.[].rings[].groups[]] |
+	length == 4 and all(.low_water <= .available) and .[0].available > .[3].available' >/dev/null; }
+check "the lowest level falls though nothing is returned" low
 screen_keys e
 check "e again ends it" loses 'FULL'
 screen_keys Escape

@@ -129,6 +129,10 @@ check "tells that there is nothing" sees 'no buffer group'
 load_wait --bgid 4711
 N=$LOAD_PID
 check "a new group shows up" sees "$N/.* 4711 .* 256/256"
+screen_keys Enter
+check "its page tells who registered it" sees "registered by .* $N/$N, "
+screen_keys Escape
+sees "$N/.* 4711 " >/dev/null
 kill "$N"
 check "a closed one stays for a moment" sees "^x $N/.* closed"
 check "and then goes" loses "$N/"

@@ -24,6 +24,7 @@ struct series {
 	uint64_t empty_in_s; /* COUNT_UNKNOWN: not draining */
 	uint64_t starved[MOST];
 	uint64_t stuck;
+	uint64_t empty_ms[MOST];
 };
 
 #define NOT COUNT_UNKNOWN
@@ -40,6 +41,8 @@ static const struct series cases[] = {
 	{"little of what it has", 2, {9, 5}, 46, CONDITION_TIGHT, NOT, {0}, 0},
 	{"was empty", 5, {90, 0, 90, 91, 92}, U, CONDITION_TIGHT, NOT, {0}, 0},
 	{"was empty long ago", 7, {90, 0, 90, 91, 92, 93, 94}, U, CONDITION_CALM, NOT, {0}, 0},
+	{"was empty between looks", 3, {90, 90, 90}, U, CONDITION_TIGHT, NOT, {0}, 0, {4, 4, 5}},
+	{"was empty before the first look", 2, {90, 80}, U, CONDITION_CALM, NOT, {0}, 0, {4, 4}},
 	{"never filled", 2, {0, 0}, 0, CONDITION_IDLE, NOT, {0}, 0},
 	{"level unknown", 2, {U, U}, U, CONDITION_IDLE, NOT, {0}, 0},
 	{"drains", 5, {90, 80, 70, 60, 50}, U, CONDITION_TIGHT, 5, {0}, 0},
@@ -93,6 +96,7 @@ static void check_case(const struct series *c)
 		memset(&counts, 0xff, sizeof(counts));
 		counts.wraps = 0;
 		counts.total[COUNT_STARVED] = c->starved[i];
+		counts.total[COUNT_EMPTY_NS] = c->empty_ms[i] * 1000000;
 		counts.gauge[GAUGE_STUCK] = c->stuck;
 		assert_int_equal(model_update(model, &sample), 0);
 	}
