@@ -40,6 +40,7 @@ enum complaint {
 	LEAK_ON_ERROR,
 	LEAK_BUNDLE,
 	NEVER_RETURNED,
+	DRAINING,
 	/* what comes back is wrong */
 	RETURNED_TWICE,
 	FOREIGN_BID,

@@ -8,6 +8,10 @@
 #include "shortage.h"
 #include "text.h"
 
+#define DRAINING_LEAST   16
+#define DRAINING_NS      2000000000ULL
+#define DRAINING_SOON_NS 3600000000000ULL
+
 static void name_losses(char *text, const struct case_group *group, enum case_fate fate)
 {
 	unsigned int nr = 0;
@@ -36,6 +40,64 @@ static uint64_t count_empty_starves(const struct case_group *group)
 	return group->causes[STARVE_EMPTY_AT_ISSUE] + group->causes[STARVE_EMPTY_AT_DATA];
 }
 
+static const struct case_stream *top_holder(const struct case_group *group)
+{
+	const struct case_stream *top = NULL;
+
+	for (uint32_t i = 0; i < group->nr_streams; i++)
+		if (group->streams[i].held > (top ? top->held : 0))
+			top = &group->streams[i];
+	return top;
+}
+
+/* For how long buffers have been taken, up to now; 0: not steadily. */
+static uint64_t drained_ns(const struct case_group *group)
+{
+	uint64_t first = UINT64_MAX, last = 0;
+
+	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
+		if (group->buffers[bid].place != BUFFER_HELD)
+			continue;
+		if (group->buffers[bid].since_ns < first)
+			first = group->buffers[bid].since_ns;
+		if (group->buffers[bid].since_ns > last)
+			last = group->buffers[bid].since_ns;
+	}
+	if (last <= first || group->seen_ns <= last)
+		return 0;
+	return group->seen_ns - last > (last - first) / 4 ? 0 : group->seen_ns - first;
+}
+
+/* Nothing has starved yet, but it will. */
+static void judge_draining(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	const struct case_stream *top = top_holder(group);
+	uint64_t ns = drained_ns(group), empty_ns;
+	struct finding *finding;
+
+	if (group->returned > group->filled || group->held < DRAINING_LEAST || ns < DRAINING_NS ||
+	    group->rec.available == REC_UNKNOWN_U32 || group->rec.available == 0)
+		return;
+	empty_ns = ns / group->held * group->rec.available;
+	if (empty_ns > DRAINING_SOON_NS)
+		return;
+	finding = bench_add(bench, DRAINING, CONFIDENCE_POSSIBLE);
+	if (!finding)
+		return;
+	bench_say_nr(finding->evidence, group->held, "buffer");
+	bench_say(finding->evidence, " taken in ");
+	bench_say_span(finding->evidence, ns);
+	bench_say(finding->evidence, ", none returned");
+	if (top) {
+		bench_say(finding->evidence, "; ");
+		bench_say_file(finding->evidence, top);
+		bench_say(finding->evidence, " has %u of them", top->held);
+	}
+	bench_say(finding->evidence, "; %u are left: empty in ", group->rec.available);
+	bench_say_span(finding->evidence, empty_ns);
+}
+
 void diagnose_losses(struct bench *bench)
 {
 	static const enum complaint complaints[] = {
@@ -50,6 +112,8 @@ void diagnose_losses(struct bench *bench)
 	/* a return that was not told looks like a leak */
 	if (bench->what->book->may_miss)
 		return;
+	if (!starves)
+		judge_draining(bench);
 	losses_of(group, UINT64_MAX, &losses);
 	/* a program may keep all it ever got, as long as nobody wants for it */
 	if (!starves)

@@ -106,6 +106,14 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			    "starves",
 			    "Add buffers to the ring again when their data has been used.",
 			    NETTY "14890"},
+	[DRAINING] = {"draining", SEVERITY_INFO, "buffers are taken and none comes back",
+		      "Buffers are being taken steadily and none was returned; the group will run "
+		      "dry. A program that returns them all at once later does this, too.",
+		      "sixteen buffers or more taken over two seconds, up to now, no return, and "
+		      "less than an hour until the group is empty",
+		      "Watch for longer. If none comes back, find the path that forgets them: the "
+		      "evidence names who took most.",
+		      "https://github.com/frevib/io_uring-echo-server/issues/11"},
 	[RETURNED_TWICE] = {"returned-twice", SEVERITY_CRIT, "a buffer is in the ring twice",
 			    "The program returned a buffer that it did not hold; the kernel will "
 			    "hand it to two requests, and one overwrites the other's data.",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../lib/text.h"
+#include "out.h"
 #include "tui_about.h"
 #include "tui_cells.h"
 
@@ -271,8 +272,9 @@ static void lay_paragraph(struct pen *pen, const char *text)
 	} while (*text);
 }
 
-static void lay_help(struct pen *pen)
+static void lay_help(struct pen *pen, const struct model *model)
 {
+	char summary[512];
 	size_t nr;
 	const struct tui_binding *bindings = tui_bindings(&nr);
 	struct span line;
@@ -289,6 +291,8 @@ static void lay_help(struct pen *pen)
 		pen->line++;
 		lay_paragraph(pen, help_words[i]);
 	}
+	pen->line++;
+	lay_paragraph(pen, out_summary(model, summary, sizeof(summary)));
 }
 
 /* What another command printed: its lines as they are, clipped. */
@@ -313,7 +317,7 @@ size_t page_lay_text(const struct tui_frame *frame, struct rect at)
 	struct pen pen = {.at = at, .top = place->top};
 
 	if (place->page == PAGE_HELP)
-		lay_help(&pen);
+		lay_help(&pen, frame->model);
 	else if (frame->limits && *frame->limits)
 		lay_lines(&pen, frame->limits);
 	else

@@ -99,14 +99,19 @@ static void starve(enum starve_cause cause, int fd)
 	casebook_take(&book, &rec);
 }
 
-static void seen(uint32_t entries)
+static void seen_with(uint32_t entries, uint32_t available)
 {
-	struct group_rec group = {.ring_id = RING, .entries = entries};
+	struct group_rec group = {.ring_id = RING, .entries = entries, .available = available};
 	struct ring_rec ring = {.ring_id = RING, .tgid = 7, .fd = 3, .comm = "x"};
 	struct sample sample = {
 		.at_ns = now, .rings = &ring, .nr_rings = 1, .groups = &group, .nr_groups = 1};
 
 	casebook_sample(&book, &sample);
+}
+
+static void seen(uint32_t entries)
+{
+	seen_with(entries, 0);
 }
 
 /* The codes found, separated by blanks. */
@@ -221,6 +226,46 @@ static void forgotten(void **state)
 	}
 	seen(8);
 	assert_string_equal(codes(), "leak");
+}
+
+/* Nobody wants for a buffer yet, and none comes back. */
+static void drains(void **state)
+{
+	(void)state;
+	reg(64);
+	put(0, 64);
+	for (uint32_t bid = 0; bid < 20; bid++) {
+		now += 100 * MS;
+		take(bid, 5);
+	}
+	now += 50 * MS;
+	seen_with(64, 44);
+	assert_string_equal(codes(), "");
+	now += 100 * MS;
+	take(20, 5);
+	now += 50 * MS;
+	seen_with(64, 43);
+	assert_string_equal(codes(), "draining");
+	seen_with(64, 0);
+	assert_string_equal(codes(), "");
+	seen_with(64, 43);
+	put(0, 1);
+	assert_string_equal(codes(), "");
+}
+
+/* It took what it needed, and keeps it. */
+static void takes_and_keeps(void **state)
+{
+	(void)state;
+	reg(64);
+	put(0, 64);
+	for (uint32_t bid = 0; bid < 20; bid++) {
+		now += 100 * MS;
+		take(bid, 5);
+	}
+	now += 600 * MS;
+	seen_with(64, 44);
+	assert_string_equal(codes(), "");
 }
 
 static void ended_with_it(void **state)
@@ -770,6 +815,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_of_many, begin, end),
 		cmocka_unit_test_setup_teardown(replayed, begin, end),
 		cmocka_unit_test_setup_teardown(forgotten, begin, end),
+		cmocka_unit_test_setup_teardown(drains, begin, end),
+		cmocka_unit_test_setup_teardown(takes_and_keeps, begin, end),
 		cmocka_unit_test_setup_teardown(ended_with_it, begin, end),
 		cmocka_unit_test_setup_teardown(slow_is_no_leak, begin, end),
 		cmocka_unit_test_setup_teardown(twice, begin, end),
