@@ -53,7 +53,7 @@ static const struct case_stream *top_holder(const struct case_group *group)
 /* For how long buffers have been taken, up to now; 0: not steadily. */
 static uint64_t drained_ns(const struct case_group *group)
 {
-	uint64_t first = UINT64_MAX, last = 0;
+	uint64_t first = UINT64_MAX, last = 0, now;
 
 	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
 		if (group->buffers[bid].place != BUFFER_HELD)
@@ -63,9 +63,10 @@ static uint64_t drained_ns(const struct case_group *group)
 		if (group->buffers[bid].since_ns > last)
 			last = group->buffers[bid].since_ns;
 	}
-	if (last <= first || group->seen_ns <= last)
+	if (last <= first)
 		return 0;
-	return group->seen_ns - last > (last - first) / 4 ? 0 : group->seen_ns - first;
+	now = group->seen_ns > last ? group->seen_ns : last;
+	return now - last > (last - first) / 4 ? 0 : now - first;
 }
 
 /* Nothing has starved yet, but it will. */

@@ -46,6 +46,19 @@ static void leak(struct stage *stage)
 	traffic(stage, &group, 1600);
 }
 
+/* None was wanted in vain so far. */
+static void draining(struct stage *stage)
+{
+	struct stage_group group = {.entries = 256};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 256);
+	for (int i = 0; i < 60; i++) {
+		one(stage, 0);
+		stage_sleep(50);
+	}
+}
+
 static void leak_on_close(struct stage *stage)
 {
 	struct stage_group group = {.entries = 32};
@@ -258,6 +271,7 @@ static void returned_early(struct stage *stage)
 
 const struct scenario load_scenarios_return[] = {
 	{"leak", "five buffers are forgotten, the others go round", "leak", NULL, leak},
+	{"draining", "buffers are taken one after the other and kept", "draining", NULL, draining},
 	{"leak-on-close", "every fourth connection ends with a buffer", "leak-on-close", NULL,
 	 leak_on_close},
 	{"leak-on-error", "failed reads come with a buffer that is not returned", "leak-on-error",
