@@ -40,6 +40,7 @@ struct chunk {
 	__u32 passed;   /* of these: taken again already, their completions are to come */
 	__s32 fd;       /* of the completion that named the last bid */
 	__u16 new_head; /* of the ring, now */
+	__u16 where;    /* AT_... */
 };
 
 struct {
@@ -72,6 +73,7 @@ static __always_inline struct chunk *open_chunk(__u32 where, __u64 now)
 
 	if (chunk) {
 		chunk->now = now;
+		chunk->where = where;
 		chunk->since = 0;
 		chunk->held = 0;
 		chunk->nr_holds = 0;
@@ -273,6 +275,50 @@ static __always_inline __u32 passed_by(const struct look *look, __u16 head)
 	return look->group->has_bundles || passed > look->group->entries ? 0 : passed;
 }
 
+#define FLAGS_SHIFT (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 16 : 0)
+
+static long settle_step(__u32 i, struct look *look)
+{
+	struct chunk *chunk = look->chunk;
+	__u32 at = chunk->passed + i;
+	struct bid_state *state;
+	__u32 was, *word;
+
+	if (at >= chunk->nr)
+		return 1;
+	state = bid_at(look->group, chunk->slots[at & (CHUNK_SLOTS - 1)].bid);
+	if (!state)
+		return 0;
+	word = (void *)state + __builtin_offsetof(struct bid_state, flags);
+	was = *(volatile __u32 *)word;
+	if ((__u16)(was >> FLAGS_SHIFT) == BID_IN_RING)
+		__sync_val_compare_and_swap(
+			word, was, was ^ (BID_IN_RING ^ (BID_HELD | BID_DUE)) << FLAGS_SHIFT);
+	return 0;
+}
+
+/*
+ * While this processor noted that buffers are in the ring, others may have taken some and noted
+ * that, which was overwritten then. What is taken from here on is noted later than that.
+ */
+static __always_inline void settle_taken(struct look *look)
+{
+	struct io_buffer_list *bl = (void *)look->group->bl;
+	struct chunk *chunk = look->chunk;
+	__u32 passed;
+	__u16 head;
+
+	if (chunk->where == AT_EVENT || look->group->has_bundles)
+		return;
+	/* a full barrier: the notes are there for all to see before head is read */
+	__sync_val_compare_and_swap(&look->group->busy, 1, 1);
+	if (bpf_core_read(&head, sizeof(head), &bl->head))
+		return;
+	passed = passed_by(look, head);
+	if (passed > chunk->passed)
+		bpf_loop(passed - chunk->passed, settle_step, look, 0);
+}
+
 /* Up to the next multiple of CHUNK_SLOTS, so that a chunk never wraps around the ring's end. */
 static __always_inline __u32 next_slots(const struct account *group, const struct chunk *chunk)
 {
@@ -307,6 +353,7 @@ static long return_chunk(__u32 i, struct look *look)
 		bpf_loop(nr, return_step_traced, look, 0);
 	else
 		bpf_loop(CHUNK_SLOTS / RETURNS_A_CALL, return_some, look, 0);
+	settle_taken(look);
 	chunk->first += nr;
 	return 0;
 }

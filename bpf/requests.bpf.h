@@ -54,7 +54,8 @@ struct {
 /*
  * Four slots that lie together, from the request's own on. Requests are neighbours in a slab of
  * objects of 256 bytes, and their slots are neighbours here: tables like this lie in small
- * pages, and scattered slots would cost a TLB miss each. Several slabs may fall on the same place.
+ * pages, and scattered slots would cost a TLB miss each. Slabs that are 32 MiB apart share their
+ * slots: what finds those taken goes to other four, which are not the same for both.
  */
 static __always_inline struct req_slot *req_at(struct req_slot *table, __u32 own, __u32 way)
 {
@@ -69,33 +70,47 @@ static __always_inline __u32 req_bucket(const void *req)
 	return low_half(req) >> 8;
 }
 
-static __always_inline struct req_slot *find_req(const void *req)
+static __always_inline __u32 other_bucket(const void *req)
 {
-	__u32 bucket = req_bucket(req);
-	struct req_slot *table = whole_table(reqs);
+	__u32 low = low_half(req);
 
-	for (__u32 way = 0; table && way < BUCKET; way++) {
+	return (low >> 8) + ((low >> 25) + 1) * 1087 * BUCKET;
+}
+
+/* The slot that has the request's address. */
+static __always_inline struct req_slot *own_req(struct req_slot *table, __u32 bucket,
+						const void *req)
+{
+	for (__u32 way = 0; way < BUCKET; way++) {
 		struct req_slot *slot = req_at(table, bucket, way);
 
 		if (slot->req == (__u64)req)
-			return slot->count ? slot : NULL;
+			return slot;
 	}
 	return NULL;
 }
 
-/*
- * Its own slot, else a free one, or one whose request may have gone silently, else the first,
- * whose request is forgotten. A done request leaves its address in its slot: the kernel uses the
- * same few addresses again and again.
- */
-static __always_inline struct req_slot *slot_for_req(const void *req)
+static __always_inline struct req_slot *find_req(const void *req)
 {
-	__u32 bucket = req_bucket(req);
-	struct req_slot *table = whole_table(reqs);
-	struct req_slot *free = NULL;
+	struct req_slot *table = whole_table(reqs), *slot;
 
 	if (!table)
 		return NULL;
+	slot = own_req(table, req_bucket(req), req);
+	if (!slot)
+		slot = own_req(table, other_bucket(req), req);
+	return slot && slot->count ? slot : NULL;
+}
+
+/*
+ * Its own slot, else a free one, or one whose request may have gone silently. A done request
+ * leaves its address in its slot: the kernel uses the same few addresses again and again.
+ */
+static __always_inline struct req_slot *room_for_req(struct req_slot *table, __u32 bucket,
+						     const void *req)
+{
+	struct req_slot *free = NULL;
+
 	for (__u32 way = 0; way < BUCKET; way++) {
 		struct req_slot *slot = req_at(table, bucket, way);
 
@@ -104,10 +119,23 @@ static __always_inline struct req_slot *slot_for_req(const void *req)
 		if ((!slot->count || slot->flags & SLOT_SILENT) && !free)
 			free = slot;
 	}
-	if (free)
-		return free;
+	return free;
+}
+
+/* Where there is no room, the request that has the first slot is forgotten. */
+static __always_inline struct req_slot *slot_for_req(const void *req)
+{
+	struct req_slot *table = whole_table(reqs), *slot;
+
+	if (!table)
+		return NULL;
+	slot = room_for_req(table, req_bucket(req), req);
+	if (!slot)
+		slot = room_for_req(table, other_bucket(req), req);
+	if (slot)
+		return slot;
 	lose(EVENT_REQS_EVICTED);
-	return req_at(table, bucket, 0);
+	return req_at(table, req_bucket(req), 0);
 }
 
 static __always_inline struct stream_slot *stream_at(struct stream_slot *table, __u32 bucket,

@@ -1,60 +1,77 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Are the counters exact? Each scenario runs under full accounting that was attached before its
-# work, or under a light one; every counter must equal what the workload counted itself, and
-# nothing may be lost. Prints a table: what was true, what was told, summed over the groups.
+# Are the counters exact? All scenarios run at once under full accounting that was attached before
+# their work, others under a light one; every counter must equal what the workload counted itself,
+# and nothing may be lost. Prints a table: what was true, what was told, summed over the groups.
 # shellcheck source=tests/tap.sh disable=SC2317
 . "$(dirname "$0")/../tap.sh"
 : "${SCALE:=1}" # multiplies the counts
 : "${ONLY:=}"  # a part of the names of the scenarios to run
 
-load_pid='' top_pid='' born=''
+names=() filters=() depths=() borns=() options=() pids=() top_pid=''
 cleanup() {
-	[ -z "$top_pid" ] || kill "$top_pid" 2>/dev/null
-	[ -z "$load_pid" ] || kill "$load_pid" 2>/dev/null
+	local pid
+	for pid in $top_pid "${pids[@]}"; do kill "$pid" 2>/dev/null; done
 	wait
 }
 
 lines() { wc -l <"$TMP/top"; }
 has_lines() { [ "$(lines)" -ge "$1" ]; }
-is_over() { [ -s "$TMP/truth" ] && jq -e .final "$TMP/truth" >/dev/null 2>&1; }
+
+# Of one scenario.
+is_over() {
+	[ -s "$TMP/truth.$1" ] && jq -e .final "$TMP/truth.$1" >/dev/null 2>&1 ||
+		! kill -0 "${pids[$1]}" 2>/dev/null
+}
 is_paused() {
-	grep -qs SIGUSR1 "$TMP/said" || grep -qs '^State:.T' "/proc/$load_pid/status" ||
-		! kill -0 "$load_pid" 2>/dev/null
+	grep -qs SIGUSR1 "$TMP/said.$1" || grep -qs '^State:.T' "/proc/${pids[$1]}/status" ||
+		! kill -0 "${pids[$1]}" 2>/dev/null
 }
 
-# start ARGUMENT...: a workload that waits for SIGUSR1 or, when it is to be born under watch, a
-# process that will become one at SIGCONT
+# all CONDITION NUMBER...
+all() {
+	local i condition=$1
+	shift
+	for i; do "$condition" "$i" || return 1; done
+}
+
+# start NUMBER: a workload that waits for SIGUSR1 or, when it is to be born under watch, a process
+# that will become one at SIGCONT
 start() {
-	if [ -z "$born" ]; then
-		exec "$BUFSCOPE" load -j --paused --wait "$@"
+	local words
+	read -ra words <<<"${options[$1]}"
+	if [ -z "${borns[$1]}" ]; then
+		exec "$BUFSCOPE" load -j --paused --wait "${words[@]}"
 	else
-		exec bash -c 'kill -STOP $$; exec "$@"' - "$BUFSCOPE" load -j --wait "$@"
+		exec bash -c 'kill -STOP $$; exec "$@"' - "$BUFSCOPE" load -j --wait "${words[@]}"
 	fi
 }
 
-# watch DEPTH ARGUMENT...: truth in $TMP/truth, the first and last sample in $TMP/first, $TMP/last
+# end PID...
+end() {
+	kill "$@" 2>/dev/null
+	wait "$@"
+}
+
+# watch NUMBER...: all of them at once, under one observer. Leaves what was true in truth.NUMBER, and
+# the last sample in last.
 watch() {
-	local depth=$1 rc=0
-	shift
-	rm -f "$TMP"/{truth,top,said,first,last}
+	local i watched=()
 	: >"$TMP/top"
-	start "$@" >"$TMP/truth" 2>"$TMP/said" &
-	load_pid=$!
-	until_true 10 is_paused || return 1
-	kill -0 "$load_pid" 2>/dev/null || { wait "$load_pid"; return; }
-	"$BUFSCOPE" top -b -j -i 0.1 "--$depth" -p "$load_pid" >"$TMP/top" 2>>"$TMP/said" &
+	for i; do
+		start "$i" >"$TMP/truth.$i" 2>"$TMP/said.$i" &
+		pids[i]=$!
+		watched+=(-p "${pids[i]}")
+	done
+	until_true 20 all is_paused "$@" || return 1
+	"$BUFSCOPE" top -b -j -i 0.1 "--${depths[$1]}" "${watched[@]}" >"$TMP/top" 2>"$TMP/top.said" &
 	top_pid=$!
-	until_true 20 has_lines 1 && kill "-${born:-USR1}" "$load_pid" && until_true 120 is_over &&
-		until_true 20 has_lines $(($(lines) + 3)) || rc=1
-	kill "$top_pid"
-	wait "$top_pid"
-	kill "$load_pid"
-	wait "$load_pid"
-	load_pid='' top_pid=''
-	head -n 1 "$TMP/top" >"$TMP/first"
+	until_true 20 has_lines 1 || return 1
+	for i; do kill "-${borns[i]:-USR1}" "${pids[i]}" 2>/dev/null; done
+	until_true 300 all is_over "$@" && until_true 20 has_lines $(($(lines) + 3)) || return 1
+	end "$top_pid"
+	top_pid=''
 	tail -n 1 "$TMP/top" >"$TMP/last"
-	return $rc
 }
 
 # Both as a list of groups by ring and bgid. What was put in before the attach was not counted. No
@@ -63,10 +80,12 @@ watch() {
 truth='[.groups | sort_by(.fd, .bgid)[] | {bgid, selected_total, taken_total, starved_total,
 	bytes_total, partial_total, mshot_ended_total, available, held, head, tail,
 	returned_total: (.returned_total - if $born then 0 else .buffers end), double_returned_total: 0}]'
-told='[.rings[].groups[] ] | sort_by(.fd, .bgid) | [.[] | {bgid, selected_total, taken_total,
+# shellcheck disable=SC2016 # jq's variables
+told='[.rings[] | select(.tgid == $tgid) | .groups[]] | sort_by(.fd, .bgid) | [.[] | {bgid, selected_total, taken_total,
 	starved_total, bytes_total, partial_total, mshot_ended_total, available, held, head, tail,
 	returned_total, double_returned_total}]'
 # Light accounting knows no completions.
+# shellcheck disable=SC2016 # jq's variables
 light='map(del(.double_returned_total, .selected_total, .starved_total, .bytes_total, .partial_total, .mshot_ended_total))'
 
 # Where looks were too far apart, which only a stalled machine makes them, a wrap is suspected and
@@ -74,14 +93,17 @@ light='map(del(.double_returned_total, .selected_total, .starved_total, .bytes_t
 nothing_lost() { [ -s "$TMP/last" ] && jq -e '[.losses | del(.wraps) | .[]] | add == 0' "$TMP/last" >/dev/null; }
 in_doubt() { [ -s "$TMP/last" ] && jq -e '.losses | .wraps + .bids > 0' "$TMP/last" >/dev/null; }
 
-# equal [FILTER]
+# equal NUMBER
 equal() {
-	jq -c --argjson born "$([ -n "$born" ] && echo true || echo false)" "$truth | ${1:-.}" "$TMP/truth" >"$TMP/a" && jq -c "$told | ${1:-.}" "$TMP/last" >"$TMP/b" &&
+	jq -c --argjson born "$([ -n "${borns[$1]}" ] && echo true || echo false)" \
+		"$truth | ${filters[$1]}" "$TMP/truth.$1" >"$TMP/a" &&
+		jq -c --argjson tgid "${pids[$1]}" "$told | ${filters[$1]}" "$TMP/last" >"$TMP/b" &&
 		[ -s "$TMP/a" ] && cmp -s "$TMP/a" "$TMP/b" && nothing_lost
 }
 
+shown=0
 report() {
-	cat "$TMP/said"
+	cat "$TMP/said.$shown" "$TMP/top.said"
 	echo "truth: $(cut -c1-600 "$TMP/a" 2>/dev/null)"
 	echo "told:  $(cut -c1-600 "$TMP/b" 2>/dev/null)"
 	jq -c .losses "$TMP/last"
@@ -105,28 +127,58 @@ table() {
 	[ ${#told[@]} -eq 9 ] && row "" told "${told[@]}"
 }
 
-# exact NAME FILTER DEPTH ARGUMENT...
+# exact NAME FILTER DEPTH ARGUMENT...: to be run by run_all
 exact() {
-	local name="$1 ($3)" filter=$2 rc
-	[[ "$name" == *"$ONLY"* ]] || return 0
-	shift 2
-	for _ in 1 2 3; do
-		watch "$@"
-		rc=$?
-		[ $rc -eq 0 ] || break
-		in_doubt || break
-		! equal "$filter" || break
+	[[ "$1 ($3)" == *"$ONLY"* ]] || return 0
+	names+=("$1 ($3)") filters+=("$2") depths+=("$3") borns+=("$born") options+=("${*:4}")
+}
+
+# 3: the workload says that this kernel cannot do it
+status_of() {
+	kill -0 "${pids[$1]}" 2>/dev/null && return
+	wait "${pids[$1]}"
+}
+
+# The machine may have stalled for too long, as the report says: once more, alone.
+once_more() {
+	local _
+	for _ in 1 2; do
+		in_doubt && ! equal "$1" || return 0
+		end "${pids[$1]}"
+		watch "$1"
 	done
+}
+
+judge() {
+	local rc
+	shown=$1
+	status_of "$1"
+	rc=$?
 	if [ $rc -eq 3 ]; then
-		skip "$name" "$(sed -n 's/^bufscope: //p' "$TMP/said")"
+		skip "${names[$1]}" "$(sed -n 's/^bufscope: //p' "$TMP/said.$1")"
 		return
 	fi
-	if in_doubt && ! equal "$filter"; then
-		skip "$name" "the machine stalled for too long, as the report says"
+	once_more "$1"
+	if in_doubt && ! equal "$1"; then
+		skip "${names[$1]}" "the machine stalled for too long, as the report says"
 		return
 	fi
-	check "$name" equal "$filter"
-	table "$name"
+	check "${names[$1]}" equal "$1"
+	table "${names[$1]}"
+}
+
+# run_all DEPTH: what was collected for it
+run_all() {
+	local i those=()
+	for i in "${!names[@]}"; do [ "${depths[i]}" != "$1" ] || those+=("$i"); done
+	[ ${#those[@]} -gt 0 ] || return 0
+	check "${#those[@]} workloads run under one observer ($1)" watch "${those[@]}"
+	cp "$TMP/last" "$TMP/all"
+	for i in "${those[@]}"; do
+		cp "$TMP/all" "$TMP/last"
+		judge "$i"
+		end "${pids[i]}"
+	done
 }
 
 n() { echo $(($1 * SCALE / ${SLOW:-1})); }
@@ -134,13 +186,19 @@ full() { exact "$1" . full "${@:2}"; }
 # Of a list that was there before nobody knows what it lent: '-'.
 legacy() { exact "$1" 'map(.held = null)' full --kind legacy "${@:2}"; }
 # From its first ring on, after an exec, in the process that was named.
+born='' # or the signal that begins it
 born() { born=CONT; full "$@"; born=; }
-row scenario who "${columns[@]}"
+run_and_finish() {
+	row scenario who "${columns[@]}"
+	run_all full
+	run_all light
+	finish
+}
 
 # In guests tests/vm/test_truth.sh watches the others all at once.
 born "born under watch" --groups 3 -n "$(n 50000)" --hold 7
 born "legacy, born under watch" --kind legacy --groups 3 -n "$(n 50000)" --hold 7 --leak 3
-[ "${SLOW:-1}" -eq 1 ] || finish
+[ "${SLOW:-1}" -eq 1 ] || run_and_finish
 
 full "one-shot recv" --op recv -n "$(n 300000)"
 full "multishot, 2 rings of 3 groups, 2 threads" --op recv-multishot -n "$(n 300000)" --groups 3 \
@@ -175,4 +233,4 @@ full "tiny rings" --entries 4 -n "$(n 100000)" --groups 2
 full "SQPOLL" --setup sqpoll -n "$(n 50000)" --op recv
 full "deferred task work" --setup defer-taskrun,single-issuer -n "$(n 200000)"
 exact "multishot bundle" "$light" light --op recv-multishot-bundle -n "$(n 50000)"
-finish
+run_and_finish
