@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -58,6 +59,7 @@ struct observer {
 	bool is_chosen; /* for this run */
 	bool is_light;
 	const char *why_not; /* NULL: it could be measured */
+	char last_words[160];
 	double cost_ns[MAX_ROUNDS];
 	double ratio[MAX_ROUNDS];
 	double self_pct[MAX_ROUNDS]; /* CPU of the observer itself, of the load's */
@@ -275,7 +277,8 @@ static void close_empty(struct empty *empty)
 
 struct watching {
 	struct empty empty;
-	pid_t pid; /* 0: no process */
+	pid_t pid;  /* 0: no process */
+	int errors; /* what it says, -1: nobody hears it */
 };
 
 static bool is_empty(const struct observer *observer)
@@ -286,11 +289,28 @@ static bool is_empty(const struct observer *observer)
 static void begin(const struct observer *observer, struct watching *watching)
 {
 	*watching = (struct watching){.empty = {.links = {-1, -1}, .progs = {-1, -1}}};
+	watching->errors = memfd_create("errors", MFD_CLOEXEC);
 	if (observer->command)
-		watching->pid = start(observer->command, -1);
+		watching->pid = start(observer->command, watching->errors);
 	else if (is_empty(observer))
 		open_empty(&watching->empty);
 	pause_s(observer->warm_s);
+}
+
+/* The last line that it said. */
+static void hear(const struct watching *watching, char *words, size_t size)
+{
+	off_t said = lseek(watching->errors, 0, SEEK_END);
+	off_t from = said > (off_t)size - 1 ? said - (off_t)size + 1 : 0;
+	ssize_t got = pread(watching->errors, words, size - 1, from);
+	char *line;
+
+	words[got > 0 ? got : 0] = '\0';
+	while (got > 0 && words[got - 1] == '\n')
+		words[--got] = '\0';
+	line = strrchr(words, '\n');
+	if (line)
+		memmove(words, line + 1, strlen(line));
 }
 
 /* False: it ended before its time, and so may not have watched. */
@@ -329,10 +349,13 @@ static int measure(struct observer *observer, const struct workload *work, int r
 
 	begin(observer, &watching);
 	cpu = time_load(work, completions);
-	if (!end(observer, &watching, &usage))
+	if (!end(observer, &watching, &usage)) {
 		observer->why_not = "it ended by itself";
-	else if (cpu < 0 && observer->tool)
+		hear(&watching, observer->last_words, sizeof(observer->last_words));
+	} else if (cpu < 0 && observer->tool) {
 		observer->why_not = "the load was not done in time";
+	}
+	close(watching.errors);
 	if (observer->why_not || is_stopped)
 		return 0;
 	if (cpu < 0) {
@@ -396,7 +419,8 @@ static void report(const struct workload *work, int rounds)
 	}
 	for (struct observer *o = observers; o < observers + NR(observers); o++)
 		if (is_measured(o, work) && o->why_not)
-			printf("%-12s skipped: %s\n", o->name, o->why_not);
+			printf("%-12s skipped: %s%s%s\n", o->name, o->why_not,
+			       *o->last_words ? ": " : "", o->last_words);
 }
 
 static int compare(struct workload *work, int rounds)
@@ -466,6 +490,7 @@ static int count_runs(const struct workload *work)
 		time_load(work, work->completions / observers[i].slow);
 		print_runs(&observers[i], before);
 		end(&observers[i], &watching, &usage);
+		close(watching.errors);
 	}
 	close(stats);
 	return 0;
