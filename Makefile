@@ -191,9 +191,10 @@ D := $(DESTDIR)$(PREFIX)
 L := $(DESTDIR)$(LIBDIR)
 
 install: all
-	install -d $(D)/bin $(D)/include $(D)/share/man/man8 $(L)/pkgconfig
+	install -d $(D)/bin $(D)/include $(D)/share/man/man8 $(D)/share/man/man3 $(L)/pkgconfig
 	install -m 755 $(O)/bufscope $(D)/bin/
 	install -m 644 tools/bufscope.8 $(D)/share/man/man8/
+	install -m 644 lib/bufscope.3 $(D)/share/man/man3/
 	install -m 644 lib/bufscope.h $(D)/include/
 	install -m 644 $(O)/libbufscope.a $(L)/
 	$(if $(STATIC),,install -m 755 $(O)/libbufscope.so $(L)/libbufscope.so.0)

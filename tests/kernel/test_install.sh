@@ -22,6 +22,7 @@ expected() {
 		lib/libbufscope.so
 		lib/libbufscope.so.0
 		lib/pkgconfig/bufscope.pc
+		share/man/man3/bufscope.3
 		share/man/man8/bufscope.8
 	END
 }
@@ -30,9 +31,61 @@ exports_only_bs() { ! nm -D --defined-only "$1" | grep -vE ' (T bs_|A BUFSCOPE_)
 
 # build COMPILER LANGUAGE LIBRARY: $TMP/client against the installed files alone
 build() {
+	link client tests/kernel/client.c "$@"
+}
+
+# link PROGRAM SOURCE COMPILER LANGUAGE LIBRARY
+link() {
 	# shellcheck disable=SC2046,SC2086 # lists of flags
-	"$1" -x "$2" -Wall -Wextra -Werror $SAN_FLAGS -o "$TMP/client" tests/kernel/client.c -x none \
-		$(pkg-config --cflags bufscope) $(pkg-config --libs bufscope | sed "s/-lbufscope/$3/")
+	"$3" -x "$4" -Wall -Wextra -Werror $SAN_FLAGS -o "$TMP/$1" "$2" -x none \
+		$(pkg-config --cflags bufscope) $(pkg-config --libs bufscope | sed "s/-lbufscope/$5/")
+}
+
+# The server of the installed page, as somebody would copy it from there.
+extract_server() {
+	sed -n '/server\.c begins/,/server\.c ends/p' "$TMP/prefix/share/man/man3/bufscope.3" |
+		sed "/^\.[nf\\\\]/d; s/\\\\(aq/'/g; s/\\\\-/-/g; s/\\\\&//; s/\\\\e/\\\\/g" >"$TMP/server.c"
+	[ "$(wc -l <"$TMP/server.c")" -gt 100 ] && [ "$(wc -l <"$TMP/server.c")" -lt 150 ]
+}
+
+# Everything is echoed, to two at once.
+converse() {
+	local port one two
+	port=$(sed -n 's/^port //p' "$TMP/err")
+	for _ in 1 2; do
+		(
+			exec 3<>"/dev/tcp/127.0.0.1/$port" || exit 1
+			cat "$TMP/sent" >&3 &
+			head -c 1000000 <&3 | cmp - "$TMP/sent"
+		) &
+		two=${one:-} one=$!
+	done
+	wait "$one" && wait "$two"
+}
+
+listens() { grep -q '^port ' "$TMP/err" || ! kill -0 "$pid"; }
+
+# serve NAME COMPILER LANGUAGE
+serve() {
+	local name=$1 pid
+	shift
+	check "the server of the page builds in $name" link server "$TMP/server.c" "$@" -lbufscope
+	"$TMP/server" 0 >"$TMP/out" 2>"$TMP/err" &
+	pid=$!
+	until_true 10 listens
+	if grep -q 'cannot start: \(Operation not permitted\|Function not implemented\)' "$TMP/err"; then
+		skip "and serves, in $name" "no io_uring for this user"
+		wait "$pid"
+		return
+	fi
+	check "and serves, in $name" converse
+	# A connection is open when it is told to end.
+	exec 4<>"/dev/tcp/127.0.0.1/$(sed -n 's/^port //p' "$TMP/err")"
+	kill "$pid"
+	wait "$pid"
+	check "and ends well" ended $?
+	exec 4>&-
+	check "having received everything" grep -q '^2000000 bytes, ' "$TMP/out"
 }
 
 ended() {
@@ -64,10 +117,14 @@ check 'it leaves exactly its files' diff <(installed "$TMP/prefix") <(expected)
 check 'the installed program runs' "$TMP/prefix/bin/bufscope" --version
 check 'the library exports bs_* alone' exports_only_bs "$TMP/prefix/lib/libbufscope.so"
 export PKG_CONFIG_PATH=$TMP/prefix/lib/pkgconfig LD_LIBRARY_PATH=$TMP/prefix/lib
+check 'the page of the library has a server' extract_server
+head -c 1000000 /dev/urandom >"$TMP/sent"
+serve C "$CC" c
 client C "$CC" c -lbufscope
 client 'C, static' "$CC" c -l:libbufscope.a
 if command -v "$CXX" >/dev/null; then
 	client C++ "$CXX" c++ -lbufscope
+	serve C++ "$CXX" c++
 else
 	skip 'a client in C++' "no $CXX"
 fi

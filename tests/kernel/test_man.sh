@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Does the manual name the commands and options that the program has, and no others?
+# Do the manuals name the commands and options that the program has, and the functions, kinds and
+# fields of the library, and no others?
 # Not for guests: it is the same on every kernel.
 # shellcheck source=tests/tap.sh
 . "$(dirname "$0")/../tap.sh"
-PAGE=$(dirname "$0")/../../tools/bufscope.8
+TREE=$(dirname "$0")/../..
+PAGE=$TREE/tools/bufscope.8 LIBRARY=$TREE/lib/bufscope.3 HEADER=$TREE/lib/bufscope.h
 
 no_warnings() {
-	man --warnings=w -E UTF-8 -l -Tutf8 -Z "$PAGE" >/dev/null 2>"$TMP/warnings"
+	man --warnings=w -E UTF-8 -l -Tutf8 -Z "$1" >/dev/null 2>"$TMP/warnings"
 	cat "$TMP/warnings"
 	[ ! -s "$TMP/warnings" ]
 }
@@ -28,7 +30,22 @@ commands() { "$BUFSCOPE" --help | sed -nE 's/^  ([a-z]+) .*/\1/p'; }
 # Options stand at the beginning of a line of help.
 helped() { "$BUFSCOPE" "$@" --help | sed -nE 's/^ +((-., )?--[a-z-]+).*/\1/p' | long_options; }
 
-check 'it formats without warnings' no_warnings
+# Names at the beginning of lines of the header and what they are called in the page.
+functions() { grep -v '^[[:space:]/*]' "$HEADER" | grep -oE '\bbs_[a-z_]+\(' | tr -d '(' | sort -u; }
+constants() { grep -oE '^(#define |	)BS_[A-Z_]+' "$HEADER" | grep -oE 'BS_[A-Z_]+' | sort -u; }
+fields() { sed -nE '/^struct bs_(pool_opts|pool_stats) \{/,/^\}/s/^	[^;/]*[ *]([a-z_]+);.*/\1/p' "$HEADER"; }
+
+# those LIST KIND-OF-LINE: which of the list the page has not
+missing() { "$1" | while read -r name; do grep -qE "^(\\.[A-Z]+ )?$2$name" "$LIBRARY" || echo "$name"; done; }
+none_missing() { missing "$@" | tee /dev/stderr | awk 'END { exit NR > 0 }'; }
+
+check 'it formats without warnings' no_warnings "$PAGE"
+check 'so does that of the library' no_warnings "$LIBRARY"
+check 'which has all functions' none_missing functions '.*'
+check 'all constants' none_missing constants '.*'
+check 'all options and statistics' none_missing fields ''
+check 'and no other function' diff <(functions) \
+	<(grep '^\.SS' "$LIBRARY" | grep -oE 'bs_[a-z_]+\(' | tr -d '(' | sort -u)
 check 'its commands are those of --help' diff <(section COMMANDS | subsection_names) <(commands)
 check 'global options' \
 	diff <(section OPTIONS | subsection bufscope | tags | long_options) <(helped)
