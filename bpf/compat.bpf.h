@@ -259,20 +259,23 @@ static __always_inline struct file *current_file(__u32 fd)
 struct table_view {
 	__u64 slots; /* array of pointers */
 	__u32 nr;
-	__u8 is_node; /* the slot points to a node, which points to the buffer */
 };
+
+/* A slot points to a node, which points to the buffer. A constant: older kernels lack the type. */
+static __always_inline int table_has_nodes(void)
+{
+	return bl_has(io_ring_ctx, buf_table);
+}
 
 static __always_inline void ctx_table(struct io_ring_ctx *ring, struct table_view *view)
 {
-	if (bl_has(io_ring_ctx, buf_table)) {
+	if (table_has_nodes()) {
 		view->nr = BPF_CORE_READ(ring, buf_table.nr);
 		view->slots = (__u64)BPF_CORE_READ(ring, buf_table.nodes);
-		view->is_node = 1;
 		return;
 	}
 	view->nr = BPF_CORE_READ((struct io_ring_ctx___userbufs *)ring, nr_user_bufs);
 	view->slots = (__u64)BPF_CORE_READ((struct io_ring_ctx___userbufs *)ring, user_bufs);
-	view->is_node = 0;
 }
 
 /* Memory of the SQ and the CQ, and other memory that was registered with the ring; pages. */

@@ -37,7 +37,7 @@ static __noinline int tell_fixed(const struct fixed_io *io)
 	rec->available = table.nr;
 	if (io->slot < table.nr &&
 	    !bpf_probe_read_kernel(&entry, sizeof(entry), (__u64 *)table.slots + io->slot) &&
-	    entry && table.is_node)
+	    entry && table_has_nodes())
 		entry = (__u64)BPF_CORE_READ((struct io_rsrc_node *)entry, buf);
 	if (entry && ubuf_bytes(entry, &bytes)) {
 		rec->held_ns = BPF_CORE_READ((struct io_mapped_ubuf *)entry, ubuf);

@@ -93,7 +93,8 @@ static __u32 bid_stamps[NR_BIDS];
 static __u32 scan_stamp;
 static struct io_uring_buf chunk[CHUNK_SLOTS];
 
-struct scan {
+/* Not on the stack, where each step's numbers would be known, and new to the verifier. */
+static struct scan {
 	__u64 ring;
 	__u32 entries;
 	__u32 head;
@@ -104,50 +105,51 @@ struct scan {
 	__u32 largest;
 	__u32 failed;
 	__u32 first; /* slot of the chunk */
-};
+} scan;
 
 /*
  * A slot outside head ... tail remembers the last entry written to it: its bid is out unless the
  * group has it elsewhere. Counted in slot order, whichever of the two is met first.
  */
-static long scan_slot(__u32 i, struct scan *scan)
+static long scan_slot(__u32 i, void *unused)
 {
 	struct io_uring_buf *entry = &chunk[i & (CHUNK_SLOTS - 1)];
 	__u32 *stamp = &bid_stamps[entry->bid];
-	int is_in = ((scan->first + i - scan->head) & (scan->entries - 1)) < scan->available;
+	int is_in = ((scan.first + i - scan.head) & (scan.entries - 1)) < scan.available;
 
 	if (!entry->addr && !entry->len)
 		return 0;
-	if (entry->len > scan->largest)
-		scan->largest = entry->len;
-	if (entry->bid > scan->last)
-		scan->last = entry->bid;
+	if (entry->len > scan.largest)
+		scan.largest = entry->len;
+	if (entry->bid > scan.last)
+		scan.last = entry->bid;
 	if (is_in && *stamp != scan_stamp) {
 		if (*stamp == scan_stamp + 1)
-			scan->outside--;
+			scan.outside--;
 		*stamp = scan_stamp;
-		scan->inside++;
+		scan.inside++;
 	} else if (!is_in && *stamp != scan_stamp && *stamp != scan_stamp + 1) {
 		*stamp = scan_stamp + 1;
-		scan->outside++;
+		scan.outside++;
 	}
 	return 0;
 }
 
-static long scan_chunk(__u32 i, struct scan *scan)
+static long scan_chunk(__u32 i, void *unused)
 {
 	__u32 slots;
 
-	scan->first = i * CHUNK_SLOTS;
-	slots = scan->entries - scan->first;
+	scan.first = i * CHUNK_SLOTS;
+	slots = scan.entries - scan.first;
+	barrier_var(slots); /* else old verifiers lose the bound of what is read here again */
 	if (slots > CHUNK_SLOTS)
 		slots = CHUNK_SLOTS;
 	if (bpf_probe_read_kernel(chunk, slots * sizeof(chunk[0]),
-				  (void *)(scan->ring + scan->first * sizeof(chunk[0])))) {
-		scan->failed = 1;
+				  (void *)(scan.ring + scan.first * sizeof(chunk[0])))) {
+		scan.failed = 1;
 		return 1;
 	}
-	bpf_loop(slots, scan_slot, scan, 0);
+	bpf_loop(slots, scan_slot, NULL, 0);
 	return 0;
 }
 
@@ -156,33 +158,31 @@ static long scan_chunk(__u32 i, struct scan *scan)
  * lower bound. Where bids are those of an array of buffers, 0 to at most the ring's size, each
  * one up to the highest exists, and what is not in the group is out.
  */
-static __always_inline __u32 held_by_scan(const struct scan *scan)
+static __always_inline __u32 held_by_scan(void)
 {
-	__u32 exist = scan->last + 1;
+	__u32 exist = scan.last + 1;
 
-	if (scan->inside + scan->outside == 0)
+	if (scan.inside + scan.outside == 0)
 		return 0;
-	if (exist > scan->entries || exist < scan->inside + scan->outside)
-		return scan->outside;
-	return exist - scan->inside;
+	if (exist > scan.entries || exist < scan.inside + scan.outside)
+		return scan.outside;
+	return exist - scan.inside;
 }
 
 static __always_inline void scan_ring(struct group_rec *rec, const struct bl_view *view)
 {
-	struct scan scan = {
-		.ring = view->ring,
-		.entries = view->entries,
-		.head = view->head,
-		.available = rec->available,
-	};
-
+	__builtin_memset(&scan, 0, sizeof(scan));
+	scan.ring = view->ring;
+	scan.entries = view->entries;
+	scan.head = view->head;
+	scan.available = rec->available;
 	scan_stamp += 2;
-	bpf_loop((view->entries + CHUNK_SLOTS - 1) / CHUNK_SLOTS, scan_chunk, &scan, 0);
+	bpf_loop((view->entries + CHUNK_SLOTS - 1) / CHUNK_SLOTS, scan_chunk, NULL, 0);
 	if (scan.failed) {
 		walk_losses++;
 		return;
 	}
-	rec->held = held_by_scan(&scan);
+	rec->held = held_by_scan();
 	rec->buf_bytes = scan.largest;
 }
 
@@ -391,14 +391,14 @@ __noinline int visit_groups(__u64 ring_id)
 
 /* ---- the table of fixed buffers */
 
-struct table_scan {
+static struct table_scan {
 	struct table_view view;
 	__u64 bytes;
 	__u64 locked; /* in 2^-20 of a page: tables that share a buffer share its charge */
 	__u32 registered;
 	__u32 in_flight;
 	__u32 is_told; /* slot by slot */
-};
+} table;
 
 /* Not on the stack, which is short of room here. */
 static __u32 fixed_index;
@@ -415,28 +415,28 @@ static __always_inline void tell_slot(__u32 i, __u64 bytes, __u32 in_flight)
 	slot->in_flight = in_flight;
 }
 
-static long table_slot(__u32 i, struct table_scan *scan)
+static long table_slot(__u32 i, void *unused)
 {
 	__u64 entry = 0, bytes;
 	__u32 refs = 1;
 
-	if (scan->is_told)
+	if (table.is_told)
 		tell_slot(i, 0, 0);
-	bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(scan->view.slots + i * 8ULL));
+	bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(table.view.slots + i * 8ULL));
 	if (!entry)
 		return 0;
-	if (scan->view.is_node) {
+	if (table_has_nodes()) {
 		refs = BPF_CORE_READ((struct io_rsrc_node *)entry, refs);
 		entry = (__u64)BPF_CORE_READ((struct io_rsrc_node *)entry, buf);
 	}
 	if (!ubuf_bytes(entry, &bytes))
 		return 0;
-	scan->registered++;
-	scan->bytes += bytes;
-	scan->locked += (ubuf_pages(entry) << 20) / ubuf_sharers(entry);
-	scan->in_flight += refs - 1; /* the table holds one reference, each request another */
-	if (scan->is_told)
-		tell_slot(i, bytes, scan->view.is_node ? refs - 1 : REC_UNKNOWN_U32);
+	table.registered++;
+	table.bytes += bytes;
+	table.locked += (ubuf_pages(entry) << 20) / ubuf_sharers(entry);
+	table.in_flight += refs - 1; /* the table holds one reference, each request another */
+	if (table.is_told)
+		tell_slot(i, bytes, table_has_nodes() ? refs - 1 : REC_UNKNOWN_U32);
 	return 0;
 }
 
@@ -461,26 +461,25 @@ static __always_inline __u64 count_huge_pages(struct io_ring_ctx *ring)
 
 static __always_inline void read_table(struct ring_rec *rec, struct io_ring_ctx *ring)
 {
-	struct table_scan scan = {0};
-
-	ctx_table(ring, &scan.view);
-	rec->table_entries = scan.view.nr;
+	__builtin_memset(&table, 0, sizeof(table));
+	ctx_table(ring, &table.view);
+	rec->table_entries = table.view.nr;
 	rec->table_registered = rec->table_in_flight = REC_UNKNOWN_U32;
 	rec->table_locked_bytes = ~0ULL;
-	if (scan.view.nr > scan_entries)
+	if (table.view.nr > scan_entries)
 		return;
 	if (rec->ring_id == fixed_ring) {
-		scan.is_told = 1;
-		nr_fixed_slots = scan.view.nr;
+		table.is_told = 1;
+		nr_fixed_slots = table.view.nr;
 		has_fixed_slots = 1;
 	}
-	bpf_loop(scan.view.nr, table_slot, &scan, 0);
-	rec->table_registered = scan.registered;
-	rec->table_bytes = scan.bytes;
-	rec->table_locked_bytes = scan.locked + (count_huge_pages(ring) << 20);
+	bpf_loop(table.view.nr, table_slot, NULL, 0);
+	rec->table_registered = table.registered;
+	rec->table_bytes = table.bytes;
+	rec->table_locked_bytes = table.locked + (count_huge_pages(ring) << 20);
 	/* before 6.13 a request holds the table, not the slot */
-	if (scan.view.is_node)
-		rec->table_in_flight = scan.in_flight;
+	if (table_has_nodes())
+		rec->table_in_flight = table.in_flight;
 }
 
 /* ---- rings */
