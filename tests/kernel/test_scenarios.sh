@@ -7,6 +7,7 @@
 . "$(dirname "$0")/../tap.sh"
 : "${ONLY:=}"
 AT_ONCE=8
+[ "${SLOW:-1}" -eq 1 ] || AT_ONCE=1
 
 "$BUFSCOPE" load --scenario list |
 	while read -r name expect also _; do

@@ -16,7 +16,7 @@ done
 read -r uptime _ </proc/uptime
 echo "up $uptime $(uname -r)" >/dev/ttyS3
 
-mkdir -p /dev/pts /dev/shm
+mkdir -p /dev/pts /dev/shm /var/tmp
 mount -t sysfs sys /sys
 mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmp /tmp

@@ -92,27 +92,39 @@ moved='head, tail, available, held, taken_total, returned_total'
 seen="$moved, selected_total, starved_total, bytes_total, partial_total, mshot_ended_total, double_returned_total"
 whole=$("$BUFSCOPE" doctor --self -j |
 	jq '.abilities[] | select(.key == "layout.ring_memory") | .state == "yes"')
-partly="if $whole or .kind == \"legacy\" or .entries <= 256 then . else .held = null end"
+in_reach="$whole or .kind != \"ring\" or .entries <= 256"
+partly="if $in_reach then . else .held = null | .double_returned_total = null end"
 
-# equal I FILE FIELDS [CHANGE]: of each group, truth and what FILE tells
+# equal I FILE FIELDS: of each group, truth and what FILE tells
 equal() {
-	local change=${4:-.}
-	jq -c --argjson pid "${pids[$1]}" "$truth | map($change | {bgid, $3})" "$TMP/truth.$1" >"$TMP/a" &&
-		jq -c --argjson pid "${pids[$1]}" "$told | map($change | {bgid, $3})" "$TMP/$2" >"$TMP/b" &&
+	jq -c --argjson pid "${pids[$1]}" "$truth | map($partly | {bgid, $3})" "$TMP/truth.$1" >"$TMP/a" &&
+		jq -c --argjson pid "${pids[$1]}" "$told | map({bgid, $3})" "$TMP/$2" >"$TMP/b" &&
 		[ -s "$TMP/a" ] && [ "$(<"$TMP/a")" != '[]' ] && cmp -s "$TMP/a" "$TMP/b"
 }
 
-# Calls that were missed are counted as lost, and then the functions' figures cannot be compared.
-calls=$(jq .losses.calls "$TMP/last")
+# While a thread is within one of the programs at a function, the kernel runs that program for no
+# other on this processor: where it preempts there, as since 6.16, calls are missed, and counted.
+calls=$(jq .losses.calls "$TMP/last") missed=0
 
-# A bundle that is received in several goes is put several times into its one completion.
+# How far told is from truth in the field that is farthest; of bundles, whose calls take many
+# buffers each, only whether it is.
+distance() {
+	jq -n --argjson bundle "$1" --slurpfile a "$TMP/a" --slurpfile b "$TMP/b" '
+		[$a[0], $b[0]] | transpose | map([.[0] | del(.bgid) | map(. // 0)] +
+			[.[1] | del(.bgid) | map(. // 0)] | transpose | map(.[0] - .[1] | fabs)) |
+		transpose | map(add) | max | if $bundle and . > 1 then 1 else . end'
+}
+
+# No more may be wrong, of all workloads, than the calls that the report says it missed. A bundle
+# that is received in several goes is put several times into its one completion.
 functions_equal() {
-	local fields='taken_total, starved_total, selected_total' change=.
-	[[ "${names[$1]}" != *bundle* ]] || change='.selected_total = null'
+	local fields='taken_total, starved_total, selected_total' change=. is_bundle=false
+	[[ "${names[$1]}" != *bundle* ]] || change='.selected_total = null' is_bundle=true
 	jq -c "$truth | map($change | {bgid, $fields})" "$TMP/truth.$1" >"$TMP/a" &&
 		jq -c --argjson pid "${pids[$1]}" "$told | map(.taken_total = .kbuf_taken_total |
 			.starved_total = .kbuf_starved_total | .selected_total = .kbuf_selected_total |
-			$change | {bgid, $fields})" "$TMP/last" >"$TMP/b" && cmp -s "$TMP/a" "$TMP/b"
+			$change | {bgid, $fields})" "$TMP/last" >"$TMP/b" &&
+		missed=$((missed + $(distance "$is_bundle"))) && [ "$missed" -le "$calls" ]
 }
 
 report() {
@@ -122,7 +134,16 @@ report() {
 	cat "$TMP/said.${i:-full}" "$TMP"/said.{full,kbuf,light} 2>/dev/null
 }
 
-nothing_lost() { jq -e '[.losses | del(.wraps, .calls) | .[]] | add == 0' "$TMP/$1" >/dev/null; }
+# Of a ring that is mapped in part there is no ledger, and that is told.
+unread=$(for i in "${all[@]}"; do
+	jq "[.groups[] | select($in_reach | not)] | length" "$TMP/truth.$i" 2>/dev/null
+done | awk '{ n += $1 } END { print n + 0 }')
+
+# nothing_lost FILE [LEDGERS]
+nothing_lost() {
+	jq -e --argjson unread "${2:-0}" '.losses | .ledgers == $unread and
+		([del(.wraps, .calls, .ledgers) | .[]] | add == 0)' "$TMP/$1" >/dev/null
+}
 
 for i in "${all[@]}"; do
 	name=${names[i]}
@@ -131,20 +152,17 @@ for i in "${all[@]}"; do
 		continue
 	fi
 	check "$name: full" equal "$i" last "$seen"
-	if [ $depth = kbuf ] && [ "$calls" -gt 0 ]; then
-		skip "$name: functions" "calls were not seen, as the report says"
-	elif [ $depth = kbuf ]; then
-		check "$name: functions" functions_equal "$i"
-	fi
+	[ $depth != kbuf ] || check "$name: functions" functions_equal "$i"
 	# light accounting reads no list, and knows what went in and out of none
 	if jq -e 'all(.groups[]; .kind != "legacy")' "$TMP/truth.$i" >/dev/null; then
 		check "$name: light" equal "$i" last.light "$moved"
-		check "$name: list" equal "$i" list 'kind, entries, head, tail, available, held' "$partly"
+		check "$name: list" equal "$i" list 'kind, entries, head, tail, available, held'
 	else
 		check "$name: list" equal "$i" list 'kind, available'
 	fi
 done
 i=
-check "nothing was lost" nothing_lost last
+echo "# calls missed: $calls, which show as $missed"
+check "nothing was lost" nothing_lost last "$unread"
 check "nor by light" nothing_lost last.light
 finish
