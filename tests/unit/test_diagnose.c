@@ -228,16 +228,21 @@ static void forgotten(void **state)
 	assert_string_equal(codes(), "leak");
 }
 
-/* Nobody wants for a buffer yet, and none comes back. */
-static void drains(void **state)
+static void take_steadily(void)
 {
-	(void)state;
 	reg(64);
 	put(0, 64);
 	for (uint32_t bid = 0; bid < 20; bid++) {
 		now += 100 * MS;
 		take(bid, 5);
 	}
+}
+
+/* Nobody wants for a buffer yet, and none comes back. */
+static void drains(void **state)
+{
+	(void)state;
+	take_steadily();
 	now += 50 * MS;
 	seen_with(64, 44);
 	assert_string_equal(codes(), "");
@@ -257,12 +262,7 @@ static void drains(void **state)
 static void takes_and_keeps(void **state)
 {
 	(void)state;
-	reg(64);
-	put(0, 64);
-	for (uint32_t bid = 0; bid < 20; bid++) {
-		now += 100 * MS;
-		take(bid, 5);
-	}
+	take_steadily();
 	now += 600 * MS;
 	seen_with(64, 44);
 	assert_string_equal(codes(), "");
