@@ -122,6 +122,27 @@ static void replay_stderr(void)
 	terminal.parked_stderr = -1;
 }
 
+/* Whether the terminal can write elsewhere than behind what was written: curses does not ask. */
+static bool can_move(void)
+{
+	const char *move_to = tigetstr("cup");
+
+	return move_to && move_to != (const char *)-1;
+}
+
+static void refuse_terminal(void)
+{
+	const char *term = getenv("TERM");
+
+	if (terminal.screen) {
+		endwin();
+		delscreen(terminal.screen);
+		terminal.screen = NULL;
+	}
+	cmd_error("cannot use a terminal of type '%s'", term ? term : "");
+	cmd_hint("bufscope top -b");
+}
+
 int term_begin(bool has_color)
 {
 	bool is_utf8;
@@ -131,11 +152,8 @@ int term_begin(bool has_color)
 	tcgetattr(STDIN_FILENO, &terminal.before);
 	set_escdelay(25);
 	terminal.screen = newterm(NULL, stdout, stdin);
-	if (!terminal.screen) {
-		const char *term = getenv("TERM");
-
-		cmd_error("cannot use a terminal of type '%s'", term ? term : "");
-		cmd_hint("bufscope top -b");
+	if (!terminal.screen || !can_move()) {
+		refuse_terminal();
 		return EXIT_USAGE;
 	}
 	catch_fatal_signals();

@@ -159,6 +159,9 @@ check "and nothing else" test "$(screen_text | LC_ALL=C grep -c $'[\x80-\xff]')"
 screen_start 80x24 "TERM=nonsense $TOP"
 check "an unknown terminal is named" sees "cannot use a terminal of type 'nonsense'"
 check "exit 2" sees '^exit 2$'
+screen_start 80x24 "TERM=dumb $TOP"
+check "one that cannot move its cursor, too" sees "cannot use a terminal of type 'dumb'"
+check "exit 2" sees '^exit 2$'
 
 # ---- the end
 
