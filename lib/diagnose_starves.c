@@ -219,7 +219,7 @@ static void say_results(char *text, const struct sizing *sizing)
 static void advise_size(const struct bench *bench, struct finding *finding)
 {
 	struct sizing sizing;
-	char *text = finding->advice, span[16];
+	char *text = finding->advice, span[16], half[16];
 
 	if (sizing_of(bench->group, &sizing))
 		return;
@@ -229,11 +229,13 @@ static void advise_size(const struct bench *bench, struct finding *finding)
 		return;
 	}
 	bench_say(text,
-		  " Out at once then: %u; %" PRIu64
-		  " arrivals in the busiest 100 ms x %s held (p99) = "
-		  "%u; as a power of two: %u.",
-		  sizing.wanted, sizing.arrivals, text_span(span, sizeof(span), sizing.hold_p99_ns),
-		  sizing.by_rate, sizing.entries);
+		  " Out at once then: %u; when one starved %u were out, and %u more were taken in "
+		  "the %s after it; %" PRIu64 " arrivals in the busiest 100 ms x %s held (p99) = "
+		  "%u; as a power of two%s: %u.",
+		  sizing.wanted, sizing.at_starve, sizing.after_it,
+		  text_span(half, sizeof(half), sizing.hold_p50_ns), sizing.arrivals,
+		  text_span(span, sizeof(span), sizing.hold_p99_ns), sizing.by_rate,
+		  sizing.spare ? ", with one to spare for multishot requests" : "", sizing.entries);
 	say_room(bench, text, &sizing);
 	say_results(text, &sizing);
 }

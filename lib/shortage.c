@@ -217,6 +217,40 @@ static uint64_t count_busiest(const struct case_group *group)
 	return most;
 }
 
+/*
+ * The replay does not know what a request would have gone on to take that starved. What was taken
+ * soon after was waiting: the worst of all starves.
+ */
+static void measure_waiting(const struct case_group *group, struct sizing *sizing)
+{
+	uint64_t out = 0, taken = 0; /* taken: from the starve to flow `to`, which is not in it */
+	uint32_t to = 0;
+
+	for (uint32_t i = 0; i < group->nr_flows; i++) {
+		const struct case_flow *flow = &group->flows[i];
+
+		for (; to < group->nr_flows &&
+		       group->flows[to].at_ns <= flow->at_ns + sizing->hold_p50_ns;
+		     to++)
+			taken += group->flows[to].kind == FLOW_TAKE ? group->flows[to].nr : 0;
+		if (flow->kind == FLOW_TAKE) {
+			out += flow->nr;
+			taken -= flow->nr;
+		} else if (flow->kind == FLOW_RETURN) {
+			out -= out < flow->nr ? out : flow->nr;
+		} else if (out + taken > (uint64_t)sizing->at_starve + sizing->after_it) {
+			sizing->at_starve = (uint32_t)out;
+			sizing->after_it = (uint32_t)taken;
+		}
+	}
+}
+
+static void enlarge(struct sizing *sizing, uint64_t wanted)
+{
+	if (sizing->entries && wanted > sizing->entries)
+		sizing->entries = wanted > SIZING_LARGEST ? 0 : round_up(wanted);
+}
+
 static int try_sizes(const struct case_group *group, struct sizing *sizing)
 {
 	uint32_t size = round_up(sizing->now + 1U);
@@ -229,7 +263,7 @@ static int try_sizes(const struct case_group *group, struct sizing *sizing)
 			return err;
 		sizing->tries[sizing->nr_tries].buffers = size;
 		sizing->tries[sizing->nr_tries++].starves = replay.starves;
-		if (replay.starves)
+		if (replay.starves || replay.most + sizing->spare > size)
 			continue;
 		sizing->wanted = (uint32_t)replay.most;
 		sizing->entries = size;
@@ -278,6 +312,8 @@ int sizing_of(const struct case_group *group, struct sizing *sizing)
 	if (err)
 		return err;
 	sizing->again = replay.starves;
+	for (uint32_t i = 0; i < group->nr_streams; i++)
+		sizing->spare |= group->streams[i].is_multishot;
 	err = try_sizes(group, sizing);
 	if (err)
 		return err;
@@ -287,8 +323,9 @@ int sizing_of(const struct case_group *group, struct sizing *sizing)
 	/* rounded up */
 	by_rate = sizing->arrivals * (sizing->hold_p99_ns / 1000) / (SIZING_WINDOW / 1000) + 1;
 	sizing->by_rate = by_rate > UINT32_MAX ? UINT32_MAX : (uint32_t)by_rate;
-	if (sizing->entries && sizing->by_rate > sizing->entries)
-		sizing->entries = sizing->by_rate > SIZING_LARGEST ? 0 : round_up(sizing->by_rate);
+	measure_waiting(group, sizing);
+	enlarge(sizing, sizing->by_rate);
+	enlarge(sizing, (uint64_t)sizing->at_starve + sizing->after_it + sizing->spare);
 	measure_results(group, sizing);
 	return 0;
 }

@@ -57,12 +57,16 @@ struct sizing {
 	uint64_t seen;   /* starves for want of one, each file's vain repeats left out */
 	uint64_t again;  /* the same in the replay at this size: tells how far to trust it */
 	uint32_t wanted; /* buffers out at once, had there been enough; a lower bound */
+	uint32_t spare;  /* and in the group all the same: a multishot request that got the last
+			  buffer asks for another one before it looks for data */
 	struct {
 		uint32_t buffers;
 		uint64_t starves;
 	} tries[SIZING_TRIES]; /* ascending powers of two, up to the first that suffices */
 	uint32_t nr_tries;
-	uint64_t arrivals; /* takes and starves in the busiest SIZING_WINDOW */
+	uint32_t at_starve; /* out when a request starved ... */
+	uint32_t after_it;  /* ... and taken within hold_p50_ns after that: what was waiting */
+	uint64_t arrivals;  /* takes and starves in the busiest SIZING_WINDOW */
 	uint64_t hold_p50_ns, hold_p99_ns;
 	uint32_t by_rate;   /* arrivals while one is held (p99) */
 	uint32_t entries;   /* that would have held: a power of two; 0: none up to SIZING_LARGEST */

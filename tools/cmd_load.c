@@ -105,7 +105,8 @@ static const char help[] =
 	"      --wait              keep everything as it is until SIGTERM or SIGINT\n"
 	"      --scenario NAME     instead: a program in miniature that makes one mistake, "
 	"for\n"
-	"                          bufscope doctor; 'list' names them\n"
+	"                          bufscope doctor; 'list' names them. --entries: with this\n"
+	"                          many instead of its own, where it fills its groups\n"
 	"  -j, --json              one JSON document\n"
 	"  -v, --verbose           report each second, too\n"
 	"  -h, --help\n"
@@ -390,6 +391,8 @@ static void fill_in(struct request *q)
 {
 	struct load_opts *o = &q->load;
 
+	if (!o->buffers)
+		o->buffers = 256;
 	if (!o->nr_threads)
 		o->nr_threads = 1;
 	if (!o->nr_rings)
@@ -460,7 +463,6 @@ int cmd_load(int argc, char **argv, const struct globals *globals)
 			{
 				.op = load_op_find("recv-multishot"),
 				.kind = BS_POOL_RING,
-				.buffers = 256,
 				.buf_bytes = DEFAULT_BYTES,
 				.nr_groups = 1,
 				.nr_procs = 1,
@@ -478,7 +480,7 @@ int cmd_load(int argc, char **argv, const struct globals *globals)
 	if (code) {
 		code--;
 	} else if (q.scenario) {
-		code = load_scenario(q.scenario);
+		code = load_scenario(q.scenario, q.load.buffers);
 	} else {
 		fill_in(&q);
 		code = check_sizes(&q.load);

@@ -77,6 +77,9 @@ static void write_sizing(struct json *json, const struct case_group *group)
 	json_close(json, ']');
 	number_or_null(json, "entries", sizing.entries, sizing.entries);
 	number_or_null(json, "peak_out", sizing.entries, sizing.wanted);
+	json_u64(json, "spare", sizing.spare);
+	json_u64(json, "out_at_starve", sizing.at_starve);
+	json_u64(json, "taken_after_it", sizing.after_it);
 	json_u64(json, "arrivals_per_100ms", sizing.arrivals);
 	json_u64(json, "hold_p50_ns", sizing.hold_p50_ns);
 	json_u64(json, "hold_p99_ns", sizing.hold_p99_ns);

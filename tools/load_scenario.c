@@ -36,7 +36,7 @@ static const struct scenario *find(const char *name)
 	return NULL;
 }
 
-static int play(const struct scenario *scenario)
+static int play(const struct scenario *scenario, uint32_t entries)
 {
 	struct stage *stage = calloc(1, sizeof(*stage));
 	int code = EXIT_OK;
@@ -45,6 +45,7 @@ static int play(const struct scenario *scenario)
 		cmd_error("%s", strerror(ENOMEM));
 		return EXIT_FAILED;
 	}
+	stage->entries = entries;
 	if (setjmp(stage->failed)) {
 		cmd_error("%s: %s", scenario->name, stage->what);
 		code = stage->err == EINVAL || stage->err == ENOSYS || stage->err == EPERM
@@ -59,7 +60,7 @@ static int play(const struct scenario *scenario)
 	return code;
 }
 
-int load_scenario(const char *name)
+int load_scenario(const char *name, uint32_t entries)
 {
 	const struct scenario *scenario = find(name);
 
@@ -69,5 +70,5 @@ int load_scenario(const char *name)
 	}
 	if (!scenario)
 		return cmd_usage("load", "no scenario '%s'; --scenario list names all", name);
-	return play(scenario);
+	return play(scenario, entries);
 }

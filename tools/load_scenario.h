@@ -22,7 +22,10 @@ extern const struct scenario load_scenarios_starve[], load_scenarios_return[],
 	load_scenarios_entry[], load_scenarios_bound[], load_scenarios_call[],
 	load_scenarios_sane[];
 
-/* "list" prints all of them. Returns an exit code. */
-int load_scenario(const char *name);
+/*
+ * "list" prints all of them. `entries`: of groups that it fills whole, instead of its own; 0: its
+ * own. Returns an exit code.
+ */
+int load_scenario(const char *name, uint32_t entries);
 
 #endif

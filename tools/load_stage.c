@@ -85,6 +85,8 @@ void stage_register(struct stage *stage, struct stage_group *group, unsigned int
 
 void stage_group(struct stage *stage, struct stage_group *group, uint32_t fill)
 {
+	if (stage->entries && fill == group->entries)
+		fill = group->entries = stage->entries;
 	stage_register(stage, group, 0);
 	for (uint32_t i = 0; i < fill; i++)
 		stage_put(group, (uint16_t)(group->first + i), i);

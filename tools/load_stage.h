@@ -32,6 +32,7 @@ struct stage_cqe {
 
 struct stage {
 	struct io_uring ring;
+	uint32_t entries; /* of groups that are filled whole, instead of theirs; 0: theirs */
 	int near[STAGE_PAIRS], far[STAGE_PAIRS]; /* -1: not open */
 	struct stage_cqe got[STAGE_GOT];         /* by stage_reap() */
 	jmp_buf failed;

@@ -62,6 +62,20 @@ check "the replay at the present size tells what happened" is_json \
 	'.starved[0].sizing | .replayed >= .starved / 2 and .replayed <= .starved * 2'
 check "and ends with a size at which none starves" is_json \
 	'.starved[0].sizing | .tries[-1].starved == 0 and .entries >= .tries[-1].buffers'
+
+# What was told is tried: with that many none starves, with half as many some do.
+suffices() {
+	local told
+	run "$1"
+	told=$(jq '.starved[0].sizing.entries' "$TMP/out")
+	doctor -j -- "$BUFSCOPE" load --scenario "$1" --entries "$told"
+	is_json '.starved == [] and .findings == []' || return 1
+	doctor -j -- "$BUFSCOPE" load --scenario "$1" --entries $((told / 2))
+	is_json '.starved[0].starved > 0'
+}
+for scenario in burst emptied-at-data empty-at-issue; do
+	check "$scenario: the size that was told suffices, half of it does not" suffices "$scenario"
+done
 doctor --fail-on crit -- "$BUFSCOPE" load --scenario burst
 check "a lesser finding does not, when told so" [ "$rc" = 0 ]
 check "the text has the sizes, too" grep -q 'with 32 none' "$TMP/out"
