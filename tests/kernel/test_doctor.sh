@@ -123,7 +123,9 @@ check "a sound one tells nothing" ends_with 0 --fail-on info --replay "$TMP/rec"
 
 # ---- the process that is watched
 
-play consumer-slow
+"$BUFSCOPE" load --rate 300 --hold 4 -d 60 >"$TMP/load" 2>&1 &
+pid=$!
+children+=("$pid")
 doctor -j -p "$pid" -d 30 &
 watcher=$!
 traced=
