@@ -6,6 +6,28 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+static void say_entries(char *text, const struct case_group *group, enum lint_kind kind)
+{
+	const struct lint_finding *found = &group->lint.found[kind];
+
+	if (kind == LINT_UNMAPPED) {
+		bench_say(text, "the ring of %u entries at 0x%" PRIx64 " is gone", group->entries,
+			  found->addr);
+		return;
+	}
+	if (kind == LINT_OVER_QUEUE && found->other == LINT_RING_ITSELF) {
+		bench_say(text, "the ring itself, at 0x%" PRIx64, found->addr);
+		return;
+	}
+	bench_say(text, "%u entr%s, such as bid %u: address 0x%" PRIx64 ", length %u", found->count,
+		  found->count == 1 ? "y" : "ies", found->bid, found->addr, found->len);
+	if (kind == LINT_SHRUNK)
+		bench_say(text, ", before %u", found->other);
+	if (kind == LINT_ZERO_LENGTH && group->phantom_ends)
+		bench_say(text, "; %" PRIu64 " requests ended with 0 though data waited",
+			  group->phantom_ends);
+}
+
 static void judge_entries(struct bench *bench)
 {
 	static const struct {
@@ -19,7 +41,6 @@ static void judge_entries(struct bench *bench)
 	const struct case_group *group = bench->group;
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-		const struct lint_finding *found = &group->lint.found[pairs[i].kind];
 		struct finding *finding;
 
 		if (!bench_is_sure(bench, pairs[i].kind))
@@ -27,27 +48,7 @@ static void judge_entries(struct bench *bench)
 		finding = bench_add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);
 		if (!finding)
 			return;
-		if (pairs[i].kind == LINT_UNMAPPED) {
-			bench_say(finding->evidence,
-				  "the ring of %u entries at 0x%" PRIx64 " is gone", group->entries,
-				  found->addr);
-			continue;
-		}
-		if (pairs[i].kind == LINT_OVER_QUEUE && found->other == LINT_RING_ITSELF) {
-			bench_say(finding->evidence, "the ring itself, at 0x%" PRIx64, found->addr);
-			continue;
-		}
-		bench_say(finding->evidence,
-			  "%u entr%s, such as bid %u: address 0x%" PRIx64 ", length %u",
-			  found->count, found->count == 1 ? "y" : "ies", found->bid, found->addr,
-			  found->len);
-		if (pairs[i].kind == LINT_SHRUNK)
-			bench_say(finding->evidence, ", before %u", found->other);
-		if (pairs[i].kind == LINT_ZERO_LENGTH && group->phantom_ends)
-			bench_say(finding->evidence,
-				  "; %" PRIu64 " requests ended with 0 though data "
-				  "waited",
-				  group->phantom_ends);
+		say_entries(finding->evidence, group, pairs[i].kind);
 	}
 }
 

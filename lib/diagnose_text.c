@@ -76,7 +76,9 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		  "Some buffers have been out for long while the others of the group went round "
 		  "many times.",
 		  "buffers held for over a second and four rounds of the others",
-		  "Find the path that forgets them: the evidence names buffers and who took them.",
+		  "Find the path that forgets them: the evidence names buffers and who took them. "
+		  "If several threads return buffers, let them do it under a lock: one may have "
+		  "overwritten the entry of another.",
 		  "https://github.com/frevib/io_uring-echo-server/issues/11"},
 	[LEAK_ON_CLOSE] = {"leak-on-close", SEVERITY_CRIT, "buffers are lost when a stream ends",
 			   "Buffers were taken by files whose stream has ended since, and never "

@@ -127,7 +127,7 @@ static bool can_move(void)
 {
 	const char *move_to = tigetstr("cup");
 
-	return move_to && move_to != (const char *)-1;
+	return move_to && (intptr_t)move_to != -1;
 }
 
 static void refuse_terminal(void)
