@@ -120,6 +120,10 @@ $(O)/tests/%: tests/%.c $(O)/tool.a $(O)/libbufscope.a
 	$(call say,TEST,$@)$(CC) $(BS_CFLAGS) -Ilib -Itools -o $@ $< $(O)/tool.a $(O)/libbufscope.a \
 		$(LDFLAGS) $(PKG_LIBS) $(call pkg_libs,cmocka) -lpthread -lm
 
+# This one puts functions that fail in the place of those that the library calls.
+$(O)/tests/kernel/test_pool_failure: LDFLAGS += $(foreach f,calloc malloc aligned_alloc posix_memalign free \
+	mmap munmap syscall,-Wl$(comma)--wrap=$(f))
+
 # Installs what is missing when root, else names the one command. $(1): packages
 need = @tests/need $(1)
 NEED_BUILD := gcc make pkg-config clang bpftool libbpf-dev liburing-dev libncurses-dev libjson-c-dev \

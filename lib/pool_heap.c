@@ -171,44 +171,13 @@ no_memory:
 	return -ENOMEM;
 }
 
-const struct pool_ops pool_heap_ops = {
-	.open = heap_open,
-	.give = heap_give,
-	.close = heap_close,
-	.acquire = heap_acquire,
-	.acquire_bid = heap_acquire_bid,
-	.is_movable = true,
-	.is_ringless = true,
-	.has_no_data = true,
-};
+#define HEAP_OPS                                                                                   \
+	.open = heap_open, .give = heap_give, .close = heap_close, .acquire = heap_acquire,        \
+	.acquire_bid = heap_acquire_bid, .is_ringless = true
 
-const struct pool_ops pool_local_ops = {
-	.open = heap_open,
-	.give = heap_give,
-	.close = heap_close,
-	.acquire = heap_acquire,
-	.acquire_bid = heap_acquire_bid,
-	.is_movable = true,
-	.is_ringless = true,
-};
-
-const struct pool_ops pool_global_ops = {
-	.open = heap_open,
-	.give = heap_give,
-	.close = heap_close,
-	.acquire = heap_acquire,
-	.acquire_bid = heap_acquire_bid,
-	.is_ringless = true,
-	.is_shared = true,
-};
+const struct pool_ops pool_heap_ops = {HEAP_OPS, .is_movable = true, .has_no_data = true};
+const struct pool_ops pool_local_ops = {HEAP_OPS, .is_movable = true};
+const struct pool_ops pool_global_ops = {HEAP_OPS, .is_shared = true};
 
 /* Its operations are in pool_fallback.c; its buffers are those of a local pool. */
-const struct pool_ops pool_fallback_ops = {
-	.open = heap_open,
-	.give = heap_give,
-	.close = heap_close,
-	.acquire = heap_acquire,
-	.acquire_bid = heap_acquire_bid,
-	.is_movable = true,
-	.is_ringless = true,
-};
+const struct pool_ops pool_fallback_ops = {HEAP_OPS, .is_movable = true};

@@ -286,59 +286,81 @@ static void starving(void **state)
 
 /* ---- registered buffers */
 
-/* Each lent buffer keeps its index, no two share one, and the counts are those of a simple book. */
+struct book {
+	struct bs_buf lent[16];
+	int index[16];
+	uint64_t plain;
+	uint64_t lends;
+};
+
+/* No two lent buffers share a slot of the five. */
+static void check_slots(const struct book *book)
+{
+	unsigned int used = 0;
+
+	for (int i = 0; i < 16; i++) {
+		if (!book->lent[i].pool || book->index[i] < 0)
+			continue;
+		assert_in_range(book->index[i], 0, 4);
+		assert_false(used & 1u << book->index[i]);
+		used |= 1u << book->index[i];
+	}
+}
+
+static void lend_or_give(struct bs_pool *pool, struct book *book, uint16_t bid)
+{
+	struct bs_buf *buf = &book->lent[bid];
+
+	if (buf->pool) {
+		assert_int_equal(bs_buf_index(buf), book->index[bid]);
+		assert_int_equal(bs_pool_give(pool, buf, 1), 0);
+		buf->pool = NULL;
+		return;
+	}
+	assert_int_equal(bs_pool_acquire_bid(pool, bid, buf), 0);
+	book->index[bid] = bs_buf_index(buf);
+	book->lends++;
+	book->plain += book->index[bid] == -ENOENT;
+	check_slots(book);
+}
+
+/* Each lent buffer keeps its index, and the counts are those of a simple book. */
+static void evict_by(enum bs_evict policy)
+{
+	struct bs_pool_opts opts = {.size = sizeof(opts),
+				    .kind = BS_POOL_FIXED,
+				    .buffers = 16,
+				    .buf_bytes = 4096,
+				    .table = 5,
+				    .evict = policy};
+	struct bs_pool_stats stats;
+	struct book book = {0};
+	struct io_uring ring;
+	struct bs_pool *pool;
+	uint32_t random = 1;
+
+	assert_int_equal(io_uring_queue_init(8, &ring, 0), 0);
+	pool = bs_pool_open(&ring, &opts);
+	assert_non_null(pool);
+	for (int step = 0; step < 20000; step++) {
+		random = random * 1103515245 + 12345;
+		lend_or_give(pool, &book, random >> 16 & 15);
+	}
+	assert_int_equal(bs_pool_read_stats(pool, &stats), 0);
+	assert_int_equal(stats.plain, book.plain);
+	assert_int_equal(stats.hits + stats.registered + stats.plain, book.lends);
+	assert_int_equal(stats.registered - stats.evicted, 5);
+	assert_true(policy != BS_EVICT_NONE || stats.evicted == 0);
+	assert_true(book.plain > 0 && stats.hits > 0);
+	bs_pool_close(pool);
+	io_uring_queue_exit(&ring);
+}
+
 static void eviction(void **state)
 {
 	(void)state;
-	for (int policy = BS_EVICT_CLOCK; policy <= BS_EVICT_LRU; policy++) {
-		struct bs_pool_opts opts = {.size = sizeof(opts),
-					    .kind = BS_POOL_FIXED,
-					    .buffers = 16,
-					    .buf_bytes = 4096,
-					    .table = 5,
-					    .evict = (enum bs_evict)policy};
-		struct bs_buf lent[16] = {0};
-		int index[16] = {0};
-		struct bs_pool_stats stats;
-		struct io_uring ring;
-		struct bs_pool *pool;
-		uint64_t plain = 0, lends = 0;
-		uint32_t random = 1;
-
-		assert_int_equal(io_uring_queue_init(8, &ring, 0), 0);
-		pool = bs_pool_open(&ring, &opts);
-		assert_non_null(pool);
-		for (int step = 0; step < 20000; step++) {
-			uint32_t bid = (random = random * 1103515245 + 12345) >> 16 & 15;
-			unsigned int used = 0;
-
-			if (lent[bid].pool) {
-				assert_int_equal(bs_buf_index(&lent[bid]), index[bid]);
-				assert_int_equal(bs_pool_give(pool, &lent[bid], 1), 0);
-				lent[bid].pool = NULL;
-				continue;
-			}
-			assert_int_equal(bs_pool_acquire_bid(pool, (uint16_t)bid, &lent[bid]), 0);
-			index[bid] = bs_buf_index(&lent[bid]);
-			lends++;
-			plain += index[bid] == -ENOENT;
-			for (int i = 0; i < 16; i++) {
-				if (!lent[i].pool || index[i] < 0)
-					continue;
-				assert_in_range(index[i], 0, 4);
-				assert_false(used & 1u << index[i]);
-				used |= 1u << index[i];
-			}
-		}
-		assert_int_equal(bs_pool_read_stats(pool, &stats), 0);
-		assert_int_equal(stats.plain, plain);
-		assert_int_equal(stats.hits + stats.registered + stats.plain, lends);
-		assert_int_equal(stats.registered - stats.evicted, 5);
-		assert_true(policy != BS_EVICT_NONE || stats.evicted == 0);
-		assert_true(plain > 0 && stats.hits > 0);
-		bs_pool_close(pool);
-		io_uring_queue_exit(&ring);
-	}
+	for (int policy = BS_EVICT_CLOCK; policy <= BS_EVICT_LRU; policy++)
+		evict_by((enum bs_evict)policy);
 }
 
 /* Two pools in one table; and a table that is somebody else's is refused, with nothing left. */
