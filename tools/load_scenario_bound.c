@@ -27,6 +27,12 @@ static void put_stray(struct stage *stage, uintptr_t address)
 	stage_sleep(400);
 }
 
+/* The last word of either offsets: where newer headers have user_addr, liburing 2.3 has resv2. */
+static void place_queue(void *offsets, size_t bytes, const char *at)
+{
+	memcpy((char *)offsets + bytes - sizeof(at), &at, sizeof(at));
+}
+
 /* Its size was told too small by 64 bytes: buffers begin there. */
 static void over_queue(struct stage *stage)
 {
@@ -37,8 +43,8 @@ static void over_queue(struct stage *stage)
 
 	if (own == MAP_FAILED)
 		stage_fail(stage, "cannot map memory", errno);
-	memcpy(&params.cq_off.resv2, &own, sizeof(own));
-	params.sq_off.resv2 = params.cq_off.resv2 + OWN_PAGE;
+	place_queue(&params.cq_off, sizeof(params.cq_off), own);
+	place_queue(&params.sq_off, sizeof(params.sq_off), own + OWN_PAGE);
 	ring = (int)syscall(SYS_io_uring_setup, 16, &params);
 	if (ring < 0)
 		stage_fail(stage, "no queues in own memory", errno);
