@@ -38,19 +38,12 @@ static void registrations(void **state)
 	strike(stage);
 }
 
-static void fill_select_return(void **state)
+/* Two runs of bids put in, and the first one taken; the events told so far. */
+static unsigned int fill_and_select(struct stage *stage)
 {
-	struct stage *stage = new_stage();
-	struct io_uring_buf_ring *br = new_group(stage, 3, 8);
 	const struct trace_rec *rec;
-	unsigned int i;
+	unsigned int i = read_on(stage);
 
-	(void)state;
-	for (uint16_t bid = 2; bid < 6; bid++)
-		put(br, 8, bid);
-	put(br, 8, 7);
-	assert_int_equal(receive(stage, 3, 10), 10);
-	i = read_on(stage);
 	event(stage, i++, TRACE_REGISTER);
 	rec = event(stage, i++, TRACE_FILL);
 	assert_int_equal(rec->bid, 2);
@@ -70,6 +63,22 @@ static void fill_select_return(void **state)
 	assert_int_equal(rec->opcode, IORING_OP_RECV);
 	assert_int_equal(rec->user_data, 0xabcdef);
 	assert_int_equal(rec->tid, gettid());
+	return i;
+}
+
+static void fill_select_return(void **state)
+{
+	struct stage *stage = new_stage();
+	struct io_uring_buf_ring *br = new_group(stage, 3, 8);
+	const struct trace_rec *rec;
+	unsigned int i;
+
+	(void)state;
+	for (uint16_t bid = 2; bid < 6; bid++)
+		put(br, 8, bid);
+	put(br, 8, 7);
+	assert_int_equal(receive(stage, 3, 10), 10);
+	i = fill_and_select(stage);
 	put(br, 8, 2);
 	assert_int_equal(receive(stage, 3, 64), 64);
 	read_on(stage);
@@ -143,15 +152,9 @@ static void no_group(void **state)
 	strike(stage);
 }
 
-static void causes(void **state)
+/* A request that finds nothing when it is issued; br: of group 5, with 4 entries. */
+static void causes_at_issue(struct stage *stage, struct io_uring_buf_ring *br)
 {
-	struct stage *stage = new_stage();
-	const struct bs_buf_reg reg = {.bgid = 5};
-	struct io_uring_buf_ring *br;
-	int res;
-
-	(void)state;
-	br = new_group(stage, 5, 4);
 	assert_int_equal(receive(stage, 5, 1), -ENOBUFS);
 	read_on(stage);
 	expect_starve(stage, 5, STARVE_NEVER_FILLED);
@@ -169,6 +172,18 @@ static void causes(void **state)
 	read_on(stage);
 	expect_starve(stage, 5, STARVE_EMPTY_AT_ISSUE);
 	drain(stage);
+}
+
+static void causes(void **state)
+{
+	struct stage *stage = new_stage();
+	const struct bs_buf_reg reg = {.bgid = 5};
+	struct io_uring_buf_ring *br;
+	int res;
+
+	(void)state;
+	br = new_group(stage, 5, 4);
+	causes_at_issue(stage, br);
 
 	/* two wait, one buffer, then data for both of them: the second finds none */
 	put(br, 4, 1);
@@ -256,6 +271,26 @@ static void overflow(void **state)
 	strike(stage);
 }
 
+/* Received by bundles from group 2: returns how many bytes. */
+static int receive_bundles(struct stage *stage, int wanted)
+{
+	struct io_uring_sqe *sqe;
+	int bytes = 0, res;
+
+	while (bytes < wanted) {
+		sqe = io_uring_get_sqe(&stage->ring);
+		io_uring_prep_recv(sqe, stage->near, NULL, 0, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT;
+		sqe->buf_group = 2;
+		sqe->ioprio |= IORING_RECVSEND_BUNDLE;
+		assert_int_equal(io_uring_submit(&stage->ring), 1);
+		res = reap(stage);
+		assert_in_range(res, 1, wanted);
+		bytes += res;
+	}
+	return bytes;
+}
+
 /* Bids in an order of their own: in whatever runs they are told, it is this order. */
 static void bundle(void **state)
 {
@@ -263,8 +298,7 @@ static void bundle(void **state)
 	struct stage *stage = new_stage();
 	struct io_uring_buf_ring *br;
 	unsigned int nr = 0, i;
-	struct io_uring_sqe *sqe;
-	int bytes = 0;
+	int bytes;
 
 	(void)state;
 	if (!(stage->ring.features & IORING_FEAT_RECVSEND_BUNDLE)) {
@@ -275,17 +309,7 @@ static void bundle(void **state)
 	for (i = 0; i < 8; i++)
 		put(br, 8, order[i]);
 	send_bytes(stage, 7 * BUF_BYTES - 5);
-	while (bytes < 7 * BUF_BYTES - 5) {
-		sqe = io_uring_get_sqe(&stage->ring);
-		io_uring_prep_recv(sqe, stage->near, NULL, 0, 0);
-		sqe->flags |= IOSQE_BUFFER_SELECT;
-		sqe->buf_group = 2;
-		sqe->ioprio |= IORING_RECVSEND_BUNDLE;
-		assert_int_equal(io_uring_submit(&stage->ring), 1);
-		i = (unsigned int)reap(stage);
-		assert_in_range(i, 1, 7 * BUF_BYTES);
-		bytes += (int)i;
-	}
+	bytes = receive_bundles(stage, 7 * BUF_BYTES - 5);
 	read_on(stage);
 	for (i = 0; i < stage->nr; i++) {
 		const struct trace_rec *rec = &stage->events[i];
