@@ -34,6 +34,19 @@ static __always_inline void take_legacy(struct account *group)
 
 /* ---- the group itself */
 
+/* What silent requests put in before there was a group to tell of. */
+static __noinline int tell_silent_fill(const struct account *group, __u32 nr)
+{
+	struct trace_return told = {
+		.bid = REC_UNKNOWN_U32,
+		.nr = nr,
+		.available = nr,
+		.kind = TRACE_FILL,
+	};
+
+	return trace_returned(group, &told);
+}
+
 /*
  * There was no such group when it was last asked for. It may exist by now, made by a silent
  * request: what that put in was noted as returned.
@@ -55,6 +68,8 @@ __noinline int meet_legacy(__u32 position)
 	group->is_whole = 1;
 	if (!bl_has(io_buffer_list, nbufs))
 		group->available = provided;
+	if (trace_kinds)
+		tell_silent_fill(group, provided);
 	return 0;
 }
 

@@ -390,10 +390,33 @@ static uint64_t hold_quantile(const struct account *account, double q)
 
 /* ---- what an account says */
 
+/*
+ * Buffers of a ring that was under way when it was met, which were out then and stay out: the ring
+ * has forgotten them. As where the ring is read whole, bids are those of an array of buffers.
+ */
+static uint32_t nr_unseen(const struct accounts *accounts, const struct account *account)
+{
+	const struct bid_state *bids = &accounts->bids[account->bids_first];
+	uint32_t unseen = 0, seen = 0;
+
+	if (account->kind == GROUP_LEGACY || (uint16_t)account->returned == account->tail)
+		return 0;
+	for (uint32_t i = 0; i < account->bids_nr; i++) {
+		if (!bids[i].flags)
+			continue;
+		unseen += i - seen; /* all between two that were seen */
+		seen = i + 1;
+	}
+	return unseen;
+}
+
 static void join_ledger(const struct accounts *accounts, const struct account *account,
 			struct group_counts *counts, uint64_t now)
 {
-	uint64_t oldest = 0, stuck = 0;
+	uint32_t unseen = nr_unseen(accounts, account);
+	uint64_t watched = now > account->born_ns ? now - account->born_ns : 0;
+	uint64_t oldest = unseen ? watched : 0;
+	uint64_t stuck = watched > accounts->opts->stuck_ns ? unseen : 0;
 
 	for (uint32_t i = 0; i < account->bids_nr; i++) {
 		const struct bid_state *bid = &accounts->bids[account->bids_first + i];

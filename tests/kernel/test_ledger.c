@@ -290,6 +290,14 @@ static int teardown(void **state)
 
 /* ---- the ledger */
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static void names_what_leaked(void **state)
 {
 	struct bid_state bids[64];
@@ -321,6 +329,34 @@ static void names_what_leaked(void **state)
 	close_scene(&s);
 }
 
+/* The ring has turned since and forgotten them: they are out for as long as it is watched. */
+static void leaked_before_the_watch(void **state)
+{
+	uint64_t began, oldest;
+	struct scene s;
+	struct group *g;
+
+	teardown(state);
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	for (int i = 0; i < 60; i++) {
+		uint16_t bid = take_one(&s, g);
+
+		if (i != 3 && i != 7)
+			add_buffer(g, bid);
+	}
+	began = now_ns();
+	assert_int_equal(setup(state), 0);
+	look();
+	usleep(20000);
+	add_buffer(g, take_one(&s, g));
+	look();
+	oldest = sample.counts[find(&s, g)].gauge[GAUGE_OLDEST_HELD_NS];
+	assert_int_equal(sample.groups[find(&s, g)].held, 2);
+	assert_in_range(oldest, 20000000, now_ns() - began);
+	close_scene(&s);
+}
+
 static void sees_double_returns(void **state)
 {
 	struct scene s;
@@ -345,14 +381,6 @@ static void sees_double_returns(void **state)
 	assert_int_equal(told(&s, g, COUNT_DOUBLE_RETURNED), 2);
 	expect_all(&s, "returning twice");
 	close_scene(&s);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* What is told lies between what was surely a hold and what surely holds it. */
@@ -632,10 +660,18 @@ static void forked_child(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(names_what_leaked),        TEST(sees_double_returns), TEST(bounds_hold_times),
-		TEST(skipped_completions),      TEST(skipped_on_a_list),   TEST(equal_user_data),
-		TEST(equal_user_data_one_shot), TEST(forged_completions),  TEST(short_lived_rings),
-		TEST(closed_in_flight),         TEST(forked_child),
+		TEST(names_what_leaked),
+		TEST(sees_double_returns),
+		TEST(bounds_hold_times),
+		TEST(skipped_completions),
+		TEST(skipped_on_a_list),
+		TEST(equal_user_data),
+		TEST(equal_user_data_one_shot),
+		TEST(forged_completions),
+		TEST(short_lived_rings),
+		TEST(closed_in_flight),
+		TEST(forked_child),
+		TEST(leaked_before_the_watch),
 	};
 
 	return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
