@@ -162,12 +162,18 @@ static void put_ring(struct piece *line, const struct trace_ring *ring)
 }
 
 /* "17", "3-7", "5 of ?" where it is known how many but not which. */
+/* Buffers that a record tells of: where the tail went back, none came back. */
+static uint32_t nr_buffers(const struct trace_rec *rec)
+{
+	return rec->flags & TRACE_BACK ? 0 : rec->nr;
+}
+
 static void put_bids(struct piece *line, const struct trace_rec *rec)
 {
 	struct piece cell;
 
 	cell.used = 0;
-	if (!has_buffers(rec->kind) || !rec->nr) {
+	if (!has_buffers(rec->kind) || !nr_buffers(rec)) {
 		add_text(&cell, "-");
 	} else if (rec->bid == REC_UNKNOWN_U32) {
 		add_number(&cell, rec->nr, 10);
@@ -230,6 +236,10 @@ static void put_remark(struct piece *line, const struct trace_rec *rec)
 	if (rec->kind == TRACE_STARVE) {
 		add_text(line, " ");
 		add_text(line, trace_cause_name(rec->cause));
+	}
+	if (rec->flags & TRACE_BACK) {
+		add_text(line, "the tail went back by ");
+		add_number(line, rec->nr, 10);
 	}
 	if (rec->flags & TRACE_CONTINUED)
 		add_text(line, " continued");
@@ -359,7 +369,7 @@ void trace_line_json(const struct trace_lines *lines, const struct trace_event *
 	json_if(&json, "available", rec->available != REC_UNKNOWN_U32, rec->available);
 	if (has_buffers(rec->kind)) {
 		json_if(&json, "bid", rec->bid != REC_UNKNOWN_U32, rec->bid);
-		json_u64(&json, "buffers", rec->nr);
+		json_u64(&json, "buffers", nr_buffers(rec));
 	}
 	if (has_request(rec->kind))
 		json_request(&json, rec);
@@ -369,6 +379,8 @@ void trace_line_json(const struct trace_lines *lines, const struct trace_event *
 		json_text(&json, "cause", trace_cause_name(rec->cause));
 	if (rec->kind == TRACE_BUNDLE)
 		json_boolean(&json, "continued", rec->flags & TRACE_CONTINUED);
+	if (rec->flags & TRACE_BACK)
+		json_u64(&json, "tail_back", rec->nr);
 	if (rec->kind == TRACE_RETURN)
 		json_if(&json, "hold_max_ns", rec->held_ns, rec->held_ns);
 	if (rec->kind == TRACE_RETURN || rec->kind == TRACE_FILL)

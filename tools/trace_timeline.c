@@ -344,7 +344,8 @@ int timeline_add(struct timeline *timeline, const struct trace_event *event)
 	case TRACE_BUNDLE:
 	case TRACE_FILL:
 	case TRACE_RETURN:
-		err = add_buffers(timeline, track, rec);
+		if (!(rec->flags & TRACE_BACK))
+			err = add_buffers(timeline, track, rec);
 		break;
 	case TRACE_PARTIAL:
 		break;

@@ -197,6 +197,18 @@ static const struct {
 	 "\"bgid\":0,\"available\":12,\"bid\":null,\"buffers\":12,\"hold_max_ns\":null,"
 	 "\"exact\":false"},
 	{{.kind = TRACE_RETURN,
+	  .bid = REC_UNKNOWN_U32,
+	  .nr = 4,
+	  .fd = -1,
+	  .available = 12,
+	  .flags = TRACE_BACK},
+	 &server,
+	 "   0.000000 server       4711/5        0 return     -                -    12       -"
+	 " the tail went back by 4",
+	 "\"event\":\"return\",\"tgid\":4711,\"tid\":null,\"comm\":\"server\",\"fd\":5,\"ring\":3,"
+	 "\"bgid\":0,\"available\":12,\"bid\":null,\"buffers\":0,\"tail_back\":4,"
+	 "\"hold_max_ns\":null,\"exact\":false"},
+	{{.kind = TRACE_RETURN,
 	  .bid = 3,
 	  .nr = 1,
 	  .fd = -1,
