@@ -172,7 +172,8 @@ struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *o
  * @bufs: filled with the buffers, in the order of their data.
  * @max: room in @bufs. 1 suffices unless the request was a bundle.
  *
- * Also a failed operation may have used up a buffer: it is lent with len 0, to be given back.
+ * Also a failed operation may have used up a buffer: it is lent with len 0, to be given back. Some
+ * kernels (seen: 6.16) name one that they have put back: what is still in the ring is not lent.
  *
  * Return: number of buffers (0: the completion left none to the program); -ENOSPC if @max is too
  * small (nothing was taken, call again with more room); -ERANGE (bid beyond the pool), -EPROTO

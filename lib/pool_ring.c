@@ -274,6 +274,23 @@ static int lend_one(struct bs_pool *pool, const struct delivery *d, struct bs_bu
 	return 1;
 }
 
+/*
+ * A receive that failed may name a buffer that it has put back (seen on 6.16, with MSG_DONTWAIT):
+ * what still lies before the tail was not taken. False as well where the head cannot be asked for.
+ */
+static bool is_still_there(const struct pool_ring *r, uint32_t bid)
+{
+	struct bs_buf_status status = {.buf_group = r->bgid};
+	uint16_t at;
+
+	if (pool_register(r->ring, IORING_REGISTER_PBUF_STATUS, &status))
+		return false;
+	for (at = (uint16_t)status.head; at != r->tail; at++)
+		if (r->entries[at & r->mask].bid == bid)
+			return true;
+	return false;
+}
+
 static int ring_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
 		     unsigned int max)
 {
@@ -284,6 +301,8 @@ static int ring_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struc
 	};
 	int err;
 
+	if (cqe->res < 0 && is_still_there(r, d.bid))
+		return 0;
 	if (!r->fills && d.bytes <= pool->buf_bytes && max)
 		return lend_one(pool, &d, bufs);
 	err = count_buffers(pool, &d);
