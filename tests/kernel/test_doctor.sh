@@ -63,18 +63,21 @@ check "the replay at the present size tells what happened" is_json \
 check "and ends with a size at which none starves" is_json \
 	'.starved[0].sizing | .tries[-1].starved == 0 and .entries >= .tries[-1].buffers'
 
-# What was told is tried: with that many none starves, with half as many some do.
+# What was told is tried: with that many none starves. With half of what was out and yet to come some
+# do; on a busy machine buffers are held for longer, and more is told than that.
 suffices() {
-	local told
+	local told least=1 out
 	run "$1"
 	told=$(jq '.starved[0].sizing.entries' "$TMP/out")
+	out=$(jq '.starved[0].sizing | .out_at_starve + .taken_after_it + .spare' "$TMP/out")
+	while [ "$least" -lt "$out" ]; do least=$((least * 2)); done
 	doctor -j -- "$BUFSCOPE" load --scenario "$1" --entries "$told"
 	is_json '.starved == [] and .findings == []' || return 1
-	doctor -j -- "$BUFSCOPE" load --scenario "$1" --entries $((told / 2))
+	doctor -j -- "$BUFSCOPE" load --scenario "$1" --entries $((least / 2))
 	is_json '.starved[0].starved > 0'
 }
 for scenario in burst emptied-at-data empty-at-issue; do
-	check "$scenario: the size that was told suffices, half of it does not" suffices "$scenario"
+	check "$scenario: the size that was told suffices, half of what was needed does not" suffices "$scenario"
 done
 doctor --fail-on crit -- "$BUFSCOPE" load --scenario burst
 check "a lesser finding does not, when told so" [ "$rc" = 0 ]
