@@ -795,7 +795,8 @@ int read_slots(struct slots_args *args)
 	__u16 head, tail;
 
 	if (!group || group->state != ACCOUNT_LIVE || group->kind == GROUP_LEGACY ||
-	    !is_current(group) || first >= group->entries || read_head_tail(group, &head, &tail))
+	    group->entries > ring_slots_in_reach(group->kind) || !is_current(group) ||
+	    first >= group->entries || read_head_tail(group, &head, &tail))
 		return -1;
 	nr = group->entries - first;
 	barrier_var(nr);

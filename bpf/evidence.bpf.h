@@ -28,6 +28,8 @@ static __always_inline int slot_names(const struct account *group, __u16 positio
 	__u32 slot = position & (group->entries - 1);
 	__u16 named = 0;
 
+	if (slot >= ring_slots_in_reach(group->kind))
+		return 0;
 	bpf_probe_read_kernel(&named, sizeof(named),
 			      (void *)group->ring + slot * sizeof(struct io_uring_buf) +
 				      bpf_core_field_offset(struct io_uring_buf, bid));

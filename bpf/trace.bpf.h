@@ -227,6 +227,8 @@ static __always_inline int read_entry(const struct account *group, __u32 positio
 {
 	__u32 slot = position & (group->entries - 1);
 
+	if (slot >= ring_slots_in_reach(group->kind))
+		return -1;
 	return bpf_probe_read_kernel(entry, sizeof(*entry),
 				     (void *)(group->ring + slot * sizeof(*entry)));
 }
