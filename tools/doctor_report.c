@@ -254,7 +254,8 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 		   "groups were there before the watch: what they had lent then, and the addresses "
 		   "of their rings");
 	put_unseen(&to, blind->unread_groups,
-		   "groups came and went between two looks: what lay in their rings");
+		   "groups came and went between two looks, or their rings are out of reach (some "
+		   "over 256 entries on old kernels): what lay in their rings");
 	put_unseen(&to, blind->legacy_groups,
 		   "groups are legacy ones: their buffers lie in the kernel, where no memory tells "
 		   "of them");
