@@ -58,7 +58,7 @@ struct ring_rec {
 	__u64 region_bytes;       /* other memory registered with the ring */
 	__u64 table_locked_bytes; /* fixed buffers; all ones: could not tell */
 	__u32 charged_uid;        /* REC_UNKNOWN_U32: the ring charges nobody */
-	__u32 pad;
+	__u32 table_name;         /* as group_rec.name, of the fixed buffers */
 	char comm[REC_COMM_LEN];
 };
 
@@ -82,7 +82,7 @@ struct group_rec {
 	__u16 head;
 	__u16 tail;      /* head and tail mean nothing for legacy */
 	__u16 raw_flags; /* flag bits of the kernel's group that bufscope does not know */
-	__u16 pad;
+	__u16 name;      /* what the program calls it, see lib/names.h; the kernel tells 0 */
 	__u64 mem_bytes; /* of the ring itself, whole pages */
 };
 

@@ -109,7 +109,16 @@ struct bs_pool_opts {
 	uint32_t meta_buffers; /* buffers of 4 KiB besides, see bs_pool_meta(); 0: none */
 	uint16_t meta_bgid;    /* their group, where the kernel picks */
 	uint16_t zero;         /* must be 0 */
+	const char *name;      /* at most BS_NAME_BYTES - 1 bytes; NULL or "": none; see below */
 };
+
+#define BS_NAME_BYTES 32
+
+/*
+ * The name of a pool is for people who look from outside: `bufscope list` and `top` show it beside
+ * the group, the probes (bufscope:acquire, release, starve, evict, register; see bufscope(3)) have
+ * it as an argument. It need not be unique. It is copied. The metadata's pool has the same name.
+ */
 
 /*
  * A lent buffer, or with BS_POOL_INC one piece of it. A plain value: it may be copied, but only

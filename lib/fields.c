@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "condition.h"
+#include "names.h"
 #include "text.h"
 
 /* ---- rings */
@@ -54,6 +55,21 @@ static const char *comm(const struct field_row *row, char *out, size_t size)
 {
 	snprintf(out, size, "%.*s", REC_COMM_LEN, row->ring->rec.comm);
 	return out;
+}
+
+static const char *print_name(uint32_t number, char *out, size_t size)
+{
+	const char *text = names_text(number);
+
+	if (!text)
+		return NULL;
+	snprintf(out, size, "%s", text);
+	return out;
+}
+
+static const char *table_name(const struct field_row *row, char *out, size_t size)
+{
+	return print_name(row->ring->rec.table_name, out, size);
 }
 
 /* "4711/7", or "4711/-" if no file descriptor shows it. */
@@ -131,6 +147,11 @@ static const char *kind(const struct field_row *row, char *out, size_t size)
 		return NULL;
 	snprintf(out, size, "%s", name);
 	return out;
+}
+
+static const char *name(const struct field_row *row, char *out, size_t size)
+{
+	return print_name(row->group->rec.name, out, size);
 }
 
 static struct value bgid(const struct field_row *row)
@@ -314,6 +335,7 @@ static const struct field group_fields[] = {
 	 .number = ordinal},
 	NUMBER(bgid, "BGID", UNIT_NUMBER, "buffer group id"),
 	LABEL(kind, "KIND", "ring, mmap, inc, inc-mmap or legacy"),
+	LABEL(name, "NAME", "what the program calls it, by libbufscope"),
 	NUMBER(entries, "ENTRIES", UNIT_COUNT, "slots of the buffer ring"),
 	NUMBER(head, "HEAD", UNIT_NUMBER, "next slot the kernel takes from, modulo 65536"),
 	NUMBER(tail, "TAIL", UNIT_NUMBER, "next slot the program fills, modulo 65536"),
@@ -416,6 +438,11 @@ static const struct field table_fields[] = {
 	 .type = FIELD_GAUGE,
 	 .unit = UNIT_BYTES,
 	 .number = table_bytes},
+	{.key = "name",
+	 .title = "NAME",
+	 .help = "what the program calls them, by libbufscope",
+	 .type = FIELD_LABEL,
+	 .text = table_name},
 };
 
 static const struct field eye_fields[] = {

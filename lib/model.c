@@ -577,6 +577,7 @@ static void take_stock(struct model *model)
 {
 	model->live_rings = 0;
 	model->live_groups = 0;
+	model->has_names = false;
 	for (size_t i = 0; i < model->nr_rings; i++) {
 		const struct model_ring *ring = model->rings[i];
 
@@ -587,6 +588,7 @@ static void take_stock(struct model *model)
 			if (group->span.life != LIFE_LIVE)
 				continue;
 			model->live_groups++;
+			model->has_names = model->has_names || group->rec.name;
 			group->empty_in_ns = condition_empty_in_ns(model, group);
 			group->condition = condition_of(model, group);
 		}

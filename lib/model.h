@@ -88,6 +88,7 @@ struct model {
 	struct model_ring **rings; /* by (tgid, fd); what is gone included */
 	size_t nr_rings;
 	size_t live_rings, live_groups;
+	bool has_names; /* a program tells what it calls one of these groups */
 };
 
 /* NULL with errno ENOMEM. */

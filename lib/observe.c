@@ -24,6 +24,7 @@
 #include "accounts.h"
 #include "kbtf.h"
 #include "rings.skel.h"
+#include "roster_read.h"
 
 #define FIRST_RINGS  1024U
 #define FIRST_GROUPS 8192U
@@ -48,6 +49,7 @@ struct observe {
 	uint64_t fixed_ring;       /* 0: none is asked for */
 	struct accounts *accounts; /* NULL: snapshots alone */
 	struct tail_watch *watch;
+	struct roster_reader *names; /* NULL: no memory for it */
 	uint64_t losses[LOSS_MAX];
 };
 
@@ -305,6 +307,7 @@ struct observe *observe_open(const struct observe_opts *opts, struct observe_err
 	if (o->opts.nr_tgids)
 		memcpy(o->tgids, opts->tgids, o->opts.nr_tgids * sizeof(*o->tgids));
 	o->opts.tgids = o->tgids;
+	o->names = roster_new();
 	verbose_libbpf = opts->verbose;
 	libbpf_set_print(print_libbpf);
 	code = load(o, FIRST_RINGS, FIRST_GROUPS);
@@ -498,6 +501,8 @@ int observe_sample(struct observe *o, struct sample *sample)
 		follow_tree(o);
 	err = run_with_room(o);
 	err = err ? err : fill(o, sample);
+	if (!err && o->names)
+		roster_name(o->names, sample);
 	if (!err && o->accounts)
 		err = accounts_join(o->accounts, sample);
 	if (!err && o->skel->bss->pass % 64 == 0)
@@ -612,6 +617,7 @@ void observe_close(struct observe *o)
 		return;
 	tail_release(o->watch);
 	accounts_close(o->accounts);
+	roster_free(o->names);
 	unload(o);
 	free(o);
 }

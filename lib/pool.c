@@ -128,6 +128,7 @@ static void after_fork_child(void)
 {
 	self = 0;
 	forks++;
+	pool_forget_roster();
 	pthread_mutex_unlock(&closed.lock);
 }
 
@@ -267,6 +268,8 @@ static int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr
 	}
 	pool->ops->give(pool, bufs, nr);
 	POOL_SET(pool, in_use, pool->stats.in_use - idle);
+	for (i = 0; i < nr; i++)
+		PROBE(release, pool, bufs[i].bid);
 	return 0;
 }
 
@@ -366,6 +369,19 @@ static const struct pool_ops *ops_of(enum bs_pool_kind kind)
 	return NULL;
 }
 
+static const char *kind_name(enum bs_pool_kind kind)
+{
+	static const char *const names[] = {
+		[BS_POOL_RING] = "ring",         [BS_POOL_MMAP] = "mmap",
+		[BS_POOL_INC] = "inc",           [BS_POOL_LEGACY] = "legacy",
+		[BS_POOL_HEAP] = "heap",         [BS_POOL_GLOBAL] = "global",
+		[BS_POOL_LOCAL] = "local",       [BS_POOL_FIXED] = "fixed",
+		[BS_POOL_FALLBACK] = "fallback",
+	};
+
+	return names[kind];
+}
+
 /* What belongs to some kinds only. */
 static int read_kind(const struct bs_pool_opts *opts)
 {
@@ -406,6 +422,8 @@ static int read_opts(struct bs_pool_opts *out, const struct bs_pool_opts *in)
 	if (out->buf_bytes < 1 || out->buf_bytes > MAX_BUF_BYTES)
 		return -EINVAL;
 	if (out->flags & ~(BS_POOL_SINGLE | BS_POOL_FALL_BACK) || out->zero)
+		return -EINVAL;
+	if (out->name && strnlen(out->name, BS_NAME_BYTES) == BS_NAME_BYTES)
 		return -EINVAL;
 	return read_kind(out);
 }
@@ -468,7 +486,23 @@ static struct bs_pool_opts fallen(const struct bs_pool_opts *opts, enum bs_pool_
 		.buffers = opts->buffers,
 		.buf_bytes = opts->buf_bytes,
 		.meta_buffers = opts->meta_buffers,
+		.name = opts->name,
 	};
+}
+
+/* Others see the name no later than the group. */
+static void set_name(struct bs_pool *pool, const struct bs_pool_opts *opts)
+{
+	bool is_named = opts->name && *opts->name;
+
+	pool->name = kind_name(opts->kind);
+	if (!is_named)
+		return;
+	memset(pool->own_name, 0, sizeof(pool->own_name));
+	memcpy(pool->own_name, opts->name, strlen(opts->name));
+	pool->name = pool->own_name;
+	if (pool->ring && (pool->ops->take || opts->kind == BS_POOL_FIXED))
+		pool_list(pool, opts->bgid);
 }
 
 /* A header, all that the kind needs, and the calling thread as its owner. */
@@ -489,9 +523,11 @@ static int open_single(struct io_uring *ring, const struct bs_pool_opts *opts, s
 	pool->meta = NULL;
 	pool->of = of;
 	pool->ops_first = pool->ops_last = NULL;
+	set_name(pool, opts);
 	err = open_pool(pool, ring, opts);
 	if (err) {
 		free_memory(pool);
+		pool_unlist(pool);
 		header_put(pool);
 		return err;
 	}
@@ -504,6 +540,7 @@ static void close_single(struct bs_pool *pool)
 {
 	__atomic_store_n(&pool->owner, 0, __ATOMIC_RELEASE);
 	pool->ops->close(pool);
+	pool_unlist(pool);
 	free_memory(pool);
 	leave(pool);
 	header_put(pool); /* from here on it may be another pool's */
@@ -518,6 +555,7 @@ static int open_both(struct io_uring *ring, const struct bs_pool_opts *opts, str
 		.buf_bytes = META_BYTES,
 		.bgid = opts->meta_bgid,
 		.flags = opts->flags,
+		.name = opts->name,
 	};
 	int err = open_single(ring, opts, NULL, out);
 
@@ -593,7 +631,7 @@ static int take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_
 
 	if (!(cqe->flags & IORING_CQE_F_BUFFER)) {
 		if (cqe->res == -ENOBUFS)
-			POOL_ADD(pool, starved, 1);
+			pool_count_starve(pool);
 		return 0;
 	}
 	nr = pool->ops->take(pool, cqe, bufs, bufs ? max : 0);
@@ -626,7 +664,7 @@ static unsigned int acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned 
 	POOL_ADD(pool, taken, got);
 	pool_count_lent(pool, got);
 	if (got < nr)
-		POOL_ADD(pool, starved, 1);
+		pool_count_starve(pool);
 	return got;
 }
 
@@ -657,7 +695,7 @@ static int acquire_bid(struct bs_pool *pool, uint32_t bid, struct bs_buf *buf)
 		return -ERANGE;
 	err = pool_is_out(pool, bid) ? -EBUSY : pool->ops->acquire_bid(pool, bid, buf);
 	if (err) {
-		POOL_ADD(pool, starved, 1);
+		pool_count_starve(pool);
 		return err;
 	}
 	POOL_ADD(pool, taken, 1);

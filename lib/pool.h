@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "bufscope.h"
+#include "probe.h"
 
 /*
  * One kind of pool. Called by the owner only; the statistics that the kernel's side moves (taken,
@@ -87,6 +88,7 @@ struct bs_pool {
 	struct pool_lease *leases;  /* by bid */
 	struct pool_pieces *pieces; /* by bid; NULL: buffers are lent whole */
 	uint64_t *pieces_more;      /* by bid, pieces_words each; untouched as long as unused */
+	const char *name;           /* never NULL: of a pool without one that of its kind */
 	uint32_t pieces_words;
 	uint16_t bgid;
 	bool is_single;            /* BS_POOL_SINGLE */
@@ -101,6 +103,8 @@ struct bs_pool {
 	pthread_mutex_t lock;        /* shared: of everything here; never destroyed */
 	struct bs_pool_stats stats;  /* atomic; `refused` is counted by any thread */
 	struct bs_pool *next_closed; /* under the lock of the closed headers */
+	char own_name[BS_NAME_BYTES];
+	uint32_t roster; /* its entry, from 1; 0: none yet. It stays with the header */
 } __attribute__((aligned(64)));
 
 /* One writer at a time, any reader: a plain load and an atomic store, no read-modify-write. */
@@ -139,6 +143,7 @@ static inline uint32_t pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t of
 	buf->serial = pool->serial;
 	lease->next++;
 	lease->live++;
+	PROBE(acquire, pool, bid);
 	return new_out;
 }
 
@@ -149,6 +154,12 @@ static inline void pool_count_lent(struct bs_pool *pool, uint32_t nr)
 	POOL_SET(pool, in_use, in_use);
 	if (in_use > pool->stats.peak)
 		POOL_SET(pool, peak, in_use);
+}
+
+static inline void pool_count_starve(struct bs_pool *pool)
+{
+	POOL_ADD(pool, starved, 1);
+	PROBE(starve, pool, pool->stats.in_use);
 }
 
 /* The lending of bid is over: all pieces are back and the buffer enters its group again. */
@@ -200,6 +211,16 @@ int pool_register(const struct io_uring *ring, unsigned int op, void *arg);
 
 /* Where the kernel begins in a ring registered next under bgid: 0 ... 65535, or -errno. */
 int pool_ring_head(struct io_uring *ring, uint16_t bgid);
+
+/*
+ * The name of a pool, where others can read it, as long as it is open. Where there is no memory for
+ * that the pool goes without; so it does on a ring without a descriptor.
+ */
+void pool_list(struct bs_pool *pool, uint16_t bgid);
+void pool_unlist(struct bs_pool *pool);
+
+/* In a child that was forked: its parent's roster is not there. */
+void pool_forget_roster(void);
 
 /* Anonymous memory, zeroed; NULL: none to be had. */
 void *pool_map(size_t bytes);

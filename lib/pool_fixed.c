@@ -79,6 +79,7 @@ static bool settle(struct bs_pool *pool, struct pool_fixed *f, uint32_t bid)
 	if (evict_is_filled(f->evict, (uint32_t)slot)) {
 		f->slots[f->bids[slot]] = NO_SLOT;
 		POOL_ADD(pool, evicted, 1);
+		PROBE2(evict, pool, f->bids[slot], slot);
 	}
 	if (update(f, (uint32_t)slot, &iov, 1) != 1) {
 		/* What was there may still be registered; nobody reads through it. */
@@ -89,6 +90,7 @@ static bool settle(struct bs_pool *pool, struct pool_fixed *f, uint32_t bid)
 	f->slots[bid] = (uint16_t)slot;
 	f->bids[slot] = (uint16_t)bid;
 	POOL_ADD(pool, registered, 1);
+	PROBE2(register, pool, bid, 1);
 	return true;
 }
 
@@ -236,6 +238,7 @@ static int fixed_open(struct bs_pool *pool, struct io_uring *ring, const struct 
 			return err;
 		}
 		POOL_SET(pool, registered, pool->buffers);
+		PROBE2(register, pool, 0, pool->buffers);
 	}
 	POOL_SET(pool, entries, opts->table ? opts->table : pool->buffers);
 	POOL_SET(pool, returned, pool->buffers);

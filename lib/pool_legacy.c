@@ -255,6 +255,8 @@ static int legacy_open(struct bs_pool *pool, struct io_uring *ring, const struct
 	}
 	if (err)
 		legacy_free(pool);
+	else
+		PROBE2(register, pool, 0, pool->buffers);
 	return err;
 }
 

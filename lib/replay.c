@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bufscope.h"
+#include "names.h"
 #include "text.h"
 
 /* ---- values: each is what it must be, or unknown */
@@ -124,6 +126,13 @@ static enum sample_backend backend_of(struct json_object *object)
 
 /* ---- rings and groups */
 
+static uint16_t name_of(struct json_object *object)
+{
+	const char *text = text_of(object, "name");
+
+	return text ? names_add(text, strnlen(text, BS_NAME_BYTES - 1)) : 0;
+}
+
 static int read_ring(struct json_object *object, struct ring_rec *ring)
 {
 	struct json_object *table = member(object, "table", json_type_object);
@@ -156,6 +165,7 @@ static int read_ring(struct json_object *object, struct ring_rec *ring)
 	ring->table_registered = u32_of(table, "registered", REC_UNKNOWN_U32);
 	ring->table_in_flight = u32_of(table, "in_flight", REC_UNKNOWN_U32);
 	ring->table_bytes = u64_of(table, "bytes", 0);
+	ring->table_name = name_of(table);
 	copy_name(ring->comm, sizeof(ring->comm), text_of(object, "comm"));
 	return 0;
 }
@@ -173,6 +183,7 @@ static int read_group(struct json_object *object, __u64 ring_id, struct group_re
 		.tail = (__u16)u32_of(object, "tail", 0),
 		.raw_flags = (__u16)u32_of(object, "raw_flags", 0),
 		.mem_bytes = u64_of(object, "mem_bytes", 0),
+		.name = name_of(object),
 	};
 	if (group->bgid > UINT16_MAX)
 		return -EBADMSG;

@@ -56,6 +56,7 @@ enum {
 	OPT_WAIT,
 	OPT_PAUSED,
 	OPT_SCENARIO,
+	OPT_NAME,
 };
 
 /* As typed: 0 is "not given" where a default depends on other options. */
@@ -78,6 +79,7 @@ static const char help[] =
 	"                          read-pipe, read-multishot (pipes); read-file (an\n"
 	"                          unnamed file); none\n"
 	"      --kind KIND         ring (default), mmap, inc, legacy\n"
+	"      --name NAME         what the pools are called, as list and top show it\n"
 	"      --entries N         buffers per group (256), at most 32768\n"
 	"      --buf-bytes SIZE    of a buffer (1K); suffix K, M, G\n"
 	"      --size SIZE         of a message (as a buffer; inc: an eighth of it;\n"
@@ -312,6 +314,12 @@ static int parse_option(int c, char **argv, struct request *q)
 		return parse_setup(&q->load.setup_flags);
 	case OPT_RATE:
 		return parse_rate(&q->load.rate);
+	case OPT_NAME:
+		if (strlen(optarg) >= BS_NAME_BYTES)
+			return 1 +
+			       cmd_usage("load", "--name has at most %d bytes", BS_NAME_BYTES - 1);
+		q->load.name = optarg;
+		return 0;
 	case OPT_SCENARIO:
 		q->scenario = optarg;
 		return 0;
@@ -347,6 +355,7 @@ static const struct option options[] = {
 	{"paused", no_argument, NULL, OPT_PAUSED},
 	{"wait", no_argument, NULL, OPT_WAIT},
 	{"scenario", required_argument, NULL, OPT_SCENARIO},
+	{"name", required_argument, NULL, OPT_NAME},
 	{"json", no_argument, NULL, 'j'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},

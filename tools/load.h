@@ -62,6 +62,7 @@ bool load_op_supported(const struct load_op *op, struct io_uring *ring);
 struct load_opts {
 	const struct load_op *op;
 	enum bs_pool_kind kind;
+	const char *name; /* of the pools; NULL: none */
 	uint32_t buffers; /* per group */
 	uint32_t buf_bytes;
 	uint32_t message_bytes; /* what is sent at once; a bundle may be larger than a buffer */

@@ -51,6 +51,7 @@ static int open_pool(struct load_group *g, struct io_uring *ring, struct load_fa
 		.buffers = opts->buffers,
 		.buf_bytes = opts->buf_bytes,
 		.bgid = g->bgid,
+		.name = opts->name,
 	};
 
 	g->pool = bs_pool_open(ring, &wanted);

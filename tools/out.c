@@ -106,6 +106,12 @@ static void put_text(struct table *table, const char *text)
 	fputs_unlocked(text, table->file);
 }
 
+/* The last column, if there is anything to show in it. */
+static void drop_last(struct table *table, bool is_wanted)
+{
+	table->nr -= !is_wanted;
+}
+
 static void end_line(struct table *table)
 {
 	putc_unlocked('\n', table->file);
@@ -230,11 +236,13 @@ void out_list(FILE *file, const struct model *model)
 		{FIELDS_GROUP, "bgid"}, {FIELDS_GROUP, "kind"},      {FIELDS_GROUP, "entries"},
 		{FIELDS_GROUP, "head"}, {FIELDS_GROUP, "tail"},      {FIELDS_GROUP, "available"},
 		{FIELDS_GROUP, "held"}, {FIELDS_GROUP, "buf_bytes"}, {FIELDS_GROUP, "mem_bytes"},
+		{FIELDS_GROUP, "name"},
 	};
 	struct list list = {.rings.file = file, .groups.file = file, .indent = 2};
 
 	table_begin(&list.rings, rings, sizeof(rings) / sizeof(rings[0]));
 	table_begin(&list.groups, groups, sizeof(groups) / sizeof(groups[0]));
+	drop_last(&list.groups, model->has_names);
 	each_ring(model, measure_ring, measure_group, &list);
 	put_titles(&list.rings, 0);
 	put_text(&list.rings, "FLAGS");
@@ -254,10 +262,12 @@ void out_groups(FILE *file, const struct model *model)
 		{FIELDS_GROUP, "available"},      {FIELDS_GROUP, "entries"},
 		{FIELDS_GROUP, "held"},           {FIELDS_GROUP, "taken_per_s"},
 		{FIELDS_GROUP, "returned_per_s"}, {FIELDS_GROUP, "low_water"},
+		{FIELDS_GROUP, "name"},
 	};
 	struct list list = {.groups.file = file};
 
 	table_begin(&list.groups, names, sizeof(names) / sizeof(names[0]));
+	drop_last(&list.groups, model->has_names);
 	each_ring(model, NULL, measure_group, &list);
 	put_titles(&list.groups, 0);
 	end_line(&list.groups);

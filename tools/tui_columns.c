@@ -39,10 +39,10 @@ static const struct {
 	{"owner", {9, 13, 1}},      {"comm", {8, 15, 6}},         {"bgid", {5, 5, 0}},
 	{"kind", {6, 8, 9}},        {"filled", {11, 11, 0}},      {"held", {7, 7, 5}},
 	{"taken_per_s", {6, 6, 4}}, {"starved_per_s", {8, 8, 6}}, {"returned_per_s", {6, 6, 7}},
-	{"low_water", {5, 5, 8}},   {"tgid", {7, 7, 9}},
+	{"low_water", {5, 5, 8}},   {"tgid", {7, 7, 9}},          {"name", {10, 16, 8}},
 };
 
-static const char default_keys[] = "state owner comm bgid kind level filled held taken_per_s "
+static const char default_keys[] = "state owner comm bgid name kind level filled held taken_per_s "
 				   "returned_per_s starved_per_s low_water hold_p99_ns "
 				   "oldest_held_ns empty_in_ns history";
 
@@ -204,11 +204,15 @@ void tui_choice_move(struct tui_choice *choice, const struct tui_column *column,
 	choice->columns[to] = column;
 }
 
-void tui_choice_widths(const struct tui_choice *choice, int cols, int *widths)
+void tui_choice_widths(const struct tui_choice *choice, const struct model *model, int cols,
+		       int *widths)
 {
 	struct layout_want columns[TUI_MAX_COLUMNS];
+	size_t name = tui_choice_index(choice, tui_column_find("name"));
 
 	for (size_t i = 0; i < choice->nr; i++)
 		columns[i] = choice->columns[i]->layout;
+	if (name < choice->nr && !model->has_names) /* an empty column says nothing */
+		columns[name] = (struct layout_want){0};
 	layout_share(cols, columns, choice->nr, widths);
 }

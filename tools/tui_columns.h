@@ -64,6 +64,7 @@ void tui_choice_toggle(struct tui_choice *choice, const struct tui_column *colum
 void tui_choice_move(struct tui_choice *choice, const struct tui_column *column, int by);
 
 /* Widths of the chosen ones in `cols` cells; 0 where there was no room. */
-void tui_choice_widths(const struct tui_choice *choice, int cols, int *widths);
+void tui_choice_widths(const struct tui_choice *choice, const struct model *model, int cols,
+		       int *widths);
 
 #endif

@@ -186,13 +186,13 @@ bool filter_finds(const char *text, const struct field_row *row)
 		const char *key;
 	} names[] = {
 		{FIELDS_EYES, "owner"}, {FIELDS_GROUP, "comm"},  {FIELDS_GROUP, "bgid"},
-		{FIELDS_GROUP, "kind"}, {FIELDS_GROUP, "state"},
+		{FIELDS_GROUP, "kind"}, {FIELDS_GROUP, "state"}, {FIELDS_GROUP, "name"},
 	};
-	char all[128] = "", cell[FIELD_CELL_MAX];
+	char all[256] = "", cell[FIELD_CELL_MAX];
 	size_t used = 0;
 
 	/* The row of a ring or a process has no group: only what names a ring is looked at. */
-	for (size_t i = 0; i < (row->group ? 5 : 2) && used < sizeof(all); i++)
+	for (size_t i = 0; i < (row->group ? 6 : 2) && used < sizeof(all); i++)
 		used += (size_t)snprintf(all + used, sizeof(all) - used, "%s ",
 					 field_cell(field_find(names[i].set, names[i].key), row,
 						    cell));

@@ -590,10 +590,15 @@ static bool find(const struct tui_frame *frame, struct scene *scene)
 
 char *group_title(const struct tui_frame *frame, char *out, size_t size)
 {
-	char owner[FIELD_CELL_MAX], comm[FIELD_CELL_MAX];
+	char owner[FIELD_CELL_MAX], comm[FIELD_CELL_MAX], name[FIELD_CELL_MAX];
 	struct scene scene = {0};
+	bool is_found = find(frame, &scene);
 
-	if (find(frame, &scene))
+	if (is_found && scene.group->rec.name)
+		snprintf(out, size, " Group %u (%s) of ring %s, %s", scene.group->rec.bgid,
+			 cell(&scene, "name", name), cell(&scene, "owner", owner),
+			 cell(&scene, "comm", comm));
+	else if (is_found)
 		snprintf(out, size, " Group %u of ring %s, %s", scene.group->rec.bgid,
 			 cell(&scene, "owner", owner), cell(&scene, "comm", comm));
 	else

@@ -38,7 +38,7 @@ const struct tui_column *page_column_at(const struct tui_frame *frame, int x)
 	const struct tui_choice *choice = &frame->state->likes.columns;
 	int widths[TUI_MAX_COLUMNS], left = 0;
 
-	tui_choice_widths(choice, frame->cols, widths);
+	tui_choice_widths(choice, frame->model, frame->cols, widths);
 	for (size_t i = 0; i < choice->nr; i++) {
 		if (widths[i] > 0 && x >= left && x < left + widths[i])
 			return choice->columns[i];
@@ -102,7 +102,7 @@ void page_draw_list(const struct tui_frame *frame, struct rect header, struct re
 	const struct tui_place *place = tui_state_here(state);
 	int widths[TUI_MAX_COLUMNS];
 
-	tui_choice_widths(&state->likes.columns, body.cols, widths);
+	tui_choice_widths(&state->likes.columns, frame->model, body.cols, widths);
 	draw_titles(state, header, widths);
 	if (state->rows.nr == 0)
 		draw_nothing(frame, body);

@@ -154,6 +154,17 @@ for depth in light full; do
 		'$BUFSCOPE' top -b -j --replay '$TMP/top' | cmp - '$TMP/top'"
 done
 
+# ---- names
+
+bell=$(printf 'rx\007')
+start_load --name "$bell" --procs 2 --groups 2 -n 10
+wait_until is_settled
+check "each group has the name of its pool" list
+check "in JSON as it is" jq -e --arg name "$bell" '[.rings[].groups[].name] == [range(4) | $name]' "$TMP/list"
+"$BUFSCOPE" list -p "$(jq '.rings[0].tgid' "$TMP/truth")" >"$TMP/got"
+kill "$LOAD_PID"
+check "on a terminal without what would ring" grep -q ' rx\\x07$' "$TMP/got"
+
 # ---- mistakes, and no privilege
 
 exits() {

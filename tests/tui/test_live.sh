@@ -75,13 +75,13 @@ found() { wait_until leaks || { report; return 1; }; }
 walk() { screen_keys "$@"; KEYS=$#; }
 # other rings of this machine are on the screen, too: this name is nobody else's
 cp "$BUFSCOPE" "$TMP/¤"
-"$TMP/¤" load --op recv --entries 4096 --leak 4090 --rate 50 -d 100 -n 1000000 >"$TMP/load" 2>&1 &
+"$TMP/¤" load --name 'rx \pool' --op recv --entries 4096 --leak 4090 --rate 50 -d 100 -n 1000000 >"$TMP/load" 2>&1 &
 LOAD_PID=$!
 screen_start 80x40 "$BUFSCOPE"
 check "the first screen shows the process" sees "$LOAD_PID/.* ¤ "
 walk / ¤ Enter Enter e
 check "five keys: search, its name, Enter, Enter, e" test "$KEYS" -le 5
-check "open its group" sees "^ Group 0 of ring $LOAD_PID/"
+check "open its group" sees "^ Group 0 \(rx \\\\\\\\pool\) of ring $LOAD_PID/"
 check "name the descriptor" found
 check "and what it holds too long" sees 'S too long [1-9]'
 check "and that it leaks" sees '^ leaking '
@@ -117,6 +117,10 @@ screen_keys q
 screen_start 100x24 "$BUFSCOPE top --replay '$TMP/recording'"
 check "it can be played" sees "look [1-9][0-9]*/[1-9].*"
 check "with what it showed" sees "$LOAD_PID/.* ¤ "
+screen_start 120x24 "$BUFSCOPE top --replay '$TMP/recording'"
+check "the name that the program gave its pool" sees ' 0 rx \\\\pool +ring '
+screen_keys / 'rx ' Enter
+check "a search finds it" sees "$LOAD_PID/.* ¤ .*rx"
 
 # ---- the past minute, while it goes on
 

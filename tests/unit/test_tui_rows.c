@@ -90,12 +90,12 @@ static void test_columns(void **state)
 	assert_int_equal(choice.nr, 1);
 	assert_int_equal(tui_choice_parse(&choice, "nothing known"), 2);
 	assert_true(choice.nr > 5);
-	tui_choice_widths(&choice, 80, widths);
+	tui_choice_widths(&choice, model, 80, widths);
 	for (size_t i = 0; i < nr; i++)
 		if (tui_choice_index(&choice, &columns[i]) == choice.nr)
 			tui_choice_toggle(&choice, &columns[i]); /* all of them at once */
 	assert_int_equal(choice.nr, nr);
-	tui_choice_widths(&choice, 40, widths);
+	tui_choice_widths(&choice, model, 40, widths);
 }
 
 /* ---- filters */
