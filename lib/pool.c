@@ -369,19 +369,6 @@ static const struct pool_ops *ops_of(enum bs_pool_kind kind)
 	return NULL;
 }
 
-static const char *kind_name(enum bs_pool_kind kind)
-{
-	static const char *const names[] = {
-		[BS_POOL_RING] = "ring",         [BS_POOL_MMAP] = "mmap",
-		[BS_POOL_INC] = "inc",           [BS_POOL_LEGACY] = "legacy",
-		[BS_POOL_HEAP] = "heap",         [BS_POOL_GLOBAL] = "global",
-		[BS_POOL_LOCAL] = "local",       [BS_POOL_FIXED] = "fixed",
-		[BS_POOL_FALLBACK] = "fallback",
-	};
-
-	return names[kind];
-}
-
 /* What belongs to some kinds only. */
 static int read_kind(const struct bs_pool_opts *opts)
 {
@@ -490,21 +477,6 @@ static struct bs_pool_opts fallen(const struct bs_pool_opts *opts, enum bs_pool_
 	};
 }
 
-/* Others see the name no later than the group. */
-static void set_name(struct bs_pool *pool, const struct bs_pool_opts *opts)
-{
-	bool is_named = opts->name && *opts->name;
-
-	pool->name = kind_name(opts->kind);
-	if (!is_named)
-		return;
-	memset(pool->own_name, 0, sizeof(pool->own_name));
-	memcpy(pool->own_name, opts->name, strlen(opts->name));
-	pool->name = pool->own_name;
-	if (pool->ring && (pool->ops->take || opts->kind == BS_POOL_FIXED))
-		pool_list(pool, opts->bgid);
-}
-
 /* A header, all that the kind needs, and the calling thread as its owner. */
 static int open_single(struct io_uring *ring, const struct bs_pool_opts *opts, struct bs_pool *of,
 		       struct bs_pool **out)
@@ -523,7 +495,7 @@ static int open_single(struct io_uring *ring, const struct bs_pool_opts *opts, s
 	pool->meta = NULL;
 	pool->of = of;
 	pool->ops_first = pool->ops_last = NULL;
-	set_name(pool, opts);
+	pool_name(pool, opts);
 	err = open_pool(pool, ring, opts);
 	if (err) {
 		free_memory(pool);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "bufscope.h"
-#include "probe.h"
+#include "pool_probe.h"
 
 /*
  * One kind of pool. Called by the owner only; the statistics that the kernel's side moves (taken,
@@ -213,10 +213,11 @@ int pool_register(const struct io_uring *ring, unsigned int op, void *arg);
 int pool_ring_head(struct io_uring *ring, uint16_t bgid);
 
 /*
- * The name of a pool, where others can read it, as long as it is open. Where there is no memory for
- * that the pool goes without; so it does on a ring without a descriptor.
+ * Sets the name, and puts it where others can read it as long as the pool is open, if it is one
+ * that the kernel knows of. Where there is no memory for that it goes without; so does one on a
+ * ring that has no descriptor.
  */
-void pool_list(struct bs_pool *pool, uint16_t bgid);
+void pool_name(struct bs_pool *pool, const struct bs_pool_opts *opts);
 void pool_unlist(struct bs_pool *pool);
 
 /* In a child that was forked: its parent's roster is not there. */

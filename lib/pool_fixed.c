@@ -72,6 +72,7 @@ static int register_all(const struct bs_pool *pool, struct pool_fixed *f)
 static bool settle(struct bs_pool *pool, struct pool_fixed *f, uint32_t bid)
 {
 	struct iovec iov = {pool->data + (size_t)bid * pool->stride, pool->buf_bytes};
+	const uint32_t nr = 1;
 	int slot = evict_choose(f->evict);
 
 	if (slot < 0)
@@ -81,7 +82,7 @@ static bool settle(struct bs_pool *pool, struct pool_fixed *f, uint32_t bid)
 		POOL_ADD(pool, evicted, 1);
 		PROBE2(evict, pool, f->bids[slot], slot);
 	}
-	if (update(f, (uint32_t)slot, &iov, 1) != 1) {
+	if (update(f, (uint32_t)slot, &iov, nr) != 1) {
 		/* What was there may still be registered; nobody reads through it. */
 		evict_empty(f->evict, (uint32_t)slot);
 		return false;
@@ -90,7 +91,7 @@ static bool settle(struct bs_pool *pool, struct pool_fixed *f, uint32_t bid)
 	f->slots[bid] = (uint16_t)slot;
 	f->bids[slot] = (uint16_t)bid;
 	POOL_ADD(pool, registered, 1);
-	PROBE2(register, pool, bid, 1);
+	PROBE2(register, pool, bid, nr);
 	return true;
 }
 
@@ -238,7 +239,7 @@ static int fixed_open(struct bs_pool *pool, struct io_uring *ring, const struct 
 			return err;
 		}
 		POOL_SET(pool, registered, pool->buffers);
-		PROBE2(register, pool, 0, pool->buffers);
+		PROBE2(register, pool, (uint32_t)0, pool->buffers);
 	}
 	POOL_SET(pool, entries, opts->table ? opts->table : pool->buffers);
 	POOL_SET(pool, returned, pool->buffers);

@@ -256,7 +256,7 @@ static int legacy_open(struct bs_pool *pool, struct io_uring *ring, const struct
 	if (err)
 		legacy_free(pool);
 	else
-		PROBE2(register, pool, 0, pool->buffers);
+		PROBE2(register, pool, (uint32_t)0, pool->buffers);
 	return err;
 }
 

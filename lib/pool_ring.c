@@ -401,7 +401,7 @@ static int ring_open(struct bs_pool *pool, struct io_uring *ring, const struct b
 	for (bid = 0; bid < pool->buffers; bid++)
 		append(pool, r, bid);
 	publish(pool, r, pool->buffers);
-	PROBE2(register, pool, 0, pool->buffers);
+	PROBE2(register, pool, (uint32_t)0, pool->buffers);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where do others read what pools are called? See roster.h.
+ * Where do others read what pools are called? See pool_roster.h.
  *
  * The file is sparse: a page of memory for the first 63 named pools, one more for each 64 further.
  * An entry belongs to a pool's header for good, as headers do not go.
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "pool.h"
-#include "roster.h"
+#include "pool_roster.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u
@@ -93,12 +93,10 @@ static void note_move(void)
 	__atomic_add_fetch(&own.at->head.moves, 1, __ATOMIC_RELEASE);
 }
 
-void pool_list(struct bs_pool *pool, uint16_t bgid)
+static void list(struct bs_pool *pool, uint16_t bgid)
 {
 	struct roster_entry *entry;
 
-	if (pool->ring->ring_fd < 0)
-		return;
 	pthread_mutex_lock(&own.lock);
 	entry = entry_of(pool);
 	if (entry) {
@@ -110,6 +108,34 @@ void pool_list(struct bs_pool *pool, uint16_t bgid)
 		note_move();
 	}
 	pthread_mutex_unlock(&own.lock);
+}
+
+static const char *kind_name(enum bs_pool_kind kind)
+{
+	static const char *const names[] = {
+		[BS_POOL_RING] = "ring",         [BS_POOL_MMAP] = "mmap",
+		[BS_POOL_INC] = "inc",           [BS_POOL_LEGACY] = "legacy",
+		[BS_POOL_HEAP] = "heap",         [BS_POOL_GLOBAL] = "global",
+		[BS_POOL_LOCAL] = "local",       [BS_POOL_FIXED] = "fixed",
+		[BS_POOL_FALLBACK] = "fallback",
+	};
+
+	return names[kind];
+}
+
+/* Others see the name no later than the group. */
+void pool_name(struct bs_pool *pool, const struct bs_pool_opts *opts)
+{
+	bool is_known = pool->ops->take || opts->kind == BS_POOL_FIXED;
+
+	pool->name = kind_name(opts->kind);
+	if (!opts->name || !*opts->name)
+		return;
+	memset(pool->own_name, 0, sizeof(pool->own_name));
+	memcpy(pool->own_name, opts->name, strlen(opts->name));
+	pool->name = pool->own_name;
+	if (is_known && pool->ring && pool->ring->ring_fd >= 0)
+		list(pool, opts->bgid);
 }
 
 void pool_unlist(struct bs_pool *pool)

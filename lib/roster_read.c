@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "names.h"
-#include "roster.h"
+#include "pool_roster.h"
 
 struct call {
 	int32_t fd;
@@ -30,6 +30,7 @@ struct process {
 	uint32_t moves;
 	uint64_t looks;     /* what its rings looked like when its mappings were read */
 	uint64_t address;   /* of its roster; 0: it has none, or it is not to be read */
+	uint64_t bytes;     /* of that mapping */
 	struct call *calls; /* by (fd, bgid) */
 	size_t nr;
 	bool has_calls;
@@ -51,26 +52,26 @@ struct slice {
 
 /* ---- one roster */
 
-/* The address of the first mapping that is called so; 0: none. */
-static uint64_t find_mapping(uint32_t tgid)
+/* The first mapping that is called so. */
+static void find_mapping(struct process *p)
 {
 	static const char wanted[] = " /memfd:" ROSTER_FILE " (deleted)\n";
 	char path[32], *line = NULL;
-	uint64_t address = 0;
 	size_t room = 0;
 	ssize_t length;
 	FILE *maps;
 
-	snprintf(path, sizeof(path), "/proc/%u/maps", tgid);
+	snprintf(path, sizeof(path), "/proc/%u/maps", p->tgid);
 	maps = fopen(path, "re");
-	while (maps && !address && (length = getline(&line, &room, maps)) > 0)
+	p->address = 0;
+	while (maps && !p->address && (length = getline(&line, &room, maps)) > 0)
 		if ((size_t)length >= sizeof(wanted) &&
-		    !strcmp(line + length - (sizeof(wanted) - 1), wanted))
-			address = strtoull(line, NULL, 16);
+		    !strcmp(line + length - (sizeof(wanted) - 1), wanted) &&
+		    sscanf(line, "%" SCNx64 "-%" SCNx64, &p->address, &p->bytes) == 2)
+			p->bytes -= p->address;
 	free(line);
 	if (maps)
 		fclose(maps);
-	return address;
 }
 
 static int by_place(const void *a, const void *b)
@@ -140,7 +141,8 @@ static void read_roster(struct process *p, const struct slice *slice)
 	mem = open(path, O_RDONLY | O_CLOEXEC);
 	is_valid = mem >= 0 &&
 		   pread(mem, &head, sizeof(head), (off_t)p->address) == (ssize_t)sizeof(head) &&
-		   head.magic == ROSTER_MAGIC && head.nr <= ROSTER_ENTRIES;
+		   head.magic == ROSTER_MAGIC &&
+		   head.nr <= (p->bytes - sizeof(head)) / sizeof(struct roster_entry);
 	if (!is_valid) {
 		p->nr = 0;
 		p->has_calls = false;
@@ -205,7 +207,7 @@ static void look_at(struct process *p, const struct slice *slice)
 
 	if (!p->looks || looks != p->looks) {
 		p->looks = looks;
-		p->address = find_mapping(p->tgid);
+		find_mapping(p);
 		p->has_calls = false;
 		p->nr = 0;
 	}

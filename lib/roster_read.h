@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What do programs call their pools? Reads the rosters (roster.h) of the processes of a sample from
- * outside, through /proc; remembers which have none as long as their rings stay the same.
+ * What do programs call their pools? Reads the rosters (pool_roster.h) of the processes of a sample
+ * from outside, through /proc; remembers which have none as long as their rings stay the same.
  */
 #ifndef BUFSCOPE_ROSTER_READ_H
 #define BUFSCOPE_ROSTER_READ_H

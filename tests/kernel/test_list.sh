@@ -160,6 +160,7 @@ bell=$(printf 'rx\007')
 start_load --name "$bell" --procs 2 --groups 2 -n 10
 wait_until is_settled
 check "each group has the name of its pool" list
+# shellcheck disable=SC2016 # jq's own
 check "in JSON as it is" jq -e --arg name "$bell" '[.rings[].groups[].name] == [range(4) | $name]' "$TMP/list"
 "$BUFSCOPE" list -p "$(jq '.rings[0].tgid' "$TMP/truth")" >"$TMP/got"
 kill "$LOAD_PID"

@@ -24,7 +24,7 @@
 #include "names.h"
 #include "observe.h"
 #include "pool_rig.h"
-#include "roster.h"
+#include "pool_roster.h"
 
 static struct observe *open_for(uint32_t tgid)
 {

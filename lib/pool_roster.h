@@ -8,8 +8,8 @@
  *
  * What the tool reads is another program's: it may hold anything.
  */
-#ifndef BUFSCOPE_ROSTER_H
-#define BUFSCOPE_ROSTER_H
+#ifndef BUFSCOPE_POOL_ROSTER_H
+#define BUFSCOPE_POOL_ROSTER_H
 
 #include <stdint.h>
 

@@ -19,8 +19,8 @@
  *
  * CFLAGS=-DBUFSCOPE_NO_PROBES leaves them out, to measure what they cost.
  */
-#ifndef BUFSCOPE_PROBE_H
-#define BUFSCOPE_PROBE_H
+#ifndef BUFSCOPE_POOL_PROBE_H
+#define BUFSCOPE_POOL_PROBE_H
 
 #if defined(__LP64__) && !defined(BUFSCOPE_NO_PROBES)
 
