@@ -44,11 +44,14 @@ struct bs_pool;
  * it does for requests that run in a worker (IOSQE_ASYNC) and for regular files. Let these ask
  * for a whole buffer (length 0), and pass completions to bs_pool_take() in their order.
  *
- * BS_POOL_LEGACY: opening, giving and closing submit requests to the ring, together with all that
- * is in its submission queue. They complete silently; should the kernel fail one, for want of
- * memory, its completion has the pool's address as user_data. With a polling kernel thread
- * (SQPOLL) a buffer given is in the group when that thread has come to it. What the queue has no
- * room for is submitted with the next bs_pool_give(), and counts as returned only then.
+ * BS_POOL_LEGACY: opening and closing submit requests to the ring, together with all that is in its
+ * submission queue. Giving puts requests there, which go out with the program's next submission
+ * (io_uring_submit(), bs_pool_next()), or at once when a quarter of the buffers or less are left in
+ * the group: so wait for completions by what submits, too. They complete silently; should the
+ * kernel fail one, for want of memory, its completion has the pool's address as user_data. With a
+ * polling kernel thread (SQPOLL) a buffer given is in the group when that thread has come to it.
+ * What the queue has no room for waits for the next bs_pool_give(), and counts as returned only
+ * then.
  */
 enum bs_pool_kind {
 	BS_POOL_RING, /* buffer ring in user memory, since 5.19 */
@@ -142,7 +145,7 @@ struct bs_pool_stats {
 	uint64_t taken;    /* buffers that left the group: the kernel's head has moved this far;
 			      or that were acquired */
 	uint64_t returned; /* buffers put into the group, the first fill included: the kernel's
-			      tail has moved this far */
+			      tail has moved this far; legacy: put into requests */
 	uint64_t selected; /* completions that named a buffer */
 	uint64_t partial;  /* of these: completions after which the buffer stayed current */
 	uint64_t starved;  /* completions with -ENOBUFS and without a buffer; or calls of

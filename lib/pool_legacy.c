@@ -2,9 +2,10 @@
 /*
  * How do buffers reach the kernel without a ring, by requests (PROVIDE_BUFFERS)?
  *
- * Each return is a request on the program's own ring, submitted at once, so that the group has the
- * buffers when bs_pool_give() is back, as with a buffer ring. Such requests complete silently; only
- * a failed one posts a completion. What the ring has no room for waits here.
+ * Each return is a request on the program's own ring. It goes out with the program's next
+ * submission, for a system call each would cost more than all else; only when few buffers are left
+ * in the group it is submitted at once. Such requests complete silently; only a failed one posts a
+ * completion. What the ring has no room for waits here.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -20,6 +21,7 @@ struct pool_legacy {
 	struct io_uring *ring;
 	uint16_t *waiting; /* bids given and not yet in a request, in their order */
 	uint32_t nr_waiting;
+	uint32_t unsent; /* at most so many buffers are in requests that are not submitted */
 	uint16_t bgid;
 };
 
@@ -30,6 +32,7 @@ static void submit(struct pool_legacy *l)
 {
 	if (io_uring_sq_ready(l->ring))
 		io_uring_submit(l->ring);
+	l->unsent = 0;
 }
 
 static struct io_uring_sqe *get_sqe(struct pool_legacy *l)
@@ -84,8 +87,17 @@ static void provide_waiting(struct bs_pool *pool)
 	l->nr_waiting -= done;
 	for (i = 0; i < l->nr_waiting; i++)
 		l->waiting[i] = l->waiting[i + done];
+	l->unsent += done;
 	POOL_ADD(pool, returned, done);
-	submit(l);
+}
+
+/* A quarter of the buffers or less are where the kernel can pick them, for all that is known. */
+static bool is_short(const struct bs_pool *pool)
+{
+	const struct pool_legacy *l = pool->impl;
+	uint64_t there = pool->stats.returned - pool->stats.taken - l->unsent;
+
+	return there <= pool->buffers / 4;
 }
 
 static void legacy_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
@@ -97,7 +109,11 @@ static void legacy_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigne
 		pool_settle(pool, bufs[i].bid);
 		l->waiting[l->nr_waiting++] = bufs[i].bid;
 	}
+	if (!io_uring_sq_ready(l->ring))
+		l->unsent = 0;
 	provide_waiting(pool);
+	if (l->nr_waiting || is_short(pool))
+		submit(l);
 }
 
 /* ---- completions */
@@ -225,6 +241,7 @@ static int provide_first(struct bs_pool *pool)
 		if (l->nr_waiting == before)
 			return -EBUSY;
 	}
+	submit(l);
 	await_kernel(l);
 	err = find_failure(pool, l);
 	if (!err && io_uring_sq_ready(l->ring))
