@@ -56,28 +56,49 @@ static __always_inline void lose(enum event_loss what)
 	__sync_fetch_and_add(&losses[what], 1);
 }
 
+/* When light accounts of many groups were last glanced at, so many that lie together at a time. */
+#define GLANCE_BLOCK 16
+__u64 glanced_ns[MAX_ACCOUNTS / GLANCE_BLOCK];
+
+static __always_inline __u64 seen_ns(const struct account *group)
+{
+	__u64 glanced =
+		glanced_ns[group->position / GLANCE_BLOCK & (MAX_ACCOUNTS / GLANCE_BLOCK - 1)];
+
+	return glanced > group->looked_ns ? glanced : group->looked_ns;
+}
+
 /*
  * A 16-bit counter may have wrapped unseen when, at twice the fastest pace this group ever
- * showed (or at a million a second), the time since the last look would have sufficed.
+ * showed (or at a million a second), the time since it was last seen would have sufficed, or the
+ * time before that, had it been known by then how fast it is.
  */
 #define LEAST_PACE 1000000ULL
 
+static __always_inline int may_wrap_in(__u64 ns, __u64 fastest)
+{
+	__u64 bound = fastest * 2 > LEAST_PACE ? fastest * 2 : LEAST_PACE;
+
+	return ns / 1000 * bound / 1000000 >= 65536;
+}
+
 static __always_inline void judge_pace(struct account *group, __u32 moved, __u64 now)
 {
-	__u64 ns = now - group->looked_ns;
-	__u64 pace, bound;
+	__u64 ns = now - group->looked_ns, gap = now - seen_ns(group);
+	__u64 pace;
 
 	if (!group->looked_ns || !moved || ns < 1000)
 		return;
-	if (ns > group->longest_ns)
-		group->longest_ns = ns;
 	pace = moved * 1000000000ULL / ns;
-	bound = group->fastest * 2 > LEAST_PACE ? group->fastest * 2 : LEAST_PACE;
-	if (ns / 1000 * bound / 1000000 >= 65536)
+	if (may_wrap_in(gap, group->fastest))
 		group->may_wrap++;
 	/* short intervals measure bursts, not pace */
-	if (ns >= 100000 && pace > group->fastest)
+	if (ns >= 100000 && pace > group->fastest) {
+		if (!may_wrap_in(group->gap_ns, group->fastest) && may_wrap_in(group->gap_ns, pace))
+			group->may_wrap++;
 		group->fastest = pace;
+	}
+	group->gap_ns = gap;
 }
 
 /* Before the first fill a group is not low, it is not in use yet. */
@@ -130,6 +151,18 @@ static __always_inline int is_current(const struct account *group)
 
 	return ctx_find_bl((void *)group->ring_id, group->bgid) == group->bl &&
 	       (group->kind == GROUP_LEGACY || (__u64)BPF_CORE_READ(bl, buf_ring) == group->ring);
+}
+
+/*
+ * The same at a tick of a light account, by what lies beside head. A group of the same id in the
+ * same memory may pass for it, until user space asks.
+ */
+static __always_inline int seems_current(const struct account *group)
+{
+	struct io_buffer_list *bl = (void *)group->bl;
+
+	return (__u64)BPF_CORE_READ(bl, buf_ring) == group->ring &&
+	       BPF_CORE_READ(bl, bgid) == group->bgid;
 }
 
 static __always_inline void bury(struct account *group, __u64 now)
@@ -248,7 +281,8 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 	int is_overrun;
 
 	if (read_head_tail(group, &head, &tail) ||
-	    (where && (head != group->head || tail != group->tail) && !is_current(group))) {
+	    (where && (head != group->head || tail != group->tail) &&
+	     !(where == AT_TICK && !keeps_ledger ? seems_current(group) : is_current(group)))) {
 		bury(group, now);
 		return;
 	}
@@ -351,7 +385,7 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 /* A new life for a key: what another group or ring of the same address counted is gone. */
 static __always_inline void forget(struct account *group)
 {
-	__u32 first = group->bids_first, nr = group->bids_nr;
+	__u32 first = group->bids_first, nr = group->bids_nr, position = group->position;
 	__u64 ring_id = group->ring_id;
 	__u32 bgid = group->bgid;
 
@@ -360,6 +394,7 @@ static __always_inline void forget(struct account *group)
 	group->bgid = bgid;
 	group->bids_first = first;
 	group->bids_nr = nr;
+	group->position = position;
 }
 
 static __always_inline void adopt_ring(struct account *group, const struct bl_view *view)
@@ -555,6 +590,7 @@ __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 		return INDEX_IGNORED;
 	group->ring_id = ring_id;
 	group->bgid = bgid;
+	group->position = slot->count - 1;
 	forget(group);
 	adopt(group);
 	return slot->count;

@@ -14,6 +14,7 @@
 #include "evidence.bpf.h"
 #include "follow.bpf.h"
 #include "fixed.bpf.h"
+#include "tick.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -687,53 +688,6 @@ int on_create(__u64 *args)
 	bpf_loop(nr_counts, bury_step, &ring_id, 0);
 	if (trace_kinds && is_wanted(only_bgid))
 		trace_creation(ring_id, args[0], PT_REG_ARG2(syscall_args()));
-	return 0;
-}
-
-/* ---- the tick */
-
-#define IDLE_NS    100000000ULL
-#define IDLE_EVERY 4
-
-__u64 nr_ticks;
-
-struct tick {
-	__u64 now;
-	__u64 turn;
-};
-
-/*
- * A group that stands still costs two reads, and one that has stood still for long is looked at
- * in turn only.
- */
-static long tick_step(__u32 i, struct tick *tick)
-{
-	struct account *group = count_at(i);
-	__u16 head, tail;
-
-	if (!group)
-		return 1;
-	if (group->state != ACCOUNT_LIVE)
-		return 0;
-	if (trace_kinds && is_watched(group))
-		return 0;
-	if (tick->now - group->moved_ns > IDLE_NS && ((i + tick->turn) & (IDLE_EVERY - 1)))
-		return 0;
-	if (group->kind != GROUP_LEGACY && !read_head_tail(group, &head, &tail) &&
-	    head == group->head && tail == group->tail && group->available) {
-		group->looked_ns = tick->now;
-		return 0;
-	}
-	look_at(i, AT_TICK);
-	return 0;
-}
-
-SEC("perf_event")
-int on_tick(void *unused)
-{
-	struct tick tick = {.now = bpf_ktime_get_ns(), .turn = nr_ticks++};
-
-	bpf_loop(nr_counts, tick_step, &tick, 0);
 	return 0;
 }
 

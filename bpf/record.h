@@ -123,7 +123,7 @@ enum starve_cause {
  * Two writers: the completion path, which the kernel serialises per ring, owns what is marked C;
  * whoever holds `busy` owns what is marked L; what is not marked is set when the group is met.
  * 64-bit words are read whole by user space. The first 64 bytes are all that most completions
- * touch: accounts begin at multiples of a cache line.
+ * touch, the next 128 what most looks do: accounts begin at multiples of a cache line.
  */
 struct account {
 	__u64 ring_id;
@@ -140,17 +140,10 @@ struct account {
 	__u16 has_bundles; /* completions take buffers that they do not name */
 	__u32 available;   /* L */
 
-	__u64 partial; /* C, as all up to causes */
-	__u64 starved;
-	__u64 mshot_ended;
-	__u64 causes[STARVE_CAUSES];
 	__u64 bl; /* kernel addresses, for the programs alone */
 	__u64 ring;
-	__u64 born_ns; /* when the programs met it */
-	__u64 died_ns;
-
 	__u32 busy;
-	__u32 low_water; /* L, as all that follows */
+	__u32 low_water; /* L, as all up to may_wrap */
 	__u32 entries;
 	__u16 head;
 	__u16 tail;
@@ -158,20 +151,27 @@ struct account {
 	__u64 returned;
 	__u64 moved_ns; /* when head or tail was last seen to move */
 	__u64 empty_ns;
-	__u64 longest_ns; /* longest time between two looks while it moved */
-	__u64 fastest;    /* most buffers per second between two looks, head or tail */
-	__u64 may_wrap;   /* intervals so long that a 16-bit counter could have wrapped unseen */
-	__u64 holds;      /* buffers returned whose taking was seen */
+
+	__u64 fastest;  /* most buffers per second between two looks, head or tail */
+	__u64 gap_ns;   /* for how long nobody saw it before it was last seen to move */
+	__u64 may_wrap; /* intervals so long that a 16-bit counter could have wrapped unseen */
+	__u32 position; /* of this account */
+	__u32 is_whole; /* legacy: all buffers that are in it were seen going in */
+	__u64 partial;  /* C, as all up to causes */
+	__u64 starved;
+	__u64 mshot_ended;
+	__u64 causes[STARVE_CAUSES];
+	__u64 born_ns; /* when the programs met it */
+	__u64 died_ns;
+	__u64 holds; /* L, as all that follows: buffers returned whose taking was seen */
 	__u64 hold_max_ns;
 	__u64 double_returns;
 	__u64 bids_lost;  /* returned so fast that the ring was overwritten before it was read */
 	__u64 bids_alien; /* bids beyond what is tracked */
 	__u32 hold[HOLD_BUCKETS];
-	__u32 is_whole; /* legacy: all buffers that are in it were seen going in */
-	__u32 by_tgid;  /* who registered it, at born_ns; 0: that was not seen */
+	__u32 by_tgid; /* who registered it, at born_ns; 0: that was not seen */
 	__u32 by_tid;
 	char by_comm[REC_COMM_LEN];
-	__u32 pad;
 };
 
 enum bid_flags {

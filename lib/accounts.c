@@ -9,12 +9,9 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <linux/perf_event.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +19,7 @@
 #include "hist.h"
 #include "kbtf.h"
 #include "kbuf.h"
+#include "tick.h"
 
 #define MAX_BIDS    (1U << 20)
 #define MAX_TREE    (1U << 14)
@@ -30,8 +28,7 @@
 struct accounts {
 	const struct observe_opts *opts;
 	struct events_bpf *skel;
-	struct bpf_link *tick;
-	int tick_fd;
+	struct tick *tick;      /* NULL: not wanted */
 	struct account *at;     /* mapped, read-only */
 	struct bid_state *bids; /* mapped, read-only */
 	struct kbuf *kbuf;      /* NULL: not wanted, or not to be had */
@@ -160,28 +157,11 @@ static void *map_array(const struct bpf_map *map)
 	return at == MAP_FAILED ? NULL : at;
 }
 
-/*
- * A clock on one CPU is enough: it reads the memory of all. It goes on firing while that CPU is
- * idle, and an interrupt, unlike a softirq, comes in time under load.
- */
 static int start_tick(struct accounts *accounts)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = accounts->opts->tick_ns,
-	};
-	int cpu = sched_getcpu();
-
 	if (!accounts->opts->tick_ns)
 		return 0;
-	accounts->tick_fd = (int)syscall(__NR_perf_event_open, &attr, -1, cpu < 0 ? 0 : cpu, -1,
-					 PERF_FLAG_FD_CLOEXEC);
-	if (accounts->tick_fd < 0)
-		return -errno;
-	accounts->tick =
-		bpf_program__attach_perf_event(accounts->skel->progs.on_tick, accounts->tick_fd);
+	accounts->tick = tick_open(accounts->skel->progs.on_tick, accounts->opts->tick_ns);
 	return accounts->tick ? 0 : -errno;
 }
 
@@ -259,7 +239,6 @@ struct accounts *accounts_open(const struct accounts_opts *opts)
 	if (!accounts)
 		return NULL;
 	accounts->opts = opts->observe;
-	accounts->tick_fd = -1;
 	err = open_all(accounts, opts);
 	if (!err)
 		return accounts;
@@ -280,9 +259,7 @@ void accounts_close(struct accounts *accounts)
 		return;
 	kbuf_close(accounts->kbuf);
 	ring_buffer__free(accounts->trace);
-	bpf_link__destroy(accounts->tick);
-	if (accounts->tick_fd >= 0)
-		close(accounts->tick_fd);
+	tick_close(accounts->tick);
 	if (accounts->skel) {
 		unmap_array(accounts->at, accounts->skel->maps.counts);
 		unmap_array(accounts->bids, accounts->skel->maps.bids);
@@ -545,6 +522,7 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 	index_accounts(accounts);
 	meet(accounts, sample);
 	accounts_look(accounts);
+	tick_settle(accounts->tick);
 	release_dead(accounts);
 	index_accounts(accounts);
 	for (size_t i = 0; i < sample->nr_groups; i++) {

@@ -46,7 +46,7 @@ static struct workload workloads[] = {
 	{"bundle", "--op recv-multishot-bundle --size 4096 --buf-bytes 64", 1, 100000, false,
 	 false},
 	{"1000-groups", "--op recv-multishot --size 64 --buf-bytes 64 --groups 1000 --entries 16",
-	 1000, 500, true, false},
+	 1000, 2000, true, false},
 };
 
 struct observer {

@@ -239,5 +239,6 @@ full "incremental file reads" --kind inc --op read-file -n "$(n 100000)"
 full "tiny rings" --entries 4 -n "$(n 100000)" --groups 2
 full "SQPOLL" --setup sqpoll -n "$(n 50000)" --op recv
 full "deferred task work" --setup defer-taskrun,single-issuer -n "$(n 200000)"
+exact "multishot, 200 groups in turns" "$light" light -n "$(n 5000)" --groups 200 --entries 64
 exact "multishot bundle" "$light" light --op recv-multishot-bundle -n "$(n 50000)"
 run_and_finish
