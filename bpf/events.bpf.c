@@ -193,9 +193,7 @@ static __always_inline void name_taker(const struct account *group, struct bid_s
 	if (done->flags & CQE_BUF_MORE)
 		return;
 	state->flags = BID_HELD;
-	/* the group's own clock is at most one look old, and costs nothing */
-	state->since_ns =
-		trace_kinds || group->kind == GROUP_LEGACY ? bpf_ktime_get_ns() : group->looked_ns;
+	state->since_ns = bpf_ktime_get_ns();
 }
 
 /*

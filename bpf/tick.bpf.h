@@ -19,7 +19,7 @@
 
 #define FEW_GROUPS 24
 #define FEW_LOOKS  16 /* a tick, at least */
-#define MOST_TIGHT 8 /* looked at whenever it ticks because they are about to be empty */
+#define MOST_TIGHT 8  /* looked at whenever it ticks because they are about to be empty */
 #define LOOK_NS    64000000ULL
 #define GLANCE_NS  16000000ULL
 #define FAR        8192 /* that head is from where it was looked at: time for a look */
@@ -69,14 +69,18 @@ static __always_inline void tick_at(struct account *group, __u32 position, __u64
 	look_at(position, AT_TICK);
 }
 
-/* One that has stood still for long is looked at now and then only. */
+/*
+ * One that has stood still for long is looked at now and then only, unless it is to be told when
+ * what it lent comes back.
+ */
 static long tick_step(__u32 i, struct tick *tick)
 {
 	struct account *group = count_at(i);
 
 	if (!group)
 		return 1;
-	if (tick->now - group->moved_ns <= IDLE_NS || !((i + tick->turn) & (IDLE_EVERY - 1)))
+	if (tick->now - group->moved_ns <= IDLE_NS || !((i + tick->turn) & (IDLE_EVERY - 1)) ||
+	    (keeps_ledger && group->available < group->entries))
 		tick_at(group, i, tick->now);
 	return 0;
 }

@@ -258,12 +258,12 @@ static void expect_losses(enum sample_loss which, uint64_t nr)
 	}
 }
 
-static int setup(void **state)
+static int open_observer(uint64_t tick_ns)
 {
 	uint32_t tgid = (uint32_t)getpid();
 	struct observe_opts opts = {
 		.depth = OBSERVE_FULL,
-		.tick_ns = 200000,
+		.tick_ns = tick_ns,
 		.stuck_ns = 1000000000,
 		.tgids = &tgid,
 		.nr_tgids = 1,
@@ -272,11 +272,16 @@ static int setup(void **state)
 	};
 	struct observe_err err = {0};
 
-	(void)state;
 	observer = observe_open(&opts, &err);
 	if (!observer)
 		print_message("cannot observe: %s\n", err.what);
 	return observer ? 0 : -1;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return open_observer(200000);
 }
 
 static int teardown(void **state)
@@ -409,6 +414,42 @@ static void bounds_hold_times(void **state)
 	       (given - taken) / 1000, (after - before) / 1000, most / 1000);
 	assert_true(most >= given - taken);
 	assert_true(most <= after - before);
+	close_scene(&s);
+}
+
+/*
+ * A take has the time of its completion, a return that of the look that found it: that of a tick,
+ * here, also where the group stood still for long before. How late a tick is, is the machine's.
+ */
+static void times_takes_and_returns(void **state)
+{
+	const uint64_t tick_ns = 5000000;
+	struct bid_state bids[64];
+	int in_time = 0;
+	struct scene s;
+	struct group *g;
+
+	teardown(state);
+	assert_int_equal(open_observer(tick_ns), 0);
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	for (int i = 0; i < 8; i++) {
+		uint64_t before = now_ns(), after, given;
+		uint16_t bid = take_one(&s, g);
+
+		after = now_ns();
+		assert_int_equal(held_bids(&s, g, bids), 1);
+		assert_in_range(bids[bid].since_ns, before, after);
+		usleep(i < 4 ? 120000 : 7000);
+		given = now_ns();
+		add_buffer(g, bid);
+		usleep(6 * (unsigned int)tick_ns / 1000);
+		assert_int_equal(held_bids(&s, g, bids), 0);
+		assert_true(bids[bid].since_ns >= given);
+		in_time += bids[bid].since_ns <= given + tick_ns;
+	}
+	printf("# %d of 8 returns found within a tick\n", in_time);
+	assert_true(in_time >= 6);
 	close_scene(&s);
 }
 
@@ -660,17 +701,12 @@ static void forked_child(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(names_what_leaked),
-		TEST(sees_double_returns),
-		TEST(bounds_hold_times),
-		TEST(skipped_completions),
-		TEST(skipped_on_a_list),
-		TEST(equal_user_data),
-		TEST(equal_user_data_one_shot),
-		TEST(forged_completions),
-		TEST(short_lived_rings),
-		TEST(closed_in_flight),
-		TEST(forked_child),
+		TEST(names_what_leaked),       TEST(sees_double_returns),
+		TEST(bounds_hold_times),       TEST(times_takes_and_returns),
+		TEST(skipped_completions),     TEST(skipped_on_a_list),
+		TEST(equal_user_data),         TEST(equal_user_data_one_shot),
+		TEST(forged_completions),      TEST(short_lived_rings),
+		TEST(closed_in_flight),        TEST(forked_child),
 		TEST(leaked_before_the_watch),
 	};
 
