@@ -145,7 +145,7 @@ struct bs_pool_stats {
 	uint64_t taken;    /* buffers that left the group: the kernel's head has moved this far;
 			      or that were acquired */
 	uint64_t returned; /* buffers put into the group, the first fill included: the kernel's
-			      tail has moved this far; legacy: put into requests */
+			      tail has moved this far, or legacy: put into requests */
 	uint64_t selected; /* completions that named a buffer */
 	uint64_t partial;  /* of these: completions after which the buffer stayed current */
 	uint64_t starved;  /* completions with -ENOBUFS and without a buffer; or calls of
