@@ -25,8 +25,8 @@ static void print_help(void)
 	     "  -v, --verbose        show what libbpf and the kernel say\n"
 	     "  -h, --help\n"
 	     "\n"
-	     "Needs CAP_BPF and CAP_PERFMON. '-' is what cannot be known; '<=N' held is what is\n"
-	     "missing from the ring, of which some may never have been filled.\n"
+	     "Needs CAP_BPF and CAP_PERFMON. '-' is what cannot be known; '<=N' held is what\n"
+	     "is missing from the ring, of which some may never have been filled.\n"
 	     "\n"
 	     "Exit status: 0 ok, 1 failed, 2 usage, 3 not permitted or not supported.");
 }

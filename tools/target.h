@@ -35,8 +35,9 @@ struct target {
 #define TARGET_HELP                                                                                \
 	"  -p, --pid PID        only rings of this process; may be given up to 64 times\n"         \
 	"  -g, --bgid BGID      only groups with this id\n"                                        \
-	"      --scan ENTRIES   read the slots of rings up to this size, for what is held and\n"   \
-	"                       how large buffers are; 0 reads none (default 32768: all)\n"
+	"      --scan ENTRIES   read the slots of rings up to this size, for what is\n"            \
+	"                       held and how large buffers are; 0 reads none (default\n"           \
+	"                       32768: all)\n"
 
 /* How deeply to watch, for commands that watch for longer than a moment. */
 #define DEPTH_LONG                                                                                 \
@@ -52,11 +53,13 @@ struct target {
 #define TARGET_STUCK 516
 #define TARGET_KBUF  517
 #define DEPTH_HELP                                                                                 \
-	"      --light          read head and tail of every group at a tick: costs the watched\n"  \
-	"                       programs nothing, tells no starves and no holders\n"               \
-	"      --full           follow every event: all counters and the ledger of buffers\n"      \
-	"      --kbuf           like --full, and watch the kernel's own buffer functions where\n"  \
-	"                       it lets us; costs the watched programs more\n"                     \
+	"      --light          read head and tail of every group at a tick: costs the\n"          \
+	"                       watched programs nothing, tells no starves and no\n"               \
+	"                       holders\n"                                                         \
+	"      --full           follow every event: all counters and the ledger of\n"              \
+	"                       buffers\n"                                                         \
+	"      --kbuf           like --full, and watch the kernel's own buffer functions\n"        \
+	"                       where it lets us; costs the watched programs more\n"               \
 	"      --tick SECONDS   how often head and tail are read (default 0.001; 0: not)\n"        \
 	"      --stuck SECONDS  a buffer held for longer is stuck (default 1)\n"
 

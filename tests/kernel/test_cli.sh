@@ -40,6 +40,9 @@ refused() {
 	[ "$rc" -eq "$code" ] && is_message
 }
 
+# Every line of help fits a terminal.
+is_narrow() { "$BUFSCOPE" "$1" --help | awk 'length > 80 { print; bad = 1 } END { exit bad || !NR }'; }
+
 # helps ARGUMENT...: the help, on stdout, and nothing else
 helps() {
 	run "$@"
@@ -114,6 +117,7 @@ check 'version' works --version
 
 for c in "${commands[@]}"; do
 	check "$c: --help" helps "$c" --help
+	check "$c: in 80 columns" is_narrow "$c"
 	check "$c: -h" helps "$c" -h
 	check "$c: help into a full disk" full "$c" --help
 	check "$c: unknown option" refused 2 "$c" --nonsense
