@@ -80,7 +80,8 @@ static int open_ring(struct bench_job *j)
 	unsigned int flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
 	int err;
 
-	if (is_ringless(j->strategy))
+	if (is_ringless(j->strategy) ||
+	    (j->work->source == BENCH_NOTHING && j->strategy->hand != HAND_FIXED))
 		return 0;
 	err = io_uring_queue_init(2 * BENCH_MAX_DEPTH, &j->ring, flags);
 	j->is_deferred = !err;

@@ -279,8 +279,11 @@ static void print_row(FILE *out, const struct bench_row *row, uint32_t rounds)
 	struct bench_spread p99 = BENCH_FIGURE(row, rounds, p99_ns);
 	const struct bench_result *last = &row->rounds[rounds - 1];
 
-	fprintf(out, "  %-11s %8.0f %8.0f %6.3f %6.3f-%-6.3f", row->strategy->key,
-		per_s(wall.median), cpu.median, ratio.median, ratio.low, ratio.high);
+	fprintf(out, "  %-11s %8.0f %8.0f", row->strategy->key, per_s(wall.median), cpu.median);
+	if (ratio.median > 0)
+		fprintf(out, " %6.3f %6.3f-%-6.3f", ratio.median, ratio.low, ratio.high);
+	else
+		fprintf(out, " %6s %13s", "-", "-");
 	if (own.median > 0)
 		fprintf(out, " %6.3f", own.median);
 	else
@@ -392,17 +395,31 @@ static void table_json(struct json *json, const struct bench_table *table)
 	json_close(json, '}');
 }
 
-static int can_run(void)
+/* Whether io_uring is to be had; else says why not, and `then` what follows from it. */
+static int can_run(const char *then)
 {
 	struct bench_result result;
 	int err = bench_run(&bench_cases[0], &bench_strategies[0], 8, &result);
 
-	if (!err)
+	switch (-err) {
+	case 0:
 		return EXIT_OK;
-	cmd_error("cannot use io_uring: %s", strerror(-err));
-	return err == -EPERM || err == -ENOSYS || err == -EACCES || err == -ENOMEM
-		       ? EXIT_UNSUPPORTED
-		       : EXIT_FAILED;
+	case EPERM:
+	case EACCES:
+		cmd_error("io_uring is disabled for this user%s", then);
+		cmd_hint("see sysctl kernel.io_uring_disabled and kernel.io_uring_group");
+		return EXIT_UNSUPPORTED;
+	case ENOSYS:
+		cmd_error("this kernel has no io_uring%s", then);
+		return EXIT_UNSUPPORTED;
+	case ENOMEM:
+		cmd_error("no memory for a ring%s", then);
+		cmd_hint("some kernels charge rings to RLIMIT_MEMLOCK: see ulimit -l");
+		return EXIT_UNSUPPORTED;
+	default:
+		cmd_error("cannot use io_uring: %s", strerror(-err));
+		return EXIT_FAILED;
+	}
 }
 
 static int draw(const char *path, const struct bench_table *tables, size_t nr)
@@ -441,10 +458,11 @@ static int run_strategies(const struct options *o, FILE *out)
 	struct json json = {.file = out};
 	struct bench_table *tables;
 	size_t nr;
-	int code = can_run();
+	int code = can_run(": what needs it has no figures");
 
-	if (code)
+	if (code == EXIT_FAILED)
 		return code;
+	code = EXIT_OK;
 	tables = run_cases(o, out, &nr);
 	if (!tables)
 		return EXIT_FAILED;
@@ -497,7 +515,7 @@ static int run_claims(const struct options *o, FILE *out)
 {
 	struct bench_claim claims[BENCH_MAX_CLAIMS] = {0};
 	struct json json = {.file = out};
-	int code = can_run(), nr;
+	int code = can_run(""), nr;
 
 	if (code)
 		return code;
