@@ -585,6 +585,7 @@ __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 		slot->count = new_count();
 	if (slot->count == INDEX_IGNORED)
 		return INDEX_IGNORED;
+	slot->count &= ~SLOT_FOREIGN;
 	group = count_at(slot->count - 1);
 	if (!group)
 		return INDEX_IGNORED;
@@ -594,6 +595,20 @@ __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 	forget(group);
 	adopt(group);
 	return slot->count;
+}
+
+/* The ring at this address is none of ours any more: what its group does is not this one's. */
+static __always_inline void disown(const struct account *group)
+{
+	__u32 hash = index_hash((__u32)group->ring_id, group->bgid);
+	struct index_slot *table = whole_table(positions);
+
+	for (__u32 i = 0; table && i < INDEX_PROBES; i++) {
+		struct index_slot *slot = &table[(hash + i) & (INDEX_SLOTS - 1)];
+
+		if (slot->ring_id == group->ring_id && slot->bgid == group->bgid + 1)
+			slot->count |= SLOT_FOREIGN;
+	}
 }
 
 /* Gives up the account of a group that has been dead for long. */
@@ -609,7 +624,7 @@ static __always_inline void release(__u32 position, __u64 now)
 	    now - group->died_ns < RELEASE_NS || now - group->born_ns < RELEASE_NS)
 		return;
 	slot = claim_slot(group->ring_id, group->bgid);
-	if (!slot || slot->count != position + 1)
+	if (!slot || (slot->count & ~SLOT_FOREIGN) != position + 1)
 		return;
 	group->state = ACCOUNT_FREE;
 	slot->count = 0;

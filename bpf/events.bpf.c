@@ -241,7 +241,7 @@ static __always_inline __u32 judge_starve(struct account *group, __u32 slot_flag
 	if (group->state == ACCOUNT_ABSENT)
 		cause = STARVE_NO_GROUP;
 	else if (group->state == ACCOUNT_DEAD)
-		cause = STARVE_UNREGISTERED;
+		cause = group->bl ? STARVE_UNREGISTERED : STARVE_NO_GROUP;
 	else if (group->available == 0 && group->tail == 0 && group->returned == 0)
 		cause = is_written(group) ? STARVE_UNPUBLISHED : STARVE_NEVER_FILLED;
 	else if (group->available == 0)
@@ -665,14 +665,24 @@ int on_register(__u64 *args)
 	return 0;
 }
 
-static long bury_step(__u32 i, __u64 *ring_id)
+struct creation {
+	__u64 ring_id;
+	int is_wanted;
+};
+
+static long bury_step(__u32 i, struct creation *creation)
 {
 	struct account *group = count_at(i);
 
 	if (!group)
 		return 1;
-	if (group->ring_id == *ring_id && group->state != ACCOUNT_DEAD)
+	if (group->ring_id != creation->ring_id)
+		return 0;
+	if (group->state != ACCOUNT_DEAD)
 		bury(group, bpf_ktime_get_ns());
+	group->bl = 0;
+	if (!creation->is_wanted)
+		disown(group);
 	return 0;
 }
 
@@ -680,12 +690,12 @@ static long bury_step(__u32 i, __u64 *ring_id)
 SEC("tp_btf/io_uring_create")
 int on_create(__u64 *args)
 {
-	__u64 ring_id = 0;
+	struct creation creation = {.is_wanted = is_wanted(only_bgid)};
 
-	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), &args[1]);
-	bpf_loop(nr_counts, bury_step, &ring_id, 0);
-	if (trace_kinds && is_wanted(only_bgid))
-		trace_creation(ring_id, args[0], PT_REG_ARG2(syscall_args()));
+	bpf_probe_read_kernel(&creation.ring_id, sizeof(creation.ring_id), &args[1]);
+	bpf_loop(nr_counts, bury_step, &creation, 0);
+	if (trace_kinds && creation.is_wanted)
+		trace_creation(creation.ring_id, args[0], PT_REG_ARG2(syscall_args()));
 	return 0;
 }
 

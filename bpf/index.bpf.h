@@ -19,6 +19,12 @@ struct {
 
 #define INDEX_IGNORED 0xffffffffU
 
+/*
+ * In a slot's count: the address is that of another ring now, one that is not wanted, while the
+ * account is kept until everyone has read it.
+ */
+#define SLOT_FOREIGN 0x80000000U
+
 /* Open addressing, (ring, bgid) -> 1 + position in counts; 0: not yet known. */
 struct index_slot {
 	__u64 ring_id;
@@ -79,8 +85,9 @@ static __always_inline __u32 find_count(const void *ring, __u32 bgid)
 
 		if (!slot->ring_id)
 			return 0;
+		/* INDEX_IGNORED for what is foreign; without a branch, for the verifier's sake */
 		if (slot->ring_id == (__u64)ring && slot->bgid == bgid + 1)
-			return slot->count;
+			return slot->count | (__u32)((__s32)slot->count >> 31);
 	}
 	return 0;
 }

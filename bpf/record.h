@@ -140,7 +140,7 @@ struct account {
 	__u16 has_bundles; /* completions take buffers that they do not name */
 	__u32 available;   /* L */
 
-	__u64 bl; /* kernel addresses, for the programs alone */
+	__u64 bl; /* kernel addresses, for the programs alone; 0: another ring has its ring's */
 	__u64 ring;
 	__u32 busy;
 	__u32 low_water; /* L, as all up to may_wrap */

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Does the doctor name the right cause, and no wrong one? The scenarios of `load` are played several
-# at a time under one doctor, each a process of its own; the confusion matrix is printed. ONLY="a b"
-# picks scenarios, KEEP=DIR keeps the report.
+# at a time under one doctor, each a process of its own; the confusion matrix is printed. Strangers'
+# rings come and go meanwhile, at addresses that rings of the scenarios had. ONLY="a b" picks
+# scenarios, KEEP=DIR keeps the report.
 # shellcheck source=tests/tap.sh
 . "$(dirname "$0")/../tap.sh"
 : "${ONLY:=}"
@@ -24,6 +25,22 @@ wait $pid
 echo "$1 $pid $?" >>"$TMP/ended"
 END
 chmod +x "$TMP/play"
+
+strangers=()
+cleanup() { [ ${#strangers[@]} -eq 0 ] || kill "${strangers[@]}" 2>/dev/null; }
+[ "${SLOW:-1}" -eq 1 ] || STRANGERS=0
+for ((i = 0; i < ${STRANGERS:=4}; i++)); do
+	(
+		trap 'kill $! 2>/dev/null; exit' TERM
+		while :; do
+			for name in busy-rings burst busy-rings lazy-fill; do
+				nice "$BUFSCOPE" load --scenario "$name" 2>/dev/null &
+				wait $!
+			done
+		done
+	) &
+	strangers+=($!)
+done
 
 export BUFSCOPE TMP
 "$BUFSCOPE" doctor -j --fail-on info -o "$TMP/report" -- \
