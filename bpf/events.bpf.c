@@ -12,20 +12,16 @@
 #include "requests.bpf.h"
 #include "legacy.bpf.h"
 #include "evidence.bpf.h"
+#include "armed.bpf.h"
 #include "follow.bpf.h"
 #include "fixed.bpf.h"
 #include "tick.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* ---- knobs */
-const volatile __u32 old_complete;  /* io_uring_complete with values instead of a cqe */
-const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
-
 #define NO_BUFFERS (-105)
 
-#define RECVSEND_BUNDLE 16 /* in sqe->ioprio of recv and send */
-#define LOW_BYTE        (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#define LOW_BYTE (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 /* ---- submission */
 
@@ -339,36 +335,17 @@ static __always_inline __u32 on_stream(__u64 *args, const struct done *done, __u
 	return code;
 }
 
-static __always_inline void end_stream(const void *ring, __u64 user_data)
-{
-	struct stream_slot *slot = find_stream(ring, user_data);
-
-	if (slot && !(slot->flags & SLOT_AMBIGUOUS))
-		slot->ring_id = 0;
-}
-
-/*
- * A request that was not seen at submission. It knows its group itself: receiving and sending
- * ones in their own fields since 6.12, others, on kernels whose completions still have the old
- * signature, in buf_index, which is the group again once the buffer was put.
+/* A request that was not seen at submission knows its group itself, unless a bid is in its place.
  */
 static __always_inline __u32 code_of_stranger(__u64 ring_id, __u64 address, const struct done *done)
 {
 	struct io_kiocb *req = (void *)address;
-	struct io_sr_msg *sr = (void *)address;
 	__u32 opcode = BPF_CORE_READ(req, opcode);
-	__u16 bgid = 0;
-	__u32 code;
+	__u32 bgid, code;
 
-	if (old_complete)
-		bgid = BPF_CORE_READ(req, buf_index);
-	else if (opcode == OP_RECV || opcode == OP_RECVMSG || opcode == OP_SEND ||
-		 opcode == OP_SENDMSG)
-		bgid = BPF_CORE_READ(sr, buf_group);
-	else if (done->flags & CQE_BUFFER)
+	if (!old_complete && !is_socket_op(opcode) && done->flags & CQE_BUFFER)
 		return without_doubt(find_by_evidence(ring_id, done->flags));
-	else
-		bgid = BPF_CORE_READ(req, buf_index);
+	bgid = group_of_waiting(address, opcode);
 	code = find_count((void *)ring_id, bgid);
 	return code ? code : learn(ring_id, bgid, 0);
 }
@@ -701,13 +678,8 @@ int on_create(__u64 *args)
 
 /* ---- at the request of user space */
 
-struct learn_args {
-	__u64 ring_id;
-	__u32 bgid;
-};
-
 SEC("syscall")
-int learn_group(struct learn_args *args)
+int learn_group(struct group_args *args)
 {
 	__u32 code = find_count((void *)args->ring_id, args->bgid);
 	struct account *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;

@@ -248,6 +248,23 @@ struct io_submit_state {
 	struct io_wq_work_list compl_reqs; /* whose completions are being posted */
 };
 
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct io_hash_bucket {
+	struct hlist_head list;
+};
+
+struct io_hash_table {
+	struct io_hash_bucket *hbs;
+	unsigned int hash_bits;
+};
+
 struct io_ring_ctx {
 	struct percpu_ref refs;
 	struct user_struct *user; /* NULL: its creator may lock what it likes */
@@ -259,6 +276,12 @@ struct io_ring_ctx {
 	struct io_rsrc_data buf_table; /* since 6.13 */
 	struct task_struct *submitter_task;
 	struct io_submit_state submit_state;
+	struct io_hash_table cancel_table; /* requests that wait for their file */
+};
+
+/* Up to 6.13: those armed under the ring's lock have a table of their own. */
+struct io_ring_ctx___locked {
+	struct io_hash_table cancel_table_locked;
 };
 
 /* Since 6.13: its memory as regions. */
@@ -306,6 +329,8 @@ struct io_kiocb {
 	struct io_cqe cqe;
 	struct io_ring_ctx *ctx;
 	struct io_wq_work_node comp_list; /* in io_submit_state.compl_reqs */
+	struct hlist_node hash_node;      /* in io_ring_ctx.cancel_table */
+	void *async_data;
 };
 
 /* Up to 6.16: the group that its buffer was picked from, until that is taken. */
@@ -326,6 +351,10 @@ struct io_sr_msg {
 struct io_rw {
 	__u64 addr;
 	__u32 len;
+};
+
+struct io_async_rw {
+	unsigned int buf_group; /* since 6.16 */
 };
 
 struct io_provide_buf {

@@ -172,6 +172,8 @@ struct account {
 	__u32 by_tgid; /* who registered it, at born_ns; 0: that was not seen */
 	__u32 by_tid;
 	char by_comm[REC_COMM_LEN];
+	__u32 wants_order; /* bundles were armed on it before it was met */
+	__u32 pad;
 };
 
 enum bid_flags {

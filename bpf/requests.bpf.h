@@ -8,6 +8,10 @@
 
 #include "counts.bpf.h"
 
+/* ---- knobs */
+const volatile __u32 old_complete;  /* io_uring_complete with values instead of a cqe */
+const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
+
 #define SLOT_MULTISHOT 1
 #define SLOT_ARMED     2
 #define SLOT_AMBIGUOUS 4 /* stream: live requests of several groups share the user_data */
@@ -203,15 +207,52 @@ static __always_inline void note_stream(const void *ring, const struct req_slot 
 	slot->what = req->nbufs;
 }
 
+static __always_inline void end_stream(const void *ring, __u64 user_data)
+{
+	struct stream_slot *slot = find_stream(ring, user_data);
+
+	if (slot && !(slot->flags & SLOT_AMBIGUOUS))
+		slot->ring_id = 0;
+}
+
 /* ---- what was submitted */
 
-#define OP_READ_FIXED  4
-#define OP_WRITE_FIXED 5
-#define OP_SENDMSG     9
-#define OP_RECVMSG     10
-#define OP_READ        22
-#define OP_SEND        26
-#define OP_RECV        27
+#define OP_READV          1
+#define OP_READ_FIXED     4
+#define OP_WRITE_FIXED    5
+#define OP_SENDMSG        9
+#define OP_RECVMSG        10
+#define OP_READ           22
+#define OP_SEND           26
+#define OP_RECV           27
+#define OP_READ_MULTISHOT 49
+
+static __always_inline int is_socket_op(__u32 opcode)
+{
+	return opcode == OP_RECV || opcode == OP_RECVMSG || opcode == OP_SEND ||
+	       opcode == OP_SENDMSG;
+}
+
+/*
+ * The group of a request that has no buffer now. Receiving and sending ones keep it in their own
+ * fields, reading ones, since 6.16, in what they keep of an attempt: a bid may have overwritten
+ * buf_index. Before, buf_index is the group again once the buffer was put.
+ */
+static __always_inline __u32 group_of_waiting(__u64 address, __u32 opcode)
+{
+	struct io_kiocb *req = (void *)address;
+	struct io_sr_msg *sr = (void *)address;
+	struct io_async_rw *attempt = BPF_CORE_READ(req, async_data);
+
+	if (old_complete)
+		return BPF_CORE_READ(req, buf_index);
+	if (is_socket_op(opcode))
+		return BPF_CORE_READ(sr, buf_group);
+	if (bpf_core_field_exists(attempt->buf_group) && attempt &&
+	    (opcode == OP_READV || opcode == OP_READ || opcode == OP_READ_MULTISHOT))
+		return BPF_CORE_READ(attempt, buf_group);
+	return BPF_CORE_READ(req, buf_index);
+}
 
 /* The beginning of struct io_uring_sqe, which is ABI. */
 struct entry {

@@ -80,6 +80,8 @@ static void choose_programs(struct events_bpf *skel, const struct btf *btf,
 	bpf_program__set_autoload(skel->progs.on_overflow, full);
 	bpf_program__set_autoload(skel->progs.on_req_failed, full);
 	bpf_program__set_autoload(skel->progs.on_poll_arm, full);
+	bpf_program__set_autoload(skel->progs.meet_armed, full);
+	bpf_program__set_autoload(skel->progs.start_armed, full);
 	bpf_program__set_autoload(skel->progs.on_fork, trace->is_tree);
 	bpf_program__set_autoload(skel->progs.on_exit, trace->is_tree);
 	bpf_program__set_autoload(skel->progs.on_store, trace->is_watched);
@@ -333,26 +335,63 @@ static bool has_room(const struct accounts *accounts)
 	return bss->nr_counts < MAX_ACCOUNTS || bss->spares_put != bss->spares_got;
 }
 
-/* Groups that were there before the programs, or whose registration they missed. */
+struct group_args {
+	uint64_t ring_id;
+	uint32_t bgid;
+	uint32_t pad;
+};
+
+static void run_on(const struct bpf_program *program, const struct group_rec *group)
+{
+	struct group_args args = {.ring_id = group->ring_id, .bgid = group->bgid};
+
+	run(program, &args, sizeof(args));
+}
+
+static bool meet_group(struct accounts *accounts, const struct group_rec *group)
+{
+	if (find(accounts, group))
+		return false;
+	/* to ask in vain costs more than all else */
+	if (!has_room(accounts)) {
+		accounts->turned_away++;
+		return false;
+	}
+	run_on(accounts->skel->progs.learn_group, group);
+	return true;
+}
+
+/* What waits for buffers of this ring, whose groups these are. */
+static void meet_armed(const struct accounts *accounts, const struct group_rec *groups, size_t nr)
+{
+	const struct events_bpf *skel = accounts->skel;
+
+	if (run_for(skel->progs.meet_armed, &groups->ring_id, sizeof(groups->ring_id)) <= 0)
+		return;
+	for (size_t i = 0; i < nr; i++)
+		run_on(skel->progs.start_armed, &groups[i]);
+}
+
+/*
+ * Groups that were there before the programs, or whose registration they missed; then, as groups
+ * of a ring follow each other, the requests that wait on it.
+ */
 static void meet(struct accounts *accounts, const struct sample *sample)
 {
-	struct {
-		uint64_t ring_id;
-		uint32_t bgid;
-		uint32_t pad;
-	} args = {0};
+	const struct group_rec *groups = sample->groups;
+	bool is_new = false;
+	size_t first = 0;
 
 	for (size_t i = 0; i < sample->nr_groups; i++) {
-		if (find(accounts, &sample->groups[i]))
-			continue;
-		/* to ask in vain costs more than all else */
-		if (!has_room(accounts)) {
-			accounts->turned_away++;
-			continue;
+		if (groups[i].ring_id != groups[first].ring_id) {
+			is_new = false;
+			first = i;
 		}
-		args.ring_id = sample->groups[i].ring_id;
-		args.bgid = sample->groups[i].bgid;
-		run(accounts->skel->progs.learn_group, &args, sizeof(args));
+		is_new |= meet_group(accounts, &groups[i]);
+		if (i + 1 < sample->nr_groups && groups[i + 1].ring_id == groups[i].ring_id)
+			continue;
+		if (is_new && accounts->opts->depth == OBSERVE_FULL)
+			meet_armed(accounts, &groups[first], i + 1 - first);
 	}
 	accounts->skel->bss->is_ready = 1;
 }

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Requests that were waiting for their file before anybody watched. The kernel keeps them in a
+ * hash table, to find what is to be cancelled, and each knows its group, its descriptor and its
+ * user_data: the completions of a multishot receive armed an hour ago need not be guessed.
+ */
+#ifndef BUFSCOPE_ARMED_BPF_H
+#define BUFSCOPE_ARMED_BPF_H
+
+#include "kernel.bpf.h"
+#include "counts.bpf.h"
+#include "requests.bpf.h"
+#include "trace.bpf.h"
+
+#define ARMED_BITS      8         /* the kernel makes no more buckets */
+#define ARMED_STEPS     (1 << 18) /* the walk takes no lock: a list may turn in circles meanwhile */
+#define RECVSEND_BUNDLE 16        /* in sqe->ioprio of recv and send */
+
+struct armed_walk {
+	__u64 ring_id;
+	__u64 buckets;
+	__u64 node;
+	__u32 left; /* buckets */
+	__u32 bundles;
+};
+
+/* Is it still in the table, so that its completion is still to come? */
+static __always_inline int is_armed(const struct armed_walk *walk, struct io_kiocb *req)
+{
+	return (__u64)BPF_CORE_READ(req, ctx) == walk->ring_id &&
+	       BPF_CORE_READ(req, hash_node.pprev);
+}
+
+static __always_inline __u32 code_of_armed(__u64 ring_id, __u32 bgid)
+{
+	__u32 code = find_count((void *)ring_id, bgid);
+
+	if (code)
+		return code;
+	if (only_bgid >= 0 && bgid != (__u32)only_bgid)
+		return INDEX_IGNORED;
+	return learn(ring_id, bgid, 1);
+}
+
+static __always_inline void note_armed(const struct armed_walk *walk, struct io_kiocb *req)
+{
+	__u64 flags = BPF_CORE_READ_BITFIELD_PROBED(req, flags);
+	__u32 opcode = BPF_CORE_READ(req, opcode), code;
+	struct req_slot *slot;
+
+	if (!(flags & REQ_BUFFER_SELECT) || !is_armed(walk, req) || find_req(req))
+		return;
+	code = code_of_armed(walk->ring_id, group_of_waiting((__u64)req, opcode));
+	if (code == INDEX_IGNORED && only_bgid < 0)
+		return;
+	slot = slot_for_req(req);
+	if (!slot)
+		return;
+	slot->user_data = BPF_CORE_READ(req, cqe.user_data);
+	slot->fd = BPF_CORE_READ(req, cqe.fd);
+	slot->flags = SLOT_ARMED | (flags & req_multishot ? SLOT_MULTISHOT : 0);
+	slot->nbufs = trace_kinds ? trace_what(opcode, flags) : 0;
+	slot->req = (__u64)req;
+	slot->count = code;
+	if (flags & req_multishot)
+		note_stream((void *)walk->ring_id, slot);
+	if (is_armed(walk, req))
+		return;
+	slot->count = 0;
+	end_stream((void *)walk->ring_id, slot->user_data);
+}
+
+/* One completion of it will take several buffers. */
+static __always_inline void note_armed_bundle(struct armed_walk *walk, struct io_kiocb *req)
+{
+	struct req_slot *slot = find_req(req);
+	struct io_sr_msg *sr = (void *)req;
+	__u32 opcode = BPF_CORE_READ(req, opcode);
+	struct account *group;
+
+	if (!slot || (opcode != OP_RECV && opcode != OP_SEND) ||
+	    !(BPF_CORE_READ(sr, flags) & RECVSEND_BUNDLE))
+		return;
+	group = count_at(slot->count - 1);
+	if (!group || group->has_bundles)
+		return;
+	group->wants_order = 1;
+	walk->bundles++;
+}
+
+/* One request, or on to the next bucket: a loop in a loop would nest calls too deep. */
+static long armed_step(__u32 i, struct armed_walk *walk)
+{
+	struct io_hash_bucket *bucket;
+	struct io_kiocb *req;
+
+	if (!walk->node) {
+		if (!walk->left)
+			return 1;
+		walk->left--;
+		bucket = (void *)(walk->buckets +
+				  walk->left * bpf_core_type_size(struct io_hash_bucket));
+		walk->node = (__u64)BPF_CORE_READ(bucket, list.first);
+		return 0;
+	}
+	req = (void *)(walk->node - bpf_core_field_offset(struct io_kiocb, hash_node));
+	note_armed(walk, req);
+	note_armed_bundle(walk, req);
+	walk->node = (__u64)BPF_CORE_READ(req, hash_node.next);
+	return 0;
+}
+
+static __always_inline void walk_table(struct armed_walk *walk, __u64 buckets, __u32 bits)
+{
+	walk->buckets = buckets;
+	walk->node = 0;
+	walk->left = buckets && bits <= ARMED_BITS ? 1U << bits : 0;
+	bpf_loop(ARMED_STEPS, armed_step, walk, 0);
+}
+
+struct armed_args {
+	__u64 ring_id;
+};
+
+struct group_args {
+	__u64 ring_id;
+	__u32 bgid;
+};
+
+/* Of a ring whose groups are known. How many of them want start_armed(). */
+SEC("syscall")
+int meet_armed(struct armed_args *args)
+{
+	struct armed_walk walk = {.ring_id = args->ring_id};
+	struct io_ring_ctx *ring = (void *)args->ring_id;
+	struct io_ring_ctx___locked *locked = (void *)ring;
+
+	walk_table(&walk, (__u64)BPF_CORE_READ(ring, cancel_table.hbs),
+		   BPF_CORE_READ(ring, cancel_table.hash_bits));
+	if (bpf_core_field_exists(locked->cancel_table_locked))
+		walk_table(&walk, (__u64)BPF_CORE_READ(locked, cancel_table_locked.hbs),
+			   BPF_CORE_READ(locked, cancel_table_locked.hash_bits));
+	return walk.bundles;
+}
+
+/* From here, since a walk nests calls too deep already. */
+SEC("syscall")
+int start_armed(struct group_args *args)
+{
+	__u32 code = find_count((void *)args->ring_id, args->bgid);
+	struct account *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
+
+	if (!group || !group->wants_order)
+		return 0;
+	group->wants_order = 0;
+	if (group->state == ACCOUNT_LIVE && !group->has_bundles)
+		start_order_surely(code - 1);
+	return 0;
+}
+
+#endif
