@@ -14,6 +14,8 @@
 
 #define ARMED_BITS      8         /* the kernel makes no more buckets */
 #define ARMED_STEPS     (1 << 18) /* the walk takes no lock: a list may turn in circles meanwhile */
+#define MOST_SCANS      (1 << 20) /* milliseconds */
+#define REQ_FIXED_FILE  1         /* as IOSQE_FIXED_FILE */
 #define RECVSEND_BUNDLE 16        /* in sqe->ioprio of recv and send */
 
 struct armed_walk {
@@ -22,7 +24,71 @@ struct armed_walk {
 	__u64 node;
 	__u32 left; /* buckets */
 	__u32 bundles;
+	__u32 scans; /* descriptors that may still be looked at */
 };
+
+/* One completion of it takes several buffers. */
+static __always_inline int is_bundle(struct io_kiocb *req)
+{
+	struct io_sr_msg *sr = (void *)req;
+	__u32 opcode = BPF_CORE_READ(req, opcode);
+
+	return (opcode == OP_RECV || opcode == OP_SEND) &&
+	       BPF_CORE_READ(sr, flags) & RECVSEND_BUNDLE;
+}
+
+/* ---- its descriptor */
+
+struct fd_search {
+	__u64 file;
+	__u64 slots;
+	__s32 fd;
+};
+
+static long fd_step(__u32 i, struct fd_search *search)
+{
+	__u64 file = 0;
+
+	bpf_probe_read_kernel(&file, sizeof(file), (void *)(search->slots + i * sizeof(file)));
+	if (file != search->file)
+		return 0;
+	search->fd = i;
+	return 1;
+}
+
+static __always_inline struct task_struct *task_of(struct io_kiocb *req)
+{
+	struct io_kiocb___task *direct = (void *)req;
+
+	return bpf_core_field_exists(direct->task) ? BPF_CORE_READ(direct, task)
+						   : BPF_CORE_READ(req, tctx, task);
+}
+
+/*
+ * The request had its descriptor's number at first. Bundles that came in parts have written over
+ * it: then the process is asked where it has this file. -1: nowhere, or that would take too long.
+ */
+static __always_inline __s32 armed_fd(struct armed_walk *walk, struct io_kiocb *req, __u64 flags)
+{
+	struct fdtable *table = BPF_CORE_READ(task_of(req), files, fdt);
+	struct fd_search search = {.file = (__u64)BPF_CORE_READ(req, file),
+				   .slots = (__u64)BPF_CORE_READ(table, fd)};
+	__u32 nr = BPF_CORE_READ(table, max_fds);
+
+	search.fd = BPF_CORE_READ(req, cqe.fd);
+	if (flags & REQ_FIXED_FILE)
+		return is_bundle(req) ? -1 : search.fd;
+	if ((__u32)search.fd < nr && fd_step(search.fd, &search))
+		return search.fd;
+	search.fd = -1;
+	if (nr > walk->scans)
+		nr = walk->scans;
+	walk->scans -= nr;
+	bpf_loop(nr, fd_step, &search, 0);
+	return search.fd;
+}
+
+/* ---- the request */
 
 /* Is it still in the table, so that its completion is still to come? */
 static __always_inline int is_armed(const struct armed_walk *walk, struct io_kiocb *req)
@@ -42,7 +108,7 @@ static __always_inline __u32 code_of_armed(__u64 ring_id, __u32 bgid)
 	return learn(ring_id, bgid, 1);
 }
 
-static __always_inline void note_armed(const struct armed_walk *walk, struct io_kiocb *req)
+static __always_inline void note_armed(struct armed_walk *walk, struct io_kiocb *req)
 {
 	__u64 flags = BPF_CORE_READ_BITFIELD_PROBED(req, flags);
 	__u32 opcode = BPF_CORE_READ(req, opcode), code;
@@ -57,7 +123,7 @@ static __always_inline void note_armed(const struct armed_walk *walk, struct io_
 	if (!slot)
 		return;
 	slot->user_data = BPF_CORE_READ(req, cqe.user_data);
-	slot->fd = BPF_CORE_READ(req, cqe.fd);
+	slot->fd = armed_fd(walk, req, flags);
 	slot->flags = SLOT_ARMED | (flags & req_multishot ? SLOT_MULTISHOT : 0);
 	slot->nbufs = trace_kinds ? trace_what(opcode, flags) : 0;
 	slot->req = (__u64)req;
@@ -70,16 +136,12 @@ static __always_inline void note_armed(const struct armed_walk *walk, struct io_
 	end_stream((void *)walk->ring_id, slot->user_data);
 }
 
-/* One completion of it will take several buffers. */
 static __always_inline void note_armed_bundle(struct armed_walk *walk, struct io_kiocb *req)
 {
 	struct req_slot *slot = find_req(req);
-	struct io_sr_msg *sr = (void *)req;
-	__u32 opcode = BPF_CORE_READ(req, opcode);
 	struct account *group;
 
-	if (!slot || (opcode != OP_RECV && opcode != OP_SEND) ||
-	    !(BPF_CORE_READ(sr, flags) & RECVSEND_BUNDLE))
+	if (!slot || !is_bundle(req))
 		return;
 	group = count_at(slot->count - 1);
 	if (!group || group->has_bundles)
@@ -131,7 +193,7 @@ struct group_args {
 SEC("syscall")
 int meet_armed(struct armed_args *args)
 {
-	struct armed_walk walk = {.ring_id = args->ring_id};
+	struct armed_walk walk = {.ring_id = args->ring_id, .scans = MOST_SCANS};
 	struct io_ring_ctx *ring = (void *)args->ring_id;
 	struct io_ring_ctx___locked *locked = (void *)ring;
 

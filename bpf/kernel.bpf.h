@@ -54,6 +54,7 @@ struct xa_node {
 };
 
 struct io_uring_task {
+	struct task_struct *task;
 	struct file *registered_rings[16];
 	struct xarray xa;
 };
@@ -323,6 +324,7 @@ struct io_cqe {
 
 /* Told apart by opcode, these lie at its start: io_sr_msg, io_rw, io_provide_buf. */
 struct io_kiocb {
+	struct file *file;
 	__u8 opcode;
 	__u16 buf_index;
 	__u64 flags; /* u32 in 6.1 */
@@ -331,6 +333,12 @@ struct io_kiocb {
 	struct io_wq_work_node comp_list; /* in io_submit_state.compl_reqs */
 	struct hlist_node hash_node;      /* in io_ring_ctx.cancel_table */
 	void *async_data;
+	struct io_uring_task *tctx; /* since 6.13 */
+};
+
+/* Before: the task itself. */
+struct io_kiocb___task {
+	struct task_struct *task;
 };
 
 /* Up to 6.16: the group that its buffer was picked from, until that is taken. */

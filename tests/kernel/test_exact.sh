@@ -223,6 +223,8 @@ full "file reads in workers" --op read-file --async -n "$(n 30000)" --groups 2
 legacy "legacy in workers" --op recv --async -n "$(n 30000)"
 full "linked" --op recv --link 4 -n "$(n 50000)" --groups 2
 full "multishot armed before the attach" --arm-first -n "$(n 50000)" --groups 3
+full "bundles armed before the attach" --op recv-multishot-bundle --arm-first -n "$(n 50000)" --groups 3
+full "pipe reads armed before the attach" --op read-multishot --arm-first -n "$(n 50000)" --groups 3
 full "one-shot armed before the attach" --op recv --arm-first -n "$(n 50000)" --groups 3
 full "multishot overflow" --cq-entries 16 -n "$(n 100000)" --groups 3
 full "one-shot overflow" --op recv --cq-entries 16 -n "$(n 100000)" --groups 3

@@ -181,6 +181,31 @@ check "text: titles" grep -qE '^ +TIME +PROCESS +RING .* USER_DATA$' "$TMP/event
 check "text: time of day" grep -qE "^$(date +%H):[0-9]{2}:[0-9]{2}\.[0-9]{6} bufscope " "$TMP/events"
 check "no kernel address" sh -c '! grep -qi ffff "$1"' - "$TMP/events"
 
+# What was armed long before is known all the same: its group, and the descriptor, which is a socket.
+# under_way OPERATION
+under_way() {
+	local sockets
+	"$BUFSCOPE" load --op "$1" --groups 3 --entries 64 --rate 300 -d 60 >"$TMP/truth" 2>"$TMP/load" &
+	load_pid=$!
+	until_true 10 has_rings
+	"$BUFSCOPE" trace -j -n 200 -p $load_pid -o "$TMP/events" 2>"$TMP/said"
+	sockets=$(find "/proc/$load_pid/fd" -lname 'socket:*' -printf '%f\n' | jq -cs .)
+	kill $load_pid
+	wait $load_pid
+	load_pid=
+	nothing_lost && jq -es --argjson sockets "$sockets" '
+		map(select(.event == "select" or .event == "bundle")) | length > 20 and
+		all(.request_fd | IN($sockets[])) and
+		(group_by(.bgid) | length == 3 and all(map(.request_fd) | unique | length == 1))' \
+		"$TMP/events"
+}
+has_rings() { "$BUFSCOPE" list -j -p $load_pid | jq -e '.groups | length == 3 and all(.head > 5)'; } >/dev/null 2>&1
+
+check "multishot under way" under_way recv-multishot
+if "$BUFSCOPE" load --op recv-multishot-bundle -n 1 >/dev/null 2>&1; then
+	check "bundles under way" under_way recv-multishot-bundle
+fi
+
 interrupted() {
 	rm -f "$TMP/said"
 	"$BUFSCOPE" trace >"$TMP/events" 2>"$TMP/said" &
