@@ -65,8 +65,9 @@ static __always_inline struct task_struct *task_of(struct io_kiocb *req)
 }
 
 /*
- * The request had its descriptor's number at first. Bundles that came in parts have written over
- * it: then the process is asked where it has this file. -1: nowhere, or that would take too long.
+ * The request had its descriptor's number at first. Where that is the same word as the flags of a
+ * completion, a wakeup has made it 0, and a bundle that came in parts a bid: then the process is
+ * asked where it has this file. -1: nowhere, or that would take too long, or it may be overwritten.
  */
 static __always_inline __s32 armed_fd(struct armed_walk *walk, struct io_kiocb *req, __u64 flags)
 {
@@ -77,7 +78,7 @@ static __always_inline __s32 armed_fd(struct armed_walk *walk, struct io_kiocb *
 
 	search.fd = BPF_CORE_READ(req, cqe.fd);
 	if (flags & REQ_FIXED_FILE)
-		return is_bundle(req) ? -1 : search.fd;
+		return is_bundle(req) || search.fd == 0 ? -1 : search.fd;
 	if ((__u32)search.fd < nr && fd_step(search.fd, &search))
 		return search.fd;
 	search.fd = -1;
@@ -150,33 +151,42 @@ static __always_inline void note_armed_bundle(struct armed_walk *walk, struct io
 	walk->bundles++;
 }
 
+static __always_inline void next_bucket(struct armed_walk *walk)
+{
+	struct io_hash_bucket *bucket;
+
+	walk->left--;
+	bucket = (void *)(walk->buckets + walk->left * bpf_core_type_size(struct io_hash_bucket));
+	walk->node = (__u64)BPF_CORE_READ(bucket, list.first);
+}
+
 /* One request, or on to the next bucket: a loop in a loop would nest calls too deep. */
 static long armed_step(__u32 i, struct armed_walk *walk)
 {
-	struct io_hash_bucket *bucket;
-	struct io_kiocb *req;
+	struct io_kiocb *req =
+		(void *)(walk->node - bpf_core_field_offset(struct io_kiocb, hash_node));
 
-	if (!walk->node) {
-		if (!walk->left)
-			return 1;
-		walk->left--;
-		bucket = (void *)(walk->buckets +
-				  walk->left * bpf_core_type_size(struct io_hash_bucket));
-		walk->node = (__u64)BPF_CORE_READ(bucket, list.first);
-		return 0;
+	if (walk->node) {
+		note_armed(walk, req);
+		note_armed_bundle(walk, req);
+		walk->node = (__u64)BPF_CORE_READ(req, hash_node.next);
+	} else if (walk->left) {
+		next_bucket(walk);
+	} else {
+		return 1;
 	}
-	req = (void *)(walk->node - bpf_core_field_offset(struct io_kiocb, hash_node));
-	note_armed(walk, req);
-	note_armed_bundle(walk, req);
-	walk->node = (__u64)BPF_CORE_READ(req, hash_node.next);
 	return 0;
 }
 
 static __always_inline void walk_table(struct armed_walk *walk, __u64 buckets, __u32 bits)
 {
+	if (!buckets || bits > ARMED_BITS)
+		return;
 	walk->buckets = buckets;
-	walk->node = 0;
-	walk->left = buckets && bits <= ARMED_BITS ? 1U << bits : 0;
+	walk->left = 1U << bits;
+	/* here, since old verifiers take a number that the loop begins with for one that it keeps
+	 */
+	next_bucket(walk);
 	bpf_loop(ARMED_STEPS, armed_step, walk, 0);
 }
 

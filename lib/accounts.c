@@ -348,50 +348,52 @@ static void run_on(const struct bpf_program *program, const struct group_rec *gr
 	run(program, &args, sizeof(args));
 }
 
-static bool meet_group(struct accounts *accounts, const struct group_rec *group)
+static void meet_group(struct accounts *accounts, const struct group_rec *group)
 {
 	if (find(accounts, group))
-		return false;
-	/* to ask in vain costs more than all else */
-	if (!has_room(accounts)) {
-		accounts->turned_away++;
-		return false;
-	}
-	run_on(accounts->skel->progs.learn_group, group);
-	return true;
-}
-
-/* What waits for buffers of this ring, whose groups these are. */
-static void meet_armed(const struct accounts *accounts, const struct group_rec *groups, size_t nr)
-{
-	const struct events_bpf *skel = accounts->skel;
-
-	if (run_for(skel->progs.meet_armed, &groups->ring_id, sizeof(groups->ring_id)) <= 0)
 		return;
-	for (size_t i = 0; i < nr; i++)
-		run_on(skel->progs.start_armed, &groups[i]);
+	/* to ask in vain costs more than all else */
+	if (has_room(accounts))
+		run_on(accounts->skel->progs.learn_group, group);
+	else
+		accounts->turned_away++;
 }
 
 /*
- * Groups that were there before the programs, or whose registration they missed; then, as groups
- * of a ring follow each other, the requests that wait on it.
+ * Groups of one ring. What waits on it is met first, and makes its groups known: there is next to
+ * no time in which a completion finds its group known and its request not.
  */
+static void meet_ring(struct accounts *accounts, const struct group_rec *groups, size_t nr)
+{
+	const struct events_bpf *skel = accounts->skel;
+	size_t known = 0;
+	int bundles = 0;
+
+	while (known < nr && find(accounts, &groups[known]))
+		known++;
+	if (known == nr)
+		return;
+	if (accounts->opts->depth == OBSERVE_FULL && has_room(accounts))
+		bundles =
+			run_for(skel->progs.meet_armed, &groups->ring_id, sizeof(groups->ring_id));
+	for (size_t i = known; i < nr; i++) {
+		meet_group(accounts, &groups[i]);
+		if (bundles > 0)
+			run_on(skel->progs.start_armed, &groups[i]);
+	}
+}
+
+/* Groups that were there before the programs, or whose registration they missed. */
 static void meet(struct accounts *accounts, const struct sample *sample)
 {
 	const struct group_rec *groups = sample->groups;
-	bool is_new = false;
 	size_t first = 0;
 
-	for (size_t i = 0; i < sample->nr_groups; i++) {
-		if (groups[i].ring_id != groups[first].ring_id) {
-			is_new = false;
-			first = i;
-		}
-		is_new |= meet_group(accounts, &groups[i]);
-		if (i + 1 < sample->nr_groups && groups[i + 1].ring_id == groups[i].ring_id)
+	for (size_t i = 1; i <= sample->nr_groups; i++) {
+		if (i < sample->nr_groups && groups[i].ring_id == groups[first].ring_id)
 			continue;
-		if (is_new && accounts->opts->depth == OBSERVE_FULL)
-			meet_armed(accounts, &groups[first], i + 1 - first);
+		meet_ring(accounts, &groups[first], i - first);
+		first = i;
 	}
 	accounts->skel->bss->is_ready = 1;
 }
