@@ -128,17 +128,18 @@ enum starve_cause {
 struct account {
 	__u64 ring_id;
 	__u32 bgid;
-	__u32 state;       /* enum account_state */
-	__u64 selected;    /* C */
-	__u64 bytes;       /* C */
-	__u64 looked_ns;   /* L */
-	__u32 bids_first;  /* of this group, in the array of bids */
-	__u32 bids_nr;     /* 0: no ledger for this group */
-	__u32 since;       /* C: selections since head and tail were looked at */
-	__u32 every;       /* and after how many they are */
-	__u16 kind;        /* enum group_kind */
-	__u16 has_bundles; /* completions take buffers that they do not name */
-	__u32 available;   /* L */
+	__u32 state;      /* enum account_state */
+	__u64 selected;   /* C */
+	__u64 bytes;      /* C */
+	__u64 looked_ns;  /* L */
+	__u32 bids_first; /* of this group, in the array of bids */
+	__u32 bids_nr;    /* 0: no ledger for this group */
+	__u32 since;      /* C: selections since head and tail were looked at */
+	__u32 every;      /* and after how many they are */
+	__u16 kind;       /* enum group_kind */
+	__u8 has_bundles; /* completions take buffers that they do not name */
+	__u8 wants_order; /* such requests waited on it when it was met */
+	__u32 available;  /* L */
 
 	__u64 bl; /* kernel addresses, for the programs alone; 0: another ring has its ring's */
 	__u64 ring;
@@ -172,8 +173,6 @@ struct account {
 	__u32 by_tgid; /* who registered it, at born_ns; 0: that was not seen */
 	__u32 by_tid;
 	char by_comm[REC_COMM_LEN];
-	__u32 wants_order; /* bundles were armed on it before it was met */
-	__u32 pad;
 };
 
 enum bid_flags {
