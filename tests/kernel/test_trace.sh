@@ -169,8 +169,8 @@ trace_pid=$!
 until_true 20 is_tracing
 kill -USR1 $load_pid
 until_true 20 waits
-kill $load_pid
-wait $load_pid
+kill "$load_pid"
+wait "$load_pid"
 load_pid=
 wait $trace_pid
 check "ends with the process" test $? -eq 0
@@ -188,10 +188,10 @@ under_way() {
 	"$BUFSCOPE" load --op "$1" --groups 3 --entries 64 --rate 300 -d 60 >"$TMP/truth" 2>"$TMP/load" &
 	load_pid=$!
 	until_true 10 has_rings
-	"$BUFSCOPE" trace -j -n 200 -p $load_pid -o "$TMP/events" 2>"$TMP/said"
+	"$BUFSCOPE" trace -j -n 200 -p "$load_pid" -o "$TMP/events" 2>"$TMP/said"
 	sockets=$(find "/proc/$load_pid/fd" -lname 'socket:*' -printf '%f\n' | jq -cs .)
-	kill $load_pid
-	wait $load_pid
+	kill "$load_pid"
+	wait "$load_pid"
 	load_pid=
 	nothing_lost && jq -es --argjson sockets "$sockets" '
 		map(select(.event == "select" or .event == "bundle")) | length > 20 and
@@ -199,7 +199,7 @@ under_way() {
 		(group_by(.bgid) | length == 3 and all(map(.request_fd) | unique | length == 1))' \
 		"$TMP/events"
 }
-has_rings() { "$BUFSCOPE" list -j -p $load_pid | jq -e '.groups | length == 3 and all(.head > 5)'; } >/dev/null 2>&1
+has_rings() { "$BUFSCOPE" list -j -p "$load_pid" | jq -e '.groups | length == 3 and all(.head > 5)'; } >/dev/null 2>&1
 
 check "multishot under way" under_way recv-multishot
 if "$BUFSCOPE" load --op recv-multishot-bundle -n 1 >/dev/null 2>&1; then
