@@ -147,7 +147,30 @@ enum bench_verdict bench_verdict_above(const struct bench_spread *a, const struc
 
 /* ---- eviction */
 
-#define BENCH_POLICIES 5
+#define BENCH_POLICIES     5
+#define BENCH_TABLES       3
+#define BENCH_MAX_ACCESSES 1000000u
+
+/* Which buffer is used at each step. */
+struct bench_trace {
+	const char *name; /* static */
+	uint16_t *bids;
+	uint32_t nr;
+	uint32_t buffers; /* different ones */
+};
+
+extern const size_t bench_nr_traces;
+
+/* The i-th of the traces that are made after a pattern. 0 or -ENOMEM. */
+int bench_trace_make(size_t i, struct bench_trace *out);
+
+/*
+ * One that was recorded: a line for each access, of which the first word names the buffer. 0;
+ * -E2BIG: more than BENCH_MAX_ACCESSES, or than 32768 buffers; -ENODATA: less than two buffers; or
+ * what reading says.
+ */
+int bench_trace_read(const char *path, struct bench_trace *out);
+void bench_trace_done(struct bench_trace *trace);
 
 struct bench_eviction {
 	const char *trace;
@@ -161,8 +184,10 @@ struct bench_eviction {
 
 extern const char *const bench_policy_names[BENCH_POLICIES];
 
-/* The number of pairs of trace and table size; the i-th of them. -ENOMEM, or 0. */
-size_t bench_nr_evictions(void);
-int bench_evict(size_t i, struct bench_eviction *out);
+/* Sizes of tables that a trace is replayed with; how many. */
+size_t bench_tables(const struct bench_trace *trace, uint32_t tables[BENCH_TABLES]);
+
+/* 0 or -ENOMEM. */
+int bench_evict(const struct bench_trace *trace, uint32_t table, struct bench_eviction *out);
 
 #endif

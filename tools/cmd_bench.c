@@ -21,11 +21,12 @@ struct options {
 	const char *file;
 	bool evict, claims;
 	const char *plot;
+	const char *trace; /* NULL: those that are made */
 	char **prefixes;
 	int nr_prefixes;
 };
 
-enum { OPT_ROUNDS = 256, OPT_PLOT };
+enum { OPT_ROUNDS = 256, OPT_PLOT, OPT_TRACE };
 
 static void print_help(void)
 {
@@ -43,6 +44,9 @@ static void print_help(void)
 	     "                      (default 20000)\n"
 	     "      --rounds N      1 ... 99 (default 7)\n"
 	     "      --plot FILE     draw CPU time and latency as SVG\n"
+	     "      --trace FILE    with evict: replay this one; the first word of each line\n"
+	     "                      names the buffer that was used, as `trace` or bpftrace\n"
+	     "                      recorded it (see the manual)\n"
 	     "  -j, --json          one JSON document\n"
 	     "  -o, --output FILE   write there instead of standard output\n"
 	     "  -h, --help\n"
@@ -72,6 +76,9 @@ static int parse_option(int c, char **argv, struct options *o)
 		return 0;
 	case OPT_PLOT:
 		o->plot = optarg;
+		return 0;
+	case OPT_TRACE:
+		o->trace = optarg;
 		return 0;
 	case OPT_ROUNDS:
 		if (text_parse_u64(optarg, 1, BENCH_MAX_ROUNDS, &value))
@@ -103,6 +110,8 @@ static int parse_operands(int argc, char **argv, struct options *o)
 	o->nr_prefixes = argc - optind;
 	o->evict = o->nr_prefixes == 1 && strcmp(o->prefixes[0], "evict") == 0;
 	o->claims = o->nr_prefixes == 1 && strcmp(o->prefixes[0], "claims") == 0;
+	if (o->trace && !o->evict)
+		return 1 + cmd_usage(argv[0], "bench: --trace goes with evict");
 	if (o->plot && (o->evict || o->claims))
 		return 1 + cmd_usage(argv[0], "bench: --plot draws cases alone");
 	for (int i = 0; i < o->nr_prefixes && !o->evict && !o->claims; i++) {
@@ -124,6 +133,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"rounds", required_argument, NULL, OPT_ROUNDS},
 		{"json", no_argument, NULL, 'j'},
 		{"plot", required_argument, NULL, OPT_PLOT},
+		{"trace", required_argument, NULL, OPT_TRACE},
 		{"output", required_argument, NULL, 'o'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -231,32 +241,84 @@ static void print_verdicts(FILE *out, const struct bench_eviction *all, size_t n
 	}
 }
 
+/* Over each size of table; *nr counts them. */
+static int replay_trace(const struct bench_trace *trace, struct bench_eviction *all, size_t *nr)
+{
+	uint32_t tables[BENCH_TABLES];
+	size_t nr_tables = bench_tables(trace, tables);
+	int err = 0;
+
+	for (size_t i = 0; i < nr_tables && !err; i++)
+		err = bench_evict(trace, tables[i], &all[(*nr)++]);
+	return err;
+}
+
+static int replay_recorded(const char *path, struct bench_eviction *all, size_t *nr)
+{
+	struct bench_trace trace;
+	int err = bench_trace_read(path, &trace);
+
+	if (!err)
+		err = replay_trace(&trace, all, nr);
+	else if (err == -E2BIG)
+		cmd_error("'%s' has more than %u accesses, or 32768 buffers", path,
+			  BENCH_MAX_ACCESSES);
+	else if (err == -ENODATA)
+		cmd_error("'%s' tells of less than two buffers", path);
+	else
+		cmd_error("cannot read '%s': %s", path, strerror(-err));
+	bench_trace_done(&trace);
+	return err;
+}
+
+static int replay_made(struct bench_eviction *all, size_t *nr)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < bench_nr_traces && !err; i++) {
+		struct bench_trace trace;
+
+		err = bench_trace_make(i, &trace);
+		if (!err)
+			err = replay_trace(&trace, all, nr);
+		bench_trace_done(&trace);
+	}
+	if (err)
+		cmd_error("cannot replay: %s", strerror(-err));
+	return err;
+}
+
+static void print_evictions(FILE *out, const struct bench_eviction *all, size_t nr)
+{
+	fprintf(out, "hits of %u accesses to %u buffers\n\n%-17s %5s", all[0].accesses,
+		all[0].buffers, "trace", "table");
+	for (int p = 0; p < BENCH_POLICIES; p++)
+		fprintf(out, " %7s", bench_policy_names[p]);
+	fputs(" optimum\n", out);
+	for (size_t i = 0; i < nr; i++)
+		print_eviction(out, &all[i]);
+	print_verdicts(out, all, nr);
+}
+
 static int run_evict(const struct options *o, FILE *out)
 {
-	size_t nr = bench_nr_evictions();
-	struct bench_eviction *all = calloc(nr, sizeof(*all));
+	struct bench_eviction *all = calloc(bench_nr_traces * BENCH_TABLES, sizeof(*all));
 	struct json json = {.file = out};
-	int err = all ? 0 : -ENOMEM;
+	size_t nr = 0;
+	int err = -ENOMEM;
 
-	for (size_t i = 0; i < nr && !err; i++)
-		err = bench_evict(i, &all[i]);
-	if (err) {
-		cmd_error("cannot replay: %s", strerror(-err));
-	} else if (o->json) {
+	if (!all)
+		cmd_error("out of memory");
+	else
+		err = o->trace ? replay_recorded(o->trace, all, &nr) : replay_made(all, &nr);
+	if (!err && o->json) {
 		open_document(&json);
 		json_open(&json, "evictions", '[');
 		for (size_t i = 0; i < nr; i++)
 			eviction_json(&json, &all[i]);
 		close_document(&json);
-	} else {
-		fprintf(out, "hits of %u accesses to %u buffers\n\n%-17s %5s", all[0].accesses,
-			all[0].buffers, "trace", "table");
-		for (int p = 0; p < BENCH_POLICIES; p++)
-			fprintf(out, " %7s", bench_policy_names[p]);
-		fputs(" optimum\n", out);
-		for (size_t i = 0; i < nr; i++)
-			print_eviction(out, &all[i]);
-		print_verdicts(out, all, nr);
+	} else if (!err) {
+		print_evictions(out, all, nr);
 	}
 	free(all);
 	return err ? EXIT_FAILED : EXIT_OK;

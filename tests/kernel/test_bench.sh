@@ -56,6 +56,39 @@ claims_hold() {
 check 'bench evict' "$BUFSCOPE" bench evict
 "$BUFSCOPE" bench -j evict >"$TMP/evict"
 check 'no policy beats the optimum' evictions_hold
+
+DATA=$(dirname "$0")/../data
+# recorded NAME: what it says of a trace, and what is told of LRU by other means
+recorded() {
+	"$BUFSCOPE" bench -j evict --trace "$DATA/evict-$1.txt" >"$TMP/recorded" || return
+	grep -v '^#' "$DATA/evict-$1.txt" >"$TMP/accesses"
+	awk -v table=16 '{
+		if ($1 in at) { hits++ } else if (++nr > table) {
+			oldest = ""
+			for (b in at) if (oldest == "" || at[b] < at[oldest]) oldest = b
+			delete at[oldest]
+		}
+		at[$1] = NR
+	} END { print hits + 0 }' "$TMP/accesses" >"$TMP/lru"
+	jq -e --argjson lru "$(cat "$TMP/lru")" --argjson nr "$(wc -l <"$TMP/accesses")" \
+		--argjson buffers "$(sort -u "$TMP/accesses" | wc -l)" '
+		all(.evictions[]; .trace == "recorded" and .accesses == $nr and .buffers == $buffers and
+			.table < $buffers and (.optimum_hits as $best | all(.policies[]; .hits <= $best))) and
+		(.evictions[0] | .table == 16 and
+			any(.policies[]; .policy == "lru" and .hits == $lru))' "$TMP/recorded"
+}
+check 'a trace recorded of SQLite' recorded sqlite
+check 'and one of git' recorded git
+verdict() { "$BUFSCOPE" bench evict --trace "$DATA/evict-$1.txt" | grep -q "^recorded  *$2"; }
+check 'clock is wrong for one that evicts by itself' verdict sqlite 'clock is beaten by none: 0.0%'
+check 'and right for one that takes what is free' verdict git 'clock is as good as any'
+: >"$TMP/empty"
+seq 40000 >"$TMP/many"
+for bad in empty many absent ''; do
+	check "a trace that is none: '$bad'" fails_with 1 "$BUFSCOPE" bench evict --trace "$TMP/$bad"
+done
+check '--trace without evict' fails_with 2 "$BUFSCOPE" bench --trace "$TMP/many" acquire
+
 "$BUFSCOPE" bench -j -n 64 --rounds 2 -o "$TMP/cases" 2>"$TMP/err"
 rc=$?
 if grep -q 'io_uring' "$TMP/err"; then
