@@ -16,15 +16,13 @@
 #include "ledger.bpf.h"
 #include "trace.bpf.h"
 
-/* ---- knobs; the sizes are powers of two */
-const volatile __u32 max_bids = 1;
+/* ---- knobs */
 const volatile __u32 nr_tgids; /* 0: all processes */
 const volatile __s32 only_bgid = -1;
 const volatile __u32 pid_level;
 const volatile __u8 keeps_ledger;
 
 __u32 nr_counts; /* used elements of counts */
-__u32 nr_bids;   /* used elements of bids */
 __u64 losses[EVENT_LOSSES];
 
 /*
@@ -274,6 +272,16 @@ static __always_inline void go_back(struct account *group, __u16 head, __u16 tai
 		trace_back(group, -moved);
 }
 
+static __always_inline void go_beyond(struct look *look)
+{
+	struct account *group = look->group;
+
+	if (widen_ledger(group->position, look->chunk->top))
+		group->bids_alien += look->chunk->nr_beyond;
+	else
+		meet_beyond(group->position);
+}
+
 static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)
 {
 	struct look look = {.group = group};
@@ -299,10 +307,10 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 	look.chunk->new_head = head;
 	if (trace_kinds) {
 		begin_returns(&look, where);
-		if (!group->bids_nr)
+		if (!group->stretch)
 			tell_unread(&look, tail);
 	}
-	if (group->bids_nr) {
+	if (group->stretch) {
 		if (group->has_bundles)
 			keep_ledger(&look, head, tail);
 		else
@@ -310,9 +318,11 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 	}
 	is_overrun = (__u16)(tail - group->tail) > group->entries;
 	move_to(group, head, tail, now);
-	if (group->bids_nr && is_overrun)
+	if (look.chunk->nr_beyond)
+		go_beyond(&look);
+	if (group->stretch && is_overrun)
 		begin_anew(group, now);
-	if (group->bids_nr && !group->has_bundles)
+	if (group->stretch && !group->has_bundles)
 		notice_bundles(group, now);
 }
 
@@ -352,48 +362,44 @@ static __always_inline void look_surely(__u32 position)
 
 /* ---- meeting a group for the first time */
 
-/* A stretch of the bids array; what one group gave up is not reused before the next load. */
+/* What one group gave up is not reused before the next load. */
 static __always_inline void open_ledger(struct account *group, __u32 want, __u64 now)
 {
-	__u32 first;
+	__u32 first, top;
 
 	/* rather none than one of what was not read */
 	if (group->kind != GROUP_LEGACY && want > ring_slots_in_reach(group->kind)) {
-		group->bids_nr = 0;
+		group->stretch = 0;
 		lose(EVENT_BIDS_FULL);
 		return;
 	}
-	if (want <= group->bids_nr) { /* of an earlier life */
+	if (want <= stretch_nr(group->stretch)) { /* of an earlier life */
 		clear_bids(group);
 	} else {
-		first = __sync_fetch_and_add(&nr_bids, want);
-		group->bids_nr = 0;
-		if (first + want > max_bids || first + want < first) {
-			__sync_fetch_and_sub(&nr_bids, want);
+		first = take_stretch(want);
+		group->stretch = first == REC_UNKNOWN_U32 ? 0 : stretch_of(first, want);
+		if (!group->stretch) {
 			lose(EVENT_BIDS_FULL);
 			return;
 		}
-		group->bids_first = first;
-		group->bids_nr = want;
 	}
-	if (group->kind != GROUP_LEGACY && group->returned == 0 && group->tail == 0)
+	if (group->kind == GROUP_LEGACY || (group->returned == 0 && group->tail == 0))
 		return; /* fresh: nothing was ever put in */
-	if (group->kind != GROUP_LEGACY)
+	top = adopt_order(group, now);
+	if (top && !widen_ledger(group->position, top))
 		adopt_order(group, now);
 }
 
 /* A new life for a key: what another group or ring of the same address counted is gone. */
 static __always_inline void forget(struct account *group)
 {
-	__u32 first = group->bids_first, nr = group->bids_nr, position = group->position;
-	__u64 ring_id = group->ring_id;
-	__u32 bgid = group->bgid;
+	__u64 ring_id = group->ring_id, stretch = group->stretch;
+	__u32 bgid = group->bgid, position = group->position;
 
 	__builtin_memset(group, 0, sizeof(*group));
 	group->ring_id = ring_id;
 	group->bgid = bgid;
-	group->bids_first = first;
-	group->bids_nr = nr;
+	group->stretch = stretch;
 	group->position = position;
 }
 
@@ -450,7 +456,7 @@ __noinline int start_order(__u32 position)
 {
 	struct account *group = count_at(position);
 
-	if (!group || !group->bids_nr || group->kind == GROUP_LEGACY)
+	if (!group || !group->stretch || group->kind == GROUP_LEGACY)
 		return 0;
 	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
 		return 1;

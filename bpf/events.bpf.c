@@ -199,7 +199,8 @@ static __always_inline void name_taker(const struct account *group, struct bid_s
 static __always_inline void note_taken(__u32 code, struct account *group, const struct done *done,
 				       __s32 fd)
 {
-	struct bid_state *state = group->bids_nr ? bid_at(group, done->flags >> 16) : NULL;
+	__u32 bid = done->flags >> 16;
+	struct bid_state *state = bid_at(group, bid);
 	int is_behind = 0;
 
 	/*
@@ -209,14 +210,19 @@ static __always_inline void note_taken(__u32 code, struct account *group, const 
 	if (state && !group->has_bundles && group->kind != GROUP_LEGACY &&
 	    group->since >= group->available)
 		is_behind = !(state->flags & (BID_IN_RING | BID_DUE));
+	/* the ledger is to get longer */
+	if (!state && group->stretch && !group->bids_alien)
+		is_behind = 1;
 	/* the order of bundles is found by the look, which then knows who */
 	if (state && group->has_bundles)
 		name_taker(group, state, done, fd);
 	group->since++;
 	if (is_behind)
 		look_surely(code - 1);
-	if (is_behind || (group->since >= group->every && !look_at(code - 1, AT_EVENT)))
+	if (is_behind || (group->since >= group->every && !look_at(code - 1, AT_EVENT))) {
 		group->since = 0;
+		state = bid_at(group, bid); /* it may have moved */
+	}
 	if (state && !group->has_bundles)
 		name_taker(group, state, done, fd);
 }

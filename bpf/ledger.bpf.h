@@ -19,6 +19,9 @@ struct {
 	__type(value, struct bid_state);
 } bids SEC(".maps");
 
+const volatile __u32 max_bids = 1; /* a power of two */
+__u32 nr_bids;                     /* used elements of bids */
+
 #define CHUNK_SLOTS 64
 
 /*
@@ -30,17 +33,19 @@ struct chunk {
 	struct io_uring_buf slots[CHUNK_SLOTS];
 	struct trace_return run; /* when tracing: returned, not yet told */
 	__u64 now;
-	__u64 since;    /* when the holds began that are not yet counted */
-	__u64 held;     /* when tracing a legacy group: longest of what comes back */
-	__u32 nr_holds; /* not yet counted, all of them of one duration */
-	__u32 bucket;   /* of that */
-	__u32 from;     /* ring position the loop starts at */
-	__u32 first;    /* of the slots read */
-	__u32 nr;       /* of them */
-	__u32 passed;   /* of these: taken again already, their completions are to come */
-	__s32 fd;       /* of the completion that named the last bid */
-	__u16 new_head; /* of the ring, now */
-	__u16 where;    /* AT_... */
+	__u64 since;     /* when the holds began that are not yet counted */
+	__u64 held;      /* when tracing a legacy group: longest of what comes back */
+	__u32 nr_holds;  /* not yet counted, all of them of one duration */
+	__u32 bucket;    /* of that */
+	__u32 from;      /* ring position the loop starts at */
+	__u32 first;     /* of the slots read */
+	__u32 nr;        /* of them */
+	__u32 passed;    /* of these: taken again already, their completions are to come */
+	__s32 fd;        /* of the completion that named the last bid */
+	__u32 nr_beyond; /* entries with bids beyond the ledger's end */
+	__u32 top;       /* 1 + the highest of these */
+	__u16 new_head;  /* of the ring, now */
+	__u16 where;     /* AT_... */
 };
 
 struct {
@@ -65,6 +70,9 @@ struct look {
 struct glance {
 	struct account *group;
 	__u64 now;
+	__u32 top; /* 1 + the highest bid beyond the ledger's end; 0: none is */
+	__u16 head;
+	__u16 available;
 };
 
 static __always_inline struct chunk *open_chunk(__u32 where, __u64 now)
@@ -77,15 +85,25 @@ static __always_inline struct chunk *open_chunk(__u32 where, __u64 now)
 		chunk->since = 0;
 		chunk->held = 0;
 		chunk->nr_holds = 0;
+		chunk->nr_beyond = 0;
+		chunk->top = 0;
 	}
 	return chunk;
 }
 
 static __always_inline struct bid_state *bid_at(const struct account *group, __u32 bid)
 {
-	__u32 key = group->bids_first + bid;
+	__u64 stretch = *(volatile __u64 *)&group->stretch;
+	__u32 key = stretch_first(stretch) + bid;
 
-	return bid < group->bids_nr ? bpf_map_lookup_elem(&bids, &key) : NULL;
+	return bid < stretch_nr(stretch) ? bpf_map_lookup_elem(&bids, &key) : NULL;
+}
+
+static __always_inline void note_beyond(struct chunk *chunk, __u32 bid)
+{
+	chunk->nr_beyond++;
+	if (bid >= chunk->top)
+		chunk->top = bid + 1;
 }
 
 static __always_inline __u32 log2_of(__u64 v)
@@ -182,7 +200,7 @@ static long take_step(__u32 i, struct look *look)
 	if (state)
 		note_take(look->chunk, state);
 	else
-		group->bids_alien++;
+		note_beyond(look->chunk, slot->order);
 	return 0;
 }
 
@@ -195,7 +213,7 @@ static __always_inline void return_entry(struct account *group, struct chunk *ch
 		note_return(group, chunk, state,
 			    i < chunk->passed ? BID_HELD | BID_DUE : BID_IN_RING);
 	else
-		group->bids_alien++;
+		note_beyond(chunk, bid);
 }
 
 /* Several at a time: a call of the loop's function costs as much as what it does for one. */
@@ -411,8 +429,12 @@ static long adopt_slot(__u32 i, struct glance *glance)
 	    bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(group->ring + i * sizeof(entry))))
 		return 1;
 	slot->order = entry.bid;
+	if (!entry.addr && !entry.len)
+		return 0;
 	state = bid_at(group, entry.bid);
-	if (!state || (!entry.addr && !entry.len) || (state->flags && !is_in))
+	if (!state && entry.bid >= glance->top)
+		glance->top = entry.bid + 1;
+	if (!state || (state->flags && !is_in))
 		return 0;
 	state->flags = is_in ? BID_IN_RING : BID_HELD | BID_EARLY;
 	state->since_ns = glance->now;
@@ -420,12 +442,118 @@ static long adopt_slot(__u32 i, struct glance *glance)
 	return 0;
 }
 
-/* Not inline, nor what follows: on 6.1 there is no stack left for it within a look. */
+/*
+ * Returns 1 + the highest bid that is beyond the ledger's end, or 0. Not inline, nor what follows:
+ * on 6.1 there is no stack left for it within a look.
+ */
 static __noinline int adopt_order(struct account *group, __u64 now)
 {
 	struct glance glance = {.group = group, .now = now};
 
 	bpf_loop(group->entries, adopt_slot, &glance, 0);
+	return glance.top;
+}
+
+/* ---- bids beyond the ledger's end */
+
+/* The position of a stretch that is free; REC_UNKNOWN_U32: there is none, or not of that length. */
+static __always_inline __u32 take_stretch(__u32 nr)
+{
+	__u32 first = __sync_fetch_and_add(&nr_bids, nr);
+
+	if (first + nr <= max_bids && first + nr >= first)
+		return first;
+	__sync_fetch_and_sub(&nr_bids, nr);
+	return REC_UNKNOWN_U32;
+}
+
+struct move {
+	__u32 from, to;
+};
+
+static long move_step(__u32 i, struct move *move)
+{
+	__u32 from = move->from + i, to = move->to + i;
+	const struct bid_state *old = bpf_map_lookup_elem(&bids, &from);
+	struct bid_state *new = bpf_map_lookup_elem(&bids, &to);
+
+	if (!old || !new)
+		return 1;
+	*new = *old;
+	return 0;
+}
+
+/*
+ * What the ring remembers of a bid that the ledger has not met. A completion that names one at this
+ * moment is noted elsewhere, and knows better.
+ */
+static long meet_slot(__u32 i, struct glance *glance)
+{
+	struct account *group = glance->group;
+	int is_in = ((i - glance->head) & (group->entries - 1)) < glance->available;
+	__u16 flags = is_in ? BID_IN_RING : BID_HELD | BID_EARLY;
+	struct bid_state *slot = bid_at(group, i), *state;
+	struct io_uring_buf entry;
+	__u32 was, *word;
+
+	if (!slot ||
+	    bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(group->ring + i * sizeof(entry))))
+		return 1;
+	slot->order = entry.bid;
+	state = entry.addr || entry.len ? bid_at(group, entry.bid) : NULL;
+	if (!state)
+		return 0;
+	word = (void *)state + __builtin_offsetof(struct bid_state, flags);
+	was = *(volatile __u32 *)word;
+	if ((__u16)(was >> FLAGS_SHIFT))
+		return 0;
+	state->since_ns = glance->now;
+	state->fd = -1;
+	__sync_val_compare_and_swap(word, was, was | (__u32)flags << FLAGS_SHIFT);
+	return 0;
+}
+
+/*
+ * A ring may hold any of many more buffers than it has slots. The ledger then gets a longer
+ * stretch; the old one is not used again before the next load. 0 or -1: there is no room.
+ */
+__noinline int widen_ledger(__u32 position, __u32 top)
+{
+	struct account *group = count_at(position);
+	struct move move;
+	__u32 nr, want;
+
+	if (!group || !group->stretch || !top || top > 65536)
+		return -1;
+	nr = stretch_nr(group->stretch);
+	want = 2U << log2_of(top - 1);
+	if (want <= nr)
+		return 0;
+	move.from = stretch_first(group->stretch);
+	move.to = take_stretch(want);
+	if (move.to == REC_UNKNOWN_U32)
+		return -1;
+	bpf_loop(nr, move_step, &move, 0);
+	group->stretch = stretch_of(move.to, want);
+	return 0;
+}
+
+/* The bids that were beyond the end are in the ring, or were taken meanwhile. */
+__noinline int meet_beyond(__u32 position)
+{
+	struct account *group = count_at(position);
+	struct glance glance = {.group = group, .now = bpf_ktime_get_ns()};
+	struct io_buffer_list *bl;
+
+	if (!group)
+		return 0;
+	bl = (void *)group->bl;
+	/* a full barrier: who does not see the longer stretch moved head before it is read here */
+	__sync_val_compare_and_swap(&group->position, position, position);
+	if (bpf_core_read(&glance.head, sizeof(glance.head), &bl->head))
+		return 0;
+	glance.available = group->tail - glance.head;
+	bpf_loop(group->entries, meet_slot, &glance, 0);
 	return 0;
 }
 
@@ -440,7 +568,7 @@ static long clear_step(__u32 i, struct account **group)
 
 static __noinline int clear_bids(struct account *group)
 {
-	bpf_loop(group->bids_nr, clear_step, &group, 0);
+	bpf_loop(stretch_nr(group->stretch), clear_step, &group, 0);
 	return 0;
 }
 

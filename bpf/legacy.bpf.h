@@ -108,7 +108,7 @@ static __always_inline void tell_provided(const struct account *group, const str
 static __always_inline __u64 count_provided(struct account *group, const struct req_slot *slot)
 {
 	struct look look = {.group = group};
-	__u32 end = slot->fd + slot->nbufs;
+	__u32 end = slot->fd + slot->nbufs, nr;
 
 	group->returned += slot->nbufs;
 	if (counts_legacy(group))
@@ -116,13 +116,14 @@ static __always_inline __u64 count_provided(struct account *group, const struct 
 	look.chunk = open_chunk(AT_EVENT, bpf_ktime_get_ns());
 	if (!look.chunk)
 		return 0;
-	if (group->bids_nr) {
+	if (group->stretch) {
+		if (end > stretch_nr(group->stretch))
+			widen_ledger(group->position, end);
 		look.chunk->first = slot->fd;
 		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
-		if (end > group->bids_nr)
-			group->bids_alien += slot->nbufs < end - group->bids_nr
-						     ? slot->nbufs
-						     : end - group->bids_nr;
+		nr = stretch_nr(group->stretch);
+		if (end > nr)
+			group->bids_alien += slot->nbufs < end - nr ? slot->nbufs : end - nr;
 	}
 	count_holds(group, look.chunk);
 	return look.chunk->held;

@@ -94,6 +94,7 @@ struct group_rec {
  */
 #define MAX_ACCOUNTS (1U << 13)
 #define INDEX_SLOTS  (MAX_ACCOUNTS * 4)
+#define FEW_GROUPS   24         /* light accounts of no more are all looked at whenever it ticks */
 #define REQ_SLOTS    (1U << 17) /* a quarter of them are used well */
 
 enum account_state {
@@ -132,8 +133,7 @@ struct account {
 	__u64 selected;   /* C */
 	__u64 bytes;      /* C */
 	__u64 looked_ns;  /* L */
-	__u32 bids_first; /* of this group, in the array of bids */
-	__u32 bids_nr;    /* 0: no ledger for this group */
+	__u64 stretch;    /* of this group, in the array of bids: see stretch_first(); 0: none */
 	__u32 since;      /* C: selections since head and tail were looked at */
 	__u32 every;      /* and after how many they are */
 	__u16 kind;       /* enum group_kind */
@@ -193,6 +193,22 @@ static inline __s32 bid_fd(__s32 fd)
 	__s32 plain = fd & (BID_NAMED - 1);
 
 	return fd < 0 || plain == BID_NAMED - 1 ? -1 : plain;
+}
+
+/* One word, since a ledger moves when bids beyond its end turn up, while others read it. */
+static inline __u64 stretch_of(__u32 first, __u32 nr)
+{
+	return (__u64)nr << 32 | first;
+}
+
+static inline __u32 stretch_first(__u64 stretch)
+{
+	return (__u32)stretch;
+}
+
+static inline __u32 stretch_nr(__u64 stretch)
+{
+	return (__u32)(stretch >> 32);
 }
 
 /* One buffer in the ledger; `order` belongs to the slot of the same index. */

@@ -17,7 +17,6 @@
 #define IDLE_NS    100000000ULL
 #define IDLE_EVERY 4
 
-#define FEW_GROUPS 24
 #define FEW_LOOKS  16 /* a tick, at least */
 #define MOST_TIGHT 8  /* looked at whenever it ticks because they are about to be empty */
 #define LOOK_NS    64000000ULL

@@ -408,19 +408,31 @@ static uint64_t hold_quantile(const struct account *account, double q)
 
 /* ---- what an account says */
 
+struct ledger {
+	const struct bid_state *bids;
+	uint32_t nr; /* 0: there is none */
+};
+
+/* As it lies now: it may move. */
+static struct ledger ledger_of(const struct accounts *accounts, const struct account *account)
+{
+	uint64_t stretch = __atomic_load_n(&account->stretch, __ATOMIC_RELAXED);
+
+	return (struct ledger){&accounts->bids[stretch_first(stretch)], stretch_nr(stretch)};
+}
+
 /*
  * Buffers of a ring that was under way when it was met, which were out then and stay out: the ring
  * has forgotten them. As where the ring is read whole, bids are those of an array of buffers.
  */
-static uint32_t nr_unseen(const struct accounts *accounts, const struct account *account)
+static uint32_t nr_unseen(const struct account *account, struct ledger ledger)
 {
-	const struct bid_state *bids = &accounts->bids[account->bids_first];
 	uint32_t unseen = 0, seen = 0;
 
 	if (account->kind == GROUP_LEGACY || (uint16_t)account->returned == account->tail)
 		return 0;
-	for (uint32_t i = 0; i < account->bids_nr; i++) {
-		if (!bids[i].flags)
+	for (uint32_t i = 0; i < ledger.nr; i++) {
+		if (!ledger.bids[i].flags)
 			continue;
 		unseen += i - seen; /* all between two that were seen */
 		seen = i + 1;
@@ -431,13 +443,14 @@ static uint32_t nr_unseen(const struct accounts *accounts, const struct account 
 static void join_ledger(const struct accounts *accounts, const struct account *account,
 			struct group_counts *counts, uint64_t now)
 {
-	uint32_t unseen = nr_unseen(accounts, account);
+	const struct ledger ledger = ledger_of(accounts, account);
+	uint32_t unseen = nr_unseen(account, ledger);
 	uint64_t watched = now > account->born_ns ? now - account->born_ns : 0;
 	uint64_t oldest = unseen ? watched : 0;
 	uint64_t stuck = watched > accounts->opts->stuck_ns ? unseen : 0;
 
-	for (uint32_t i = 0; i < account->bids_nr; i++) {
-		const struct bid_state *bid = &accounts->bids[account->bids_first + i];
+	for (uint32_t i = 0; i < ledger.nr; i++) {
+		const struct bid_state *bid = &ledger.bids[i];
 		uint64_t age = now > bid->since_ns ? now - bid->since_ns : 0;
 
 		if (!(bid->flags & BID_HELD))
@@ -485,22 +498,31 @@ static void join_account(const struct accounts *accounts, const struct account *
 	counts->total[COUNT_MSHOT_ENDED] = account->mshot_ended;
 	if (accounts->kbuf)
 		kbuf_join(accounts->kbuf, (uint32_t)(account - accounts->at), account, counts);
-	if (account->bids_nr) {
+	if (account->stretch) {
 		counts->total[COUNT_DOUBLE_RETURNED] = account->double_returns;
 		join_ledger(accounts, account, counts, now);
 	}
 }
 
-/* Nobody keeps a list of what a legacy group lent, but the ledger, if it saw all. */
-static uint32_t held_of_legacy(const struct accounts *accounts, const struct account *account)
+static bool is_wide(const struct account *account)
 {
+	return account->kind != GROUP_LEGACY && stretch_nr(account->stretch) > account->entries;
+}
+
+/*
+ * Nobody keeps a list of what a legacy group lent, but the ledger, if it saw all. The slots of a
+ * ring that is lent more buffers than it has slots do not remember them all, either.
+ */
+static uint32_t held_by_ledger(const struct accounts *accounts, const struct account *account)
+{
+	const struct ledger ledger = ledger_of(accounts, account);
 	uint32_t held = 0;
 
-	if (account->kind != GROUP_LEGACY || !account->is_whole || !account->bids_nr ||
-	    account->bids_alien)
+	if (!ledger.nr || account->bids_alien ||
+	    (account->kind == GROUP_LEGACY && !account->is_whole))
 		return REC_UNKNOWN_U32;
-	for (uint32_t i = 0; i < account->bids_nr; i++)
-		held += !!(accounts->bids[account->bids_first + i].flags & BID_HELD);
+	for (uint32_t i = 0; i < ledger.nr; i++)
+		held += !!(ledger.bids[i].flags & BID_HELD);
 	return held;
 }
 
@@ -552,6 +574,15 @@ static void release_dead(const struct accounts *accounts)
 		run(accounts->skel->progs.release_dead, NULL, 0);
 }
 
+/* Where a tick is nowhere felt it may stay where it is. */
+static void settle_tick(const struct accounts *accounts)
+{
+	const struct events_bpf__bss *bss = accounts->skel->bss;
+
+	if (accounts->opts->depth != OBSERVE_FULL && bss->nr_counts > FEW_GROUPS)
+		tick_settle(accounts->tick, bss->nr_ticks);
+}
+
 int accounts_join(struct accounts *accounts, struct sample *sample)
 {
 	size_t nr = sample->nr_groups ? sample->nr_groups : 1;
@@ -563,7 +594,7 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 	index_accounts(accounts);
 	meet(accounts, sample);
 	accounts_look(accounts);
-	tick_settle(accounts->tick);
+	settle_tick(accounts);
 	release_dead(accounts);
 	index_accounts(accounts);
 	for (size_t i = 0; i < sample->nr_groups; i++) {
@@ -573,8 +604,8 @@ int accounts_join(struct accounts *accounts, struct sample *sample)
 		if (!account)
 			continue;
 		join_account(accounts, account, &counts[i], sample->at_ns);
-		if (sample->groups[i].kind == GROUP_LEGACY)
-			sample->groups[i].held = held_of_legacy(accounts, account);
+		if (sample->groups[i].kind == GROUP_LEGACY || is_wide(account))
+			sample->groups[i].held = held_by_ledger(accounts, account);
 	}
 	accounts_losses(accounts, sample->losses);
 	return 0;
@@ -615,16 +646,16 @@ int accounts_detail(const struct accounts *accounts, const struct group_rec *gro
 		    struct observe_detail *detail)
 {
 	const struct account *account = find(accounts, group);
-	uint32_t nr = account ? account->bids_nr : 0;
+	struct ledger ledger;
 
 	if (!account)
 		return -ENOENT;
+	ledger = ledger_of(accounts, account);
 	memcpy(detail->hold, account->hold, sizeof(detail->hold));
 	memcpy(detail->causes, account->causes, sizeof(detail->causes));
 	detail->born_ns = account->born_ns;
-	detail->nr = nr < detail->max ? nr : detail->max;
-	memcpy(detail->bids, &accounts->bids[account->bids_first],
-	       detail->nr * sizeof(*detail->bids));
+	detail->nr = ledger.nr < detail->max ? ledger.nr : detail->max;
+	memcpy(detail->bids, ledger.bids, detail->nr * sizeof(*detail->bids));
 	for (uint32_t i = 0; i < detail->nr; i++)
 		detail->bids[i].fd = bid_fd(detail->bids[i].fd);
 	return 0;

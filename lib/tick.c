@@ -28,6 +28,8 @@ struct tick {
 	int fd;
 	int cpu;
 	struct cpu_use *uses; /* MAX_CPUS, when they were last compared */
+	uint64_t count;       /* of ticks, then */
+	bool stays;
 };
 
 /*
@@ -128,20 +130,38 @@ static int idlest_cpu(const struct tick *tick, const struct cpu_use *uses)
 	return best;
 }
 
-void tick_settle(struct tick *tick)
+/*
+ * Whether a third of the ticks or more did not come: virtual CPUs that are idle may sleep through
+ * them.
+ */
+static bool is_late(const struct tick *tick, const struct cpu_use *uses, uint64_t count)
+{
+	const uint64_t jiffy_ns = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t all = uses[tick->cpu].all - tick->uses[tick->cpu].all;
+
+	return tick->uses[tick->cpu].all &&
+	       (count - tick->count) * tick->ns * 3 < all * jiffy_ns * 2;
+}
+
+void tick_settle(struct tick *tick, uint64_t count)
 {
 	struct cpu_use uses[MAX_CPUS];
 	int cpu;
 
-	if (!tick)
+	if (!tick || tick->stays)
 		return;
 	read_uses(uses);
 	if (uses[tick->cpu].all < tick->uses[tick->cpu].all + LEAST_JIFFIES && uses[tick->cpu].all)
 		return;
 	cpu = idlest_cpu(tick, uses);
-	if (cpu != tick->cpu)
+	if (is_late(tick, uses, count)) {
+		tick->stays = true;
+		cpu = sched_getcpu();
+	}
+	if (cpu >= 0 && cpu != tick->cpu)
 		start_on(tick, cpu); /* else it stays where it is */
 	memcpy(tick->uses, uses, sizeof(uses));
+	tick->count = count;
 }
 
 struct tick *tick_open(const struct bpf_program *program, uint64_t ns)

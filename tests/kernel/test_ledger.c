@@ -72,7 +72,7 @@ static void add_buffer(struct group *g, uint16_t bid)
 	g->truth.returned++;
 }
 
-static struct group *add_group(struct scene *s, uint16_t bgid, uint32_t entries)
+static struct group *add_empty_group(struct scene *s, uint16_t bgid, uint32_t entries)
 {
 	struct group *g = &s->groups[s->nr_groups++];
 	struct bs_buf_reg reg = {.bgid = bgid, .ring_entries = entries};
@@ -85,11 +85,18 @@ static struct group *add_group(struct scene *s, uint16_t bgid, uint32_t entries)
 	assert_int_equal(syscall(__NR_io_uring_register, s->ring.ring_fd, IORING_REGISTER_PBUF_RING,
 				 &reg, 1),
 			 0);
-	for (uint32_t bid = 0; bid < entries; bid++)
-		add_buffer(g, (uint16_t)bid);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
 	g->in = fds[0];
 	g->out = fds[1];
+	return g;
+}
+
+static struct group *add_group(struct scene *s, uint16_t bgid, uint32_t entries)
+{
+	struct group *g = add_empty_group(s, bgid, entries);
+
+	for (uint32_t bid = 0; bid < entries; bid++)
+		add_buffer(g, (uint16_t)bid);
 	return g;
 }
 
@@ -388,6 +395,104 @@ static void sees_double_returns(void **state)
 	close_scene(&s);
 }
 
+/* ---- more buffers than the ring has slots */
+
+#define MANY_BIDS 65536u
+
+/* Whose bids may be any number; it is empty. */
+static struct group *add_group_of_many(struct scene *s)
+{
+	struct group *g = add_empty_group(s, (uint16_t)(100 + s->nr_groups), 16);
+
+	munmap(g->data, (size_t)g->entries * BUF_BYTES);
+	g->data = anonymous((size_t)MANY_BIDS * BUF_BYTES);
+	return g;
+}
+
+static void expect_held(const struct scene *s, const struct group *g, const uint8_t *is_held)
+{
+	static struct bid_state bids[MANY_BIDS];
+	struct observe_detail detail = {.bids = bids, .max = MANY_BIDS};
+	uint32_t held = 0;
+
+	look();
+	assert_int_equal(observe_detail(observer, &sample.groups[find(s, g)], &detail), 0);
+	for (uint32_t bid = 0; bid < MANY_BIDS; bid++) {
+		held += is_held[bid];
+		if (is_held[bid] != (bid < detail.nr && !!(bids[bid].flags & BID_HELD)))
+			fail_msg("bid %u is%s held", bid, is_held[bid] ? "" : " not");
+	}
+	assert_int_equal(sample.groups[find(s, g)].held, held);
+}
+
+/* 40 buffers take turns in 16 slots, some stay out for long. */
+static void lend_many(struct scene *s, struct group *g, uint8_t *is_held)
+{
+	uint16_t out[64];
+	size_t nr_out = 0;
+
+	for (uint16_t bid = 0; bid < 10; bid++)
+		add_buffer(g, bid);
+	for (unsigned int i = 0; i < 3000; i++) {
+		uint16_t taken = take_one(s, g);
+
+		is_held[taken] = 1;
+		out[nr_out++] = taken;
+		if (nr_out > 30) {
+			size_t k = (i * 7 + i / 5) % nr_out;
+
+			is_held[out[k]] = 0;
+			add_buffer(g, out[k]);
+			out[k] = out[--nr_out];
+		} else {
+			add_buffer(g, (uint16_t)(1000 + i * 1600));
+		}
+		if (i % 300 == 299)
+			expect_held(s, g, is_held);
+	}
+}
+
+static void more_buffers_than_slots(void **state)
+{
+	static uint8_t is_held[MANY_BIDS];
+	struct scene s;
+	struct group *g;
+
+	memset(is_held, 0, sizeof(is_held));
+	open_scene(&s, 0);
+	g = add_group_of_many(&s);
+	lend_many(&s, g, is_held);
+	assert_int_equal(told(&s, g, COUNT_DOUBLE_RETURNED), 0);
+	expect_all(&s, "more buffers than slots");
+	expect_losses(LOSS_MAX, 0);
+	/* as a new observer finds it: what only its owner remembers is not known to be out */
+	teardown(state);
+	assert_int_equal(setup(state), 0);
+	look();
+	add_buffer(g, take_one(&s, g));
+	look();
+	assert_int_equal(told(&s, g, COUNT_DOUBLE_RETURNED), 0);
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&s);
+}
+
+/* Each of these takes a sixteenth of all that can be tracked, and a little. */
+static void more_bids_than_room(void **state)
+{
+	struct scene scenes[5];
+
+	(void)state;
+	for (size_t i = 0; i < 5; i++) {
+		open_scene(&scenes[i], 0);
+		for (size_t k = 0; k < MAX_GROUPS; k++)
+			add_buffer(add_group_of_many(&scenes[i]), 65000);
+		expect_all(&scenes[i], "more bids than room");
+	}
+	expect_losses(LOSS_BIDS, 5);
+	for (size_t i = 0; i < 5; i++)
+		close_scene(&scenes[i]);
+}
+
 /* What is told lies between what was surely a hold and what surely holds it. */
 static void bounds_hold_times(void **state)
 {
@@ -417,39 +522,51 @@ static void bounds_hold_times(void **state)
 	close_scene(&s);
 }
 
-/*
- * A take has the time of its completion, a return that of the look that found it: that of a tick,
- * here, also where the group stood still for long before. How late a tick is, is the machine's.
- */
-static void times_takes_and_returns(void **state)
+#define TIMED 8 /* holds */
+
+/* Takes and returns buffers. How many of the returns were found within a tick? */
+static int found_in_time(struct scene *s, uint64_t tick_ns)
 {
-	const uint64_t tick_ns = 5000000;
+	struct group *g = &s->groups[0];
 	struct bid_state bids[64];
 	int in_time = 0;
-	struct scene s;
-	struct group *g;
 
-	teardown(state);
-	assert_int_equal(open_observer(tick_ns), 0);
-	open_scene(&s, 1);
-	g = &s.groups[0];
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < TIMED; i++) {
 		uint64_t before = now_ns(), after, given;
-		uint16_t bid = take_one(&s, g);
+		uint16_t bid = take_one(s, g);
 
 		after = now_ns();
-		assert_int_equal(held_bids(&s, g, bids), 1);
+		assert_int_equal(held_bids(s, g, bids), 1);
 		assert_in_range(bids[bid].since_ns, before, after);
 		usleep(i < 4 ? 120000 : 7000);
 		given = now_ns();
 		add_buffer(g, bid);
 		usleep(6 * (unsigned int)tick_ns / 1000);
-		assert_int_equal(held_bids(&s, g, bids), 0);
+		assert_int_equal(held_bids(s, g, bids), 0);
 		assert_true(bids[bid].since_ns >= given);
 		in_time += bids[bid].since_ns <= given + tick_ns;
 	}
-	printf("# %d of 8 returns found within a tick\n", in_time);
-	assert_true(in_time >= 6);
+	return in_time;
+}
+
+/*
+ * A take has the time of its completion, a return that of the look that found it: that of a tick,
+ * here, also where the group stood still for long before. A machine that is busy ticks late.
+ */
+static void times_takes_and_returns(void **state)
+{
+	const uint64_t tick_ns = 5000000;
+	int in_time = 0;
+	struct scene s;
+
+	teardown(state);
+	assert_int_equal(open_observer(tick_ns), 0);
+	open_scene(&s, 1);
+	for (int i = 0; i < 10 && in_time < TIMED - 1; i++) {
+		in_time = found_in_time(&s, tick_ns);
+		printf("# %d of %d returns found within a tick\n", in_time, TIMED);
+	}
+	assert_true(in_time >= TIMED - 1);
 	close_scene(&s);
 }
 
@@ -702,6 +819,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(names_what_leaked),       TEST(sees_double_returns),
+		TEST(more_buffers_than_slots), TEST(more_bids_than_room),
 		TEST(bounds_hold_times),       TEST(times_takes_and_returns),
 		TEST(skipped_completions),     TEST(skipped_on_a_list),
 		TEST(equal_user_data),         TEST(equal_user_data_one_shot),
