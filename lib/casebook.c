@@ -687,7 +687,13 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec)
 	note_in_group(book, group, rec);
 }
 
-#define QUIET_LOOKS 10 /* after which what is under way in the kernel's threads is through, too */
+/*
+ * After which what is under way in the kernel's threads is through, too: a time, for on a busy
+ * machine looks are seldom, and three of them, so that it is not one pause of the looker's own.
+ */
+#define QUIET_NS    900000000ULL
+#define QUIET_LOOKS 3
+#define STILL_NS    200000000ULL
 
 static bool is_incremental(const struct case_group *group)
 {
@@ -723,17 +729,21 @@ static void compare_cursor(struct case_group *group)
 }
 
 /* Nothing was told between this sample and the last but `looks` of them. */
-static void compare(struct case_group *group, uint64_t taken)
+static void compare(struct case_group *group, uint64_t taken, uint64_t at_ns)
 {
 	struct case_quiet *quiet = &group->quiet;
+	uint64_t quiet_ns;
 
 	if (taken != quiet->taken)
 		quiet->looks = 0;
 	quiet->taken = taken;
-	if (++quiet->looks == 3)
+	if (!quiet->looks++)
+		quiet->since_ns = at_ns;
+	quiet_ns = at_ns - quiet->since_ns;
+	if (quiet_ns >= STILL_NS)
 		compare_cursor(group);
-	if (quiet->looks < QUIET_LOOKS || taken == COUNT_UNKNOWN || !group->is_whole ||
-	    group->bundles || (uint32_t)group->most_res > group->lint.buf_bytes)
+	if (quiet->looks < QUIET_LOOKS || quiet_ns < QUIET_NS || taken == COUNT_UNKNOWN ||
+	    !group->is_whole || group->bundles || (uint32_t)group->most_res > group->lint.buf_bytes)
 		return;
 	quiet->untold = taken > group->named ? taken - group->named : 0;
 	quiet->unfounded = group->named > taken ? group->named - taken : 0;
@@ -759,7 +769,7 @@ static void see_group(struct case_group *group, const struct sample *sample, siz
 		group->waited.held = group->held;
 	}
 	if (sample->counts && rec->kind != GROUP_LEGACY)
-		compare(group, sample->counts[at].total[COUNT_TAKEN]);
+		compare(group, sample->counts[at].total[COUNT_TAKEN], sample->at_ns);
 }
 
 void casebook_sample(struct casebook *book, const struct sample *sample)

@@ -97,6 +97,7 @@ struct case_flow {
  */
 struct case_quiet {
 	uint32_t looks;      /* in a row without an event */
+	uint64_t since_ns;   /* the first of them */
 	uint64_t taken;      /* by the kernel's head, as of the last look */
 	uint64_t named;      /* buffers that completions told, as of the last look */
 	uint64_t untold;     /* taken and not told, at the last quiet look */
@@ -211,6 +212,7 @@ struct case_queues {
 /* Requests on registered buffers that failed for where they pointed, the last. */
 struct case_table {
 	uint64_t ring_id, count;
+	uint64_t refused; /* of these, told when they were issued: their completions are to come */
 	struct trace_rec last;
 };
 

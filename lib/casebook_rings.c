@@ -98,6 +98,12 @@ void casebook_on_table(struct casebook *book, const struct trace_rec *rec)
 		table = &book->tables[book->nr_tables++];
 		*table = (struct case_table){.ring_id = rec->ring_id};
 	}
+	/* kernels that look at the table when a request is issued tell it then, and as completed */
+	if (rec->fd < 0 && rec->bid >= rec->available && table->refused) {
+		table->refused--;
+		return;
+	}
+	table->refused += rec->fd >= 0;
 	table->count++;
 	table->last = *rec;
 }

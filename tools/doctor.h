@@ -34,6 +34,7 @@ struct doctor_blind {
 	uint32_t early_groups;  /* were there before: what they had lent is not known */
 	uint32_t unread_groups; /* their memory was not read */
 	uint32_t legacy_groups; /* have no memory that could be read */
+	uint64_t gap_ns;        /* longest time between two looks */
 	bool maps_unread;       /* of some process: addresses were not compared */
 	bool out_of_memory;
 	bool no_events;  /* a recording has totals alone */

@@ -140,6 +140,7 @@ static void write_blind(struct json *json, const struct doctor_blind *blind)
 	json_u64(json, "early_groups", blind->early_groups);
 	json_u64(json, "unread_groups", blind->unread_groups);
 	json_u64(json, "legacy_groups", blind->legacy_groups);
+	json_u64(json, "longest_gap_ns", blind->gap_ns);
 	json_boolean(json, "single_events", blind->no_events);
 	json_boolean(json, "starves", blind->no_starves);
 	json_close(json, '}');

@@ -236,6 +236,23 @@ static void put_hidden(struct blind_writer *to, bool is_hidden, const char *what
 	put_item(to->file, what);
 }
 
+/* Looks are meant to be a tenth of a second apart. */
+#define LONG_GAP_NS 500000000ULL
+
+static void put_gap(struct blind_writer *to, uint64_t gap_ns)
+{
+	char what[192], span[16];
+
+	if (gap_ns < LONG_GAP_NS)
+		return;
+	snprintf(
+		what, sizeof(what),
+		"what lay in rings, and which files were open, for up to %s at a time: the machine "
+		"was too busy to look more often",
+		text_span(span, sizeof(span), gap_ns));
+	put_hidden(to, true, what);
+}
+
 static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_groups)
 {
 	struct blind_writer to = {.file = file};
@@ -259,6 +276,7 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 	put_unseen(&to, blind->legacy_groups,
 		   "groups are legacy ones: their buffers lie in the kernel, where no memory tells "
 		   "of them");
+	put_gap(&to, blind->gap_ns);
 	put_hidden(&to, blind->maps_unread,
 		   "the mappings of some processes (not permitted): whether addresses are valid");
 	put_hidden(&to, blind->out_of_memory, "parts of the books, for want of memory");

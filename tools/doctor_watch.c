@@ -48,6 +48,7 @@ struct watching {
 	uint32_t hurries; /* looks that are not to wait for their turn */
 	size_t turn;      /* group whose memory is read next */
 	uint64_t start_ns;
+	uint64_t looked_ns;
 	bool is_over;
 };
 
@@ -321,6 +322,9 @@ static int look(struct watching *w)
 	code = code ? code : take_events(w, MOST_TAKES);
 	if (code)
 		return code;
+	if (w->looked_ns && w->sample.at_ns - w->looked_ns > w->out->blind.gap_ns)
+		w->out->blind.gap_ns = w->sample.at_ns - w->looked_ns;
+	w->looked_ns = w->sample.at_ns;
 	casebook_sample(&w->out->book, &w->sample);
 	for (size_t i = 0; i < w->sample.nr_rings; i++) {
 		if (w->sample.rings[i].locked_bytes)

@@ -24,7 +24,7 @@ static void put_stray(struct stage *stage, uintptr_t address)
 		stage_put(&group, bid, bid);
 	stage_put_at(&group, entry, 15);
 	stage_publish(&group, 16);
-	stage_sleep(400);
+	stage_sleep(900);
 }
 
 /* The last word of either offsets: where newer headers have user_addr, liburing 2.3 has resv2. */

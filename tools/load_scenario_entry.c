@@ -144,7 +144,7 @@ static void not_rewritten(struct stage *stage)
 	stage_publish(&group, 4);
 	stage_send(stage, 0, 4 * STAGE_BYTES / STAGE_MESSAGE + 1);
 	use(stage, 0, 8);
-	stage_sleep(300);
+	stage_sleep(700);
 }
 
 struct adding {

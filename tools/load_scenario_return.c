@@ -102,7 +102,7 @@ static void leak_on_error(struct stage *stage)
 		if (!nr || !HAS_BUFFER(&stage->got[0]) || stage->got[0].res >= 0)
 			stage_fail(stage, "this kernel gives no buffer with an error", ENOSYS);
 	}
-	stage_sleep(1500);
+	stage_sleep(2200);
 	close(directory);
 }
 
@@ -148,7 +148,7 @@ static void never_returned(struct stage *stage)
 	stage_group(stage, &group, 16);
 	for (int i = 0; i < 17; i++)
 		one(stage, 0);
-	stage_sleep(1600);
+	stage_sleep(2200);
 }
 
 static void returned_twice(struct stage *stage)
@@ -220,7 +220,7 @@ static void length_shrunk(struct stage *stage)
 		stage_put_at(&group, entry, 0);
 		stage_publish(&group, 1);
 	}
-	stage_sleep(600);
+	stage_sleep(1000);
 }
 
 /* Two are out at a time and go back with each other's memory. */

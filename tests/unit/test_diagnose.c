@@ -480,6 +480,22 @@ static void tell_taken(uint32_t looks, uint64_t taken)
 	}
 }
 
+/* A busy machine: few looks, far from each other, are enough, but not one after a pause. */
+static void disagreement_seldom(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	take(0, 5);
+	tell_taken(1, 2);
+	now += 2000 * MS;
+	tell_taken(1, 2);
+	assert_string_equal(codes(), "");
+	now += 500 * MS;
+	tell_taken(1, 2);
+	assert_string_equal(codes(), "taken-untold");
+}
+
 /* The kernel's head against what completions said, when all has been still for a second. */
 static void disagreement(void **state)
 {
@@ -652,6 +668,22 @@ static void fixed(uint32_t slot, uint32_t len, uint64_t start)
 	casebook_take(&book, &rec);
 }
 
+static uint64_t refused_twice(void)
+{
+	struct trace_rec rec = rec_of(TRACE_DONE);
+	uint64_t before = book.tables[0].count;
+
+	rec.flags = TRACE_TABLE;
+	rec.res = -14;
+	rec.bid = 9;
+	rec.available = 4;
+	rec.fd = 3; /* when it is issued; its completion does not know its file */
+	casebook_take(&book, &rec);
+	rec.fd = -1;
+	casebook_take(&book, &rec);
+	return book.tables[0].count - before;
+}
+
 static void outside_table(void **state)
 {
 	(void)state;
@@ -665,6 +697,7 @@ static void outside_table(void **state)
 	assert_true(is_found(OUTSIDE_TABLE, "index 2, an empty slot"));
 	fixed(4, 1, 0);
 	assert_true(is_found(OUTSIDE_TABLE, "index 4, the table has 4 slots"));
+	assert_int_equal(refused_twice(), 1);
 }
 
 static void submit_file(int fd, uint32_t inode)
@@ -829,6 +862,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(next_ring, begin, end),
 		cmocka_unit_test_setup_teardown(late_sample, begin, end),
 		cmocka_unit_test_setup_teardown(disagreement, begin, end),
+		cmocka_unit_test_setup_teardown(disagreement_seldom, begin, end),
 		cmocka_unit_test_setup_teardown(adds_up, begin, end),
 		cmocka_unit_test_setup_teardown(sized, begin, end),
 		cmocka_unit_test_setup_teardown(lost_records, begin, end),
