@@ -141,6 +141,13 @@ static __always_inline __u64 bl_first_page(__u64 bl)
 	return (__u64)first;
 }
 
+/*
+ * Always 0, which no verifier knows. Old ones (seen: 6.1) pass the function of a loop once, with
+ * what its numbers are before the first call, and take out the branches that are not taken then:
+ * numbers on the stack that such a function changes and that a branch depends on begin with this.
+ */
+__u32 nothing;
+
 struct legacy_walk {
 	__u64 head;
 	__u64 at;
@@ -167,7 +174,7 @@ static long legacy_step(__u32 i, struct legacy_walk *walk)
  */
 static __always_inline __u32 bl_legacy_nbufs(__u64 bl, const struct bl_view *view)
 {
-	struct legacy_walk walk = {.head = bl, .at = view->ring};
+	struct legacy_walk walk = {.head = bl, .at = view->ring, .count = nothing, .done = nothing};
 
 	if (view->nbufs != REC_UNKNOWN_U32)
 		return view->nbufs;

@@ -412,6 +412,7 @@ static __always_inline void adopt_ring(struct account *group, const struct bl_vi
 			      (void *)view->ring +
 				      bpf_core_field_offset(struct io_uring_buf, resv));
 	group->head = view->head;
+	group->first_head = view->head;
 	group->tail = tail;
 	group->available = (__u16)(tail - view->head);
 }

@@ -217,6 +217,8 @@ static __always_inline void note_taken(__u32 code, struct account *group, const 
 	if (state && group->has_bundles)
 		name_taker(group, state, done, fd);
 	group->since++;
+	/* a trace tells what is available now, after what came back until now */
+	is_behind |= trace_kinds != 0;
 	if (is_behind)
 		look_surely(code - 1);
 	if (is_behind || (group->since >= group->every && !look_at(code - 1, AT_EVENT))) {
@@ -273,14 +275,31 @@ static __noinline int tell(__u32 position, const struct done *done, const struct
 	return 0;
 }
 
+/*
+ * A receive that failed may name a buffer that it has put back (seen on 6.16, with MSG_DONTWAIT):
+ * it is the ring's next one still.
+ */
+__noinline int is_put_back(__u32 position, __u32 flags)
+{
+	const struct account *group = count_at(position);
+	__u16 head, tail;
+
+	if (!group || group->state != ACCOUNT_LIVE || group->kind == GROUP_LEGACY ||
+	    flags & CQE_BUF_MORE || read_head_tail(group, &head, &tail) || head == tail)
+		return 0;
+	return slot_names(group, head, flags >> 16);
+}
+
 /* Adds one completion to its group's account. */
-static __always_inline void count(__u32 code, const struct done *done, const struct req_slot *who)
+static __always_inline void count(__u32 code, struct done *done, const struct req_slot *who)
 {
 	struct account *group = count_at(code - 1);
 	__u32 cause = STARVE_CAUSES;
 
 	if (!group)
 		return;
+	if (done->res < 0 && done->flags & CQE_BUFFER && is_put_back(code - 1, done->flags))
+		done->flags &= 0xffff & ~CQE_BUFFER;
 	if (done->flags & CQE_BUFFER) {
 		if (group->state == ACCOUNT_ABSENT)
 			meet_legacy(code - 1);
@@ -294,7 +313,7 @@ static __always_inline void count(__u32 code, const struct done *done, const str
 		note_taken(code, group, done, who->fd);
 	} else if (done->res == NO_BUFFERS) {
 		group->starved++;
-		look_at(code - 1, AT_EVENT);
+		look_surely(code - 1);
 		cause = judge_starve(group, who->flags);
 	}
 	if (who->flags & SLOT_MULTISHOT && !(done->flags & CQE_MORE))
@@ -307,7 +326,7 @@ static __always_inline void count(__u32 code, const struct done *done, const str
  * A completion without its request: one of several of a multishot, or (slot_flags 0) of any
  * request. Returns its group's code.
  */
-static __always_inline __u32 on_stream(__u64 *args, const struct done *done, __u32 slot_flags)
+static __always_inline __u32 on_stream(__u64 *args, struct done *done, __u32 slot_flags)
 {
 	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
 	struct req_slot who = {.flags = slot ? SLOT_MULTISHOT : slot_flags, .fd = -1};
@@ -356,7 +375,7 @@ static __always_inline __u32 code_of_stranger(__u64 ring_id, __u64 address, cons
 	return code ? code : learn(ring_id, bgid, 0);
 }
 
-static __always_inline void on_stranger(__u64 *args, const struct done *done)
+static __always_inline void on_stranger(__u64 *args, struct done *done)
 {
 	struct req_slot who = {.fd = -1};
 	__u64 address[2] = {};
@@ -383,7 +402,7 @@ static __always_inline void on_stranger(__u64 *args, const struct done *done)
 		count(code, done, &who);
 }
 
-static __always_inline void end_request(__u64 *args, struct req_slot *slot, const struct done *done)
+static __always_inline void end_request(__u64 *args, struct req_slot *slot, struct done *done)
 {
 	if (slot->flags & (SLOT_PROVIDE | SLOT_REMOVE))
 		count_legacy_op(slot, done->res);
@@ -394,7 +413,7 @@ static __always_inline void end_request(__u64 *args, struct req_slot *slot, cons
 	slot->count = 0;
 }
 
-static __always_inline void on_request(__u64 *args, const struct done *done)
+static __always_inline void on_request(__u64 *args, struct done *done)
 {
 	struct req_slot *slot = find_req((void *)args[1]);
 
@@ -475,7 +494,7 @@ static long batch_step(__u32 i, struct batch *batch)
  */
 static __always_inline struct req_slot *find_in_batch(__u64 *args, const struct done *done)
 {
-	struct batch batch = {.done = done};
+	struct batch batch = {.done = done, .req = nothing};
 	struct io_ring_ctx *ring;
 	__u64 ring_id = 0;
 

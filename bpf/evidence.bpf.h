@@ -36,10 +36,15 @@ static __always_inline int slot_names(const struct account *group, __u16 positio
 	return named == bid;
 }
 
-/* Buffers that head has passed and no completion has named yet. */
+/*
+ * Buffers that head has passed and no completion has named yet. A look may come in between: its
+ * total is read once, and tells by itself which head it belongs to.
+ */
 static __always_inline __s64 unnamed(const struct account *group, __u16 head)
 {
-	return (__s64)(group->taken + (__u16)(head - group->head)) -
+	__u64 taken = *(const volatile __u64 *)&group->taken;
+
+	return (__s64)(taken + (__u16)(head - group->first_head - taken)) -
 	       (__s64)(group->selected - group->partial);
 }
 
@@ -105,7 +110,16 @@ static long evidence_step(__u32 i, struct evidence *evidence)
  */
 __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 {
-	struct evidence evidence = {.ring_id = ring_id, .flags = flags};
+	struct evidence evidence = {
+		.ring_id = ring_id,
+		.flags = flags,
+		.found = nothing,
+		.fits = nothing,
+		.due = nothing,
+		.groups = nothing,
+		.sole = nothing,
+		.most_due = nothing,
+	};
 	struct account *group;
 
 	bpf_loop(nr_counts, evidence_step, &evidence, 0);

@@ -153,12 +153,13 @@ struct account {
 	__u64 moved_ns; /* when head or tail was last seen to move */
 	__u64 empty_ns;
 
-	__u64 fastest;  /* most buffers per second between two looks, head or tail */
-	__u64 gap_ns;   /* for how long nobody saw it before it was last seen to move */
-	__u64 may_wrap; /* intervals so long that a 16-bit counter could have wrapped unseen */
-	__u32 position; /* of this account */
-	__u32 is_whole; /* legacy: all buffers that are in it were seen going in */
-	__u64 partial;  /* C, as all up to causes */
+	__u64 fastest;    /* most buffers per second between two looks, head or tail */
+	__u64 gap_ns;     /* for how long nobody saw it before it was last seen to move */
+	__u64 may_wrap;   /* intervals so long that a 16-bit counter could have wrapped unseen */
+	__u32 position;   /* of this account */
+	__u16 is_whole;   /* legacy: all buffers that are in it were seen going in */
+	__u16 first_head; /* when nothing was taken yet */
+	__u64 partial;    /* C, as all up to causes */
 	__u64 starved;
 	__u64 mshot_ended;
 	__u64 causes[STARVE_CAUSES];
