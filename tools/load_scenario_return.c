@@ -127,8 +127,8 @@ static void leak_bundle(struct stage *stage)
 			unsigned int spans =
 				((unsigned int)cqe->res + STAGE_BYTES - 1) / STAGE_BYTES;
 
-			if (!HAS_BUFFER(cqe) || cqe->res < 0)
-				stage_fail(stage, "bundles do not work", ENOSYS);
+			if (i == 0 || !HAS_BUFFER(cqe) || cqe->res < 0)
+				stage_need_bundle(stage, cqe);
 			/* the others follow in the ring's order */
 			for (unsigned int k = 0; k < (i % 40 == 5 ? 1 : spans); k++)
 				stage_return(&group, order[(at + k) % 64]);

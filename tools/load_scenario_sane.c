@@ -136,8 +136,8 @@ static void busy_bundles(struct stage *stage)
 			unsigned int spans =
 				((unsigned int)cqe->res + STAGE_BYTES - 1) / STAGE_BYTES;
 
-			if (!HAS_BUFFER(cqe) || cqe->res < 0)
-				stage_fail(stage, "bundles do not work", ENOSYS);
+			if (i == 0 || !HAS_BUFFER(cqe) || cqe->res < 0)
+				stage_need_bundle(stage, cqe);
 			while (spans--)
 				stage_return(&group, (uint16_t)(next++ % 64));
 		}

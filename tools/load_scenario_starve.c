@@ -298,6 +298,7 @@ static void fallback_stays(struct stage *stage)
 static void bundle_exhausted(struct stage *stage)
 {
 	struct stage_group group = {.entries = 8};
+	bool is_first = true;
 	unsigned int nr;
 
 	stage_pairs(stage, 1, SOCK_STREAM);
@@ -305,12 +306,13 @@ static void bundle_exhausted(struct stage *stage)
 	stage_send(stage, 0, 10 * STAGE_BYTES / STAGE_MESSAGE);
 	stage_arm(stage, 0, 0, STAGE_MULTISHOT | STAGE_BUNDLE);
 	while ((nr = stage_reap(stage, 100)) > 0) {
+		if (is_first)
+			stage_need_bundle(stage, &stage->got[0]);
+		is_first = false;
 		for (unsigned int i = 0; i < nr; i++) {
 			unsigned int spans =
 				((unsigned int)stage->got[i].res + STAGE_BYTES - 1) / STAGE_BYTES;
 
-			if (stage->got[i].res < 0)
-				stage_fail(stage, "bundles do not work", -stage->got[i].res);
 			for (unsigned int j = 0; HAS_BUFFER(&stage->got[i]) && j < spans; j++)
 				stage_return(&group, (uint16_t)((BID_OF(&stage->got[i]) + j) % 8));
 		}

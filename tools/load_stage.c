@@ -180,6 +180,14 @@ unsigned int stage_reap(struct stage *stage, unsigned int ms)
 	return nr;
 }
 
+void stage_need_bundle(struct stage *stage, const struct stage_cqe *cqe)
+{
+	if (cqe->res < 0 || !(cqe->flags & IORING_CQE_F_BUFFER))
+		stage_fail(stage, "bundles do not work", ENOSYS);
+	if (cqe->res <= STAGE_BYTES)
+		stage_fail(stage, "this kernel begins a bundle with a single buffer", ENOSYS);
+}
+
 void stage_sleep(unsigned int ms)
 {
 	const struct timespec span = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};

@@ -69,6 +69,12 @@ void stage_send(struct stage *stage, unsigned int pair, unsigned int nr);
 /* What completed, waiting up to `ms` for the first. Returns how many. */
 unsigned int stage_reap(struct stage *stage, unsigned int ms);
 
+/*
+ * Of a bundle that was asked for while more than a buffer's data waited: a kernel that fills one
+ * only has no bundles to play with, which ends the scenario.
+ */
+void stage_need_bundle(struct stage *stage, const struct stage_cqe *cqe);
+
 void stage_sleep(unsigned int ms);
 
 /* Ends the scenario: what failed, and the errno. */
