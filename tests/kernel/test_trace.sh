@@ -26,9 +26,11 @@ report() {
 # ---- the truth
 
 # What the events add up to, by group. What is held is what was selected and has not come back.
-# Of what comes after the work is done, only returns are of it.
+# Of what comes after the work is done, only returns are of it; what comes before a registration is
+# of another group, which `load` tries heads out with on kernels that do not tell them.
 sums='reduce inputs as $e ({};
 	if $e.event == "end" or ($e.at_ns > $over and $e.event != "return") then .
+	elif $e.event == "register" then del(.["\($e.fd) \($e.bgid)"])
 	else
 		(.["\($e.fd) \($e.bgid)"] // {selected: 0, partial: 0, taken: 0, returned: 0, starved: 0,
 			ended: 0, bytes: 0, held: {}}) as $was |
@@ -61,7 +63,15 @@ equal() {
 }
 
 last() { tail -n 1 "$TMP/events"; }
-nothing_lost() { last | jq -e '.event == "end" and .lost == 0 and ([.losses[]] | add) == 0'; }
+
+# Where the kernel maps only the beginning of a ring, those that `load` tries heads out with have no
+# ledger, which is told as well.
+whole=$("$BUFSCOPE" doctor --self -j 2>/dev/null |
+	jq '.abilities[] | select(.key == "layout.ring_memory") | .state == "yes"')
+nothing_lost() {
+	last | jq -e ".event == \"end\" and .lost == 0 and
+		([.losses | if ${whole:-true} then . else del(.ledgers) end | .[]] | add) == 0"
+}
 
 # Nothing follows the last returns: they are told when a look has found them.
 all_returned() {
@@ -121,7 +131,8 @@ fi
 
 # ---- what is lost is counted
 
-# Told and lost, together: what is true. Of the events as of the buffers.
+# Told and lost, together: what is true. Of the events as of the buffers; returns may also have been
+# overwritten before they were read, on a machine that stalls.
 accounted() {
 	local lost
 	lost=$(last | jq .lost)
@@ -136,7 +147,7 @@ accounted() {
 			(.selects + $last.lost_events.select == $true.selected_total) and
 			(.select + $last.lost_buffers.select == $true.taken_total) and
 			(.return + .fill + ($last.lost_buffers.return // 0) +
-				($last.lost_buffers.fill // 0) == $true.returned_total)' \
+				($last.lost_buffers.fill // 0) + $last.losses.bids == $true.returned_total)' \
 			"$TMP/events"
 }
 run --buffer 4096 -- -n "$(n 30000)"
