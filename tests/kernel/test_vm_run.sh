@@ -53,7 +53,5 @@ ends() {
 export TMP
 set -m # else a child in the background ignores SIGINT
 check "tests, two guests at a time: SIGINT" ends INT 2 -k "6.1 6.12 7.3"
-check "tests: SIGTERM" ends TERM 1 -k 6.1
-check "a command: SIGINT" ends INT 1 -k 6.1 -c true
 check "a command: SIGTERM" ends TERM 1 -k 6.1 -c true
 finish
