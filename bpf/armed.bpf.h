@@ -39,18 +39,22 @@ static __always_inline int is_bundle(struct io_kiocb *req)
 
 /* ---- its descriptor */
 
+/* Where it stands in a table of the process or of the ring. */
 struct fd_search {
-	__u64 file;
+	__u64 wanted;
 	__u64 slots;
+	__u32 nr;
 	__s32 fd;
 };
 
+#define SLOT_BITS 7ULL /* of a pointer in a table: what else is known of the file, up to 6.12 */
+
 static long fd_step(__u32 i, struct fd_search *search)
 {
-	__u64 file = 0;
+	__u64 slot = 0;
 
-	bpf_probe_read_kernel(&file, sizeof(file), (void *)(search->slots + i * sizeof(file)));
-	if (file != search->file)
+	bpf_probe_read_kernel(&slot, sizeof(slot), (void *)(search->slots + i * sizeof(slot)));
+	if ((slot & ~SLOT_BITS) != search->wanted)
 		return 0;
 	search->fd = i;
 	return 1;
@@ -64,28 +68,55 @@ static __always_inline struct task_struct *task_of(struct io_kiocb *req)
 						   : BPF_CORE_READ(req, tctx, task);
 }
 
+static __always_inline void look_in_process(struct fd_search *search, struct io_kiocb *req)
+{
+	struct fdtable *table = BPF_CORE_READ(task_of(req), files, fdt);
+
+	search->wanted = (__u64)BPF_CORE_READ(req, file);
+	search->slots = (__u64)BPF_CORE_READ(table, fd);
+	search->nr = BPF_CORE_READ(table, max_fds);
+}
+
+/* Registered files. */
+static __always_inline void look_in_ring(struct fd_search *search, struct io_kiocb *req)
+{
+	struct io_ring_ctx *ring = BPF_CORE_READ(req, ctx);
+	struct io_ring_ctx___userfiles *old = (void *)ring;
+
+	if (bpf_core_field_exists(old->nr_user_files)) {
+		search->wanted = (__u64)BPF_CORE_READ(req, file);
+		search->slots = (__u64)BPF_CORE_READ(old, file_table.files);
+		search->nr = BPF_CORE_READ(old, nr_user_files);
+	} else {
+		search->wanted = (__u64)BPF_CORE_READ(req, file_node);
+		search->slots = (__u64)BPF_CORE_READ(ring, file_table.data.nodes);
+		search->nr = BPF_CORE_READ(ring, file_table.data.nr);
+	}
+}
+
 /*
- * The request had its descriptor's number at first. Where that is the same word as the flags of a
- * completion, a wakeup has made it 0, and a bundle that came in parts a bid: then the process is
- * asked where it has this file. -1: nowhere, or that would take too long, or it may be overwritten.
+ * The request had its descriptor's number at first. It is the same word as the flags of a
+ * completion: a wakeup may have made it 0, and a bundle that came in parts a bid. Then it is looked
+ * for where the number comes from. -1: it is not there any more, or that would take too long.
  */
 static __always_inline __s32 armed_fd(struct armed_walk *walk, struct io_kiocb *req, __u64 flags)
 {
-	struct fdtable *table = BPF_CORE_READ(task_of(req), files, fdt);
-	struct fd_search search = {.file = (__u64)BPF_CORE_READ(req, file),
-				   .slots = (__u64)BPF_CORE_READ(table, fd)};
-	__u32 nr = BPF_CORE_READ(table, max_fds);
+	struct fd_search search = {};
 
-	search.fd = BPF_CORE_READ(req, cqe.fd);
 	if (flags & REQ_FIXED_FILE)
-		return is_bundle(req) || search.fd == 0 ? -1 : search.fd;
-	if ((__u32)search.fd < nr && fd_step(search.fd, &search))
+		look_in_ring(&search, req);
+	else
+		look_in_process(&search, req);
+	search.fd = BPF_CORE_READ(req, cqe.fd);
+	if (!search.wanted)
+		return -1;
+	if ((__u32)search.fd < search.nr && fd_step(search.fd, &search))
 		return search.fd;
 	search.fd = -1;
-	if (nr > walk->scans)
-		nr = walk->scans;
-	walk->scans -= nr;
-	bpf_loop(nr, fd_step, &search, 0);
+	if (search.nr > walk->scans)
+		search.nr = walk->scans;
+	walk->scans -= search.nr;
+	bpf_loop(search.nr, fd_step, &search, 0);
 	return search.fd;
 }
 

@@ -226,6 +226,14 @@ struct io_rsrc_data {
 	struct io_rsrc_node **nodes;
 };
 
+struct io_file_table {
+	struct io_rsrc_data data; /* since 6.13 */
+};
+
+struct io_file_table___files {
+	void *files; /* pointers, with flags in their low bits */
+};
+
 struct percpu_ref {
 	unsigned long percpu_count_ptr;
 };
@@ -278,6 +286,13 @@ struct io_ring_ctx {
 	struct task_struct *submitter_task;
 	struct io_submit_state submit_state;
 	struct io_hash_table cancel_table; /* requests that wait for their file */
+	struct io_file_table file_table;
+};
+
+/* Before 6.13: registered files. */
+struct io_ring_ctx___userfiles {
+	struct io_file_table___files file_table;
+	unsigned int nr_user_files;
 };
 
 /* Up to 6.13: those armed under the ring's lock have a table of their own. */
@@ -333,7 +348,8 @@ struct io_kiocb {
 	struct io_wq_work_node comp_list; /* in io_submit_state.compl_reqs */
 	struct hlist_node hash_node;      /* in io_ring_ctx.cancel_table */
 	void *async_data;
-	struct io_uring_task *tctx; /* since 6.13 */
+	struct io_uring_task *tctx;     /* since 6.13, */
+	struct io_rsrc_node *file_node; /* of a registered file, since then, too */
 };
 
 /* Before: the task itself. */

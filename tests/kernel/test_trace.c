@@ -325,6 +325,44 @@ static void bundle(void **state)
 	strike(stage);
 }
 
+/* Waits on the last of eight registered files, and has received before anybody watches. */
+static void wait_registered(struct stage *stage, struct io_uring_buf_ring *br)
+{
+	int files[8] = {-1, -1, -1, -1, -1, -1, -1, stage->near};
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
+
+	for (uint16_t bid = 0; bid < 8; bid++)
+		put(br, 8, bid);
+	assert_int_equal(io_uring_register_files(&stage->ring, files, 8), 0);
+	io_uring_prep_recv(sqe, 7, NULL, 0, 0);
+	sqe->ioprio |= IORING_RECV_MULTISHOT;
+	sqe->flags |= IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;
+	sqe->buf_group = 2;
+	assert_int_equal(io_uring_submit(&stage->ring), 1);
+	send_bytes(stage, 3);
+	assert_int_equal(reap(stage), 3);
+}
+
+static void armed_before(void **state)
+{
+	const struct observe_trace all = {.kinds = ALL_KINDS};
+	static struct stage stage;
+	const struct trace_rec *rec;
+
+	(void)state;
+	set_stage(&stage);
+	wait_registered(&stage, new_group(&stage, 2, 8));
+	stage.observe = watch_myself(&all);
+	send_bytes(&stage, 5);
+	assert_int_equal(reap(&stage), 5);
+	read_on(&stage);
+	rec = event(&stage, 0, TRACE_SELECT);
+	assert_int_equal(rec->bid, 1);
+	assert_int_equal(rec->fd, 7);
+	assert_int_equal(rec->flags & TRACE_FIXED_FILE, TRACE_FIXED_FILE);
+	strike(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +370,7 @@ int main(void)
 		cmocka_unit_test(taken_again),   cmocka_unit_test(no_group),
 		cmocka_unit_test(causes),        cmocka_unit_test(legacy),
 		cmocka_unit_test(overflow),      cmocka_unit_test(bundle),
+		cmocka_unit_test(armed_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,18 @@ struct stage {
 
 static char data[4096];
 
-static inline void raise_stage(struct stage *stage, const struct observe_trace *trace)
+static inline void set_stage(struct stage *stage)
+{
+	int pair[2];
+
+	memset(stage, 0, sizeof(*stage));
+	assert_int_equal(io_uring_queue_init(8, &stage->ring, 0), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	stage->near = pair[0];
+	stage->far = pair[1];
+}
+
+static inline struct observe *watch_myself(const struct observe_trace *trace)
 {
 	static uint32_t tgid;
 	struct observe_opts opts = {.depth = OBSERVE_FULL,
@@ -52,20 +63,24 @@ static inline void raise_stage(struct stage *stage, const struct observe_trace *
 				    .trace = *trace};
 	struct observe_err err = {0};
 	struct sample sample = {0};
-	int pair[2];
+	struct observe *observe;
 
-	memset(stage, 0, sizeof(*stage));
 	tgid = (uint32_t)getpid();
 	opts.trace.bytes = 1U << 20;
-	stage->observe = observe_open(&opts, &err);
-	if (!stage->observe)
+	observe = observe_open(&opts, &err);
+	if (!observe)
 		fail_msg("%s", err.what);
-	assert_int_equal(observe_sample(stage->observe, &sample), 0);
+	assert_int_equal(observe_sample(observe, &sample), 0);
 	sample_done(&sample);
-	assert_int_equal(io_uring_queue_init(8, &stage->ring, 0), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	stage->near = pair[0];
-	stage->far = pair[1];
+	return observe;
+}
+
+static inline void raise_stage(struct stage *stage, const struct observe_trace *trace)
+{
+	struct observe *observe = watch_myself(trace);
+
+	set_stage(stage);
+	stage->observe = observe;
 }
 
 static inline struct stage *new_stage(void)
