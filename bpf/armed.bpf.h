@@ -24,7 +24,6 @@ struct armed_walk {
 	__u64 node;
 	__u32 left; /* buckets */
 	__u32 bundles;
-	__u32 scans; /* descriptors that may still be looked at */
 };
 
 /* One completion of it takes several buffers. */
@@ -46,6 +45,8 @@ struct fd_search {
 	__u32 nr;
 	__s32 fd;
 };
+
+__u32 scans_left; /* in this walk, of which there is one at a time */
 
 #define SLOT_BITS 7ULL /* of a pointer in a table: what else is known of the file, up to 6.12 */
 
@@ -98,9 +99,11 @@ static __always_inline void look_in_ring(struct fd_search *search, struct io_kio
  * The request had its descriptor's number at first. It is the same word as the flags of a
  * completion: a wakeup may have made it 0, and a bundle that came in parts a bid. Then it is looked
  * for where the number comes from. -1: it is not there any more, or that would take too long.
+ * Global: the verifier looks at it once.
  */
-static __always_inline __s32 armed_fd(struct armed_walk *walk, struct io_kiocb *req, __u64 flags)
+__noinline int armed_fd(__u64 address, __u32 flags)
 {
+	struct io_kiocb *req = (void *)address;
 	struct fd_search search = {};
 
 	if (flags & REQ_FIXED_FILE)
@@ -113,9 +116,9 @@ static __always_inline __s32 armed_fd(struct armed_walk *walk, struct io_kiocb *
 	if ((__u32)search.fd < search.nr && fd_step(search.fd, &search))
 		return search.fd;
 	search.fd = -1;
-	if (search.nr > walk->scans)
-		search.nr = walk->scans;
-	walk->scans -= search.nr;
+	if (search.nr > scans_left)
+		search.nr = scans_left;
+	scans_left -= search.nr;
 	bpf_loop(search.nr, fd_step, &search, 0);
 	return search.fd;
 }
@@ -155,7 +158,7 @@ static __always_inline void note_armed(struct armed_walk *walk, struct io_kiocb 
 	if (!slot)
 		return;
 	slot->user_data = BPF_CORE_READ(req, cqe.user_data);
-	slot->fd = armed_fd(walk, req, flags);
+	slot->fd = armed_fd((__u64)req, flags);
 	slot->flags = SLOT_ARMED | (flags & req_multishot ? SLOT_MULTISHOT : 0);
 	slot->nbufs = trace_kinds ? trace_what(opcode, flags) : 0;
 	slot->req = (__u64)req;
@@ -234,10 +237,11 @@ struct group_args {
 SEC("syscall")
 int meet_armed(struct armed_args *args)
 {
-	struct armed_walk walk = {.ring_id = args->ring_id, .scans = MOST_SCANS};
+	struct armed_walk walk = {.ring_id = args->ring_id};
 	struct io_ring_ctx *ring = (void *)args->ring_id;
 	struct io_ring_ctx___locked *locked = (void *)ring;
 
+	scans_left = MOST_SCANS;
 	walk_table(&walk, (__u64)BPF_CORE_READ(ring, cancel_table.hbs),
 		   BPF_CORE_READ(ring, cancel_table.hash_bits));
 	if (bpf_core_field_exists(locked->cancel_table_locked))
