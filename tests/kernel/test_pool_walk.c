@@ -465,7 +465,7 @@ static bool open_pool(struct walk *w)
 				    .table = w->table,
 				    .evict = w->evict};
 
-	assert_int_equal(io_uring_queue_init(16, &w->ring, flags[draw(w, 3)]), 0);
+	assert_int_equal(io_uring_queue_init(draw(w, 2) ? 2 : 16, &w->ring, flags[draw(w, 3)]), 0);
 	w->pool = bs_pool_open(&w->ring, &opts);
 	if (!w->pool) {
 		io_uring_queue_exit(&w->ring);
