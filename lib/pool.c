@@ -148,6 +148,12 @@ static struct bs_pool *header_reuse(void)
 	return pool;
 }
 
+/* Held for moments: one who waits looks again for a while before he sleeps. */
+static void init_lock(pthread_mutex_t *lock)
+{
+	*lock = (pthread_mutex_t)PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+}
+
 static struct bs_pool *header_get(void)
 {
 	struct bs_pool *pool;
@@ -164,7 +170,7 @@ static struct bs_pool *header_get(void)
 		if (!pool)
 			return NULL;
 		memset(pool, 0, sizeof(*pool));
-		pthread_mutex_init(&pool->lock, NULL);
+		init_lock(&pool->lock);
 	}
 	__atomic_store_n(&pool->serial, serial, __ATOMIC_RELEASE);
 	return pool;
