@@ -514,17 +514,94 @@ static __always_inline struct index_slot *claim_slot(__u64 ring_id, __u32 bgid)
 
 __u32 ignored_tgid; /* of a process that is left out with all that it started; 0: none is */
 
-static __always_inline int is_wanted(__u32 bgid)
+static __always_inline int is_wanted_task(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u32 tgid;
 
-	if (only_bgid >= 0 && bgid != (__u32)only_bgid)
-		return 0;
 	if (!nr_tgids)
 		return !is_of(task, ignored_tgid, pid_level);
 	tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
 	return bpf_map_lookup_elem(&tgids, &tgid) != NULL;
+}
+
+static __always_inline int is_wanted(__u32 bgid)
+{
+	return (only_bgid < 0 || bgid == (__u32)only_bgid) && is_wanted_task();
+}
+
+/* ---- rings whose programs are nobody's concern */
+
+/*
+ * Where processes were named, all others pay for each of their requests and completions. Once one
+ * of them was found not to be wanted, its ring is passed over, for as long as no group of that ring
+ * is: processes share rings.
+ */
+#define IGNORED_SLOTS 1024
+#define WANTED_BITS   65536
+
+__u64 ignored_rings[IGNORED_SLOTS];
+__u64 ignored_tgids[IGNORED_SLOTS];   /* of whoever used that ring */
+__u64 wanted_rings[WANTED_BITS / 64]; /* a bit by the ring's hash: some group of it was met */
+
+static __always_inline __u32 ignored_slot(__u32 low)
+{
+	return (low >> 6 ^ low >> 16) & (IGNORED_SLOTS - 1);
+}
+
+static __always_inline __u64 *wanted_word(__u32 low)
+{
+	return &wanted_rings[low >> 12 & (WANTED_BITS / 64 - 1)];
+}
+
+static __always_inline __u64 wanted_bit(__u32 low)
+{
+	return 1ULL << (low >> 6 & 63);
+}
+
+static __always_inline __u64 current_tgid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* ring may be a pointer that the verifier tracks. */
+static __always_inline int is_ignored(const void *ring)
+{
+	__u32 slot = ignored_slot(low_half(ring));
+
+	return nr_tgids && ignored_rings[slot] == (__u64)ring &&
+	       ignored_tgids[slot] == current_tgid();
+}
+
+/* Here and in what follows: writes first and then reads, so that one of two at a time sees it. */
+static __always_inline void ignore_ring(__u64 ring_id)
+{
+	__u32 slot = ignored_slot(ring_id);
+
+	if (!nr_tgids || is_wanted_task())
+		return;
+	ignored_rings[slot] = 0;
+	ignored_tgids[slot] = current_tgid();
+	__sync_lock_test_and_set(&ignored_rings[slot], ring_id);
+	if (*(volatile __u64 *)wanted_word(ring_id) & wanted_bit(ring_id))
+		ignored_rings[slot] = 0;
+}
+
+/* A new ring at this address. */
+static __always_inline void forget_ring(__u64 ring_id)
+{
+	__u32 slot = ignored_slot(ring_id);
+
+	if (*(volatile __u64 *)&ignored_rings[slot] == ring_id)
+		ignored_rings[slot] = 0;
+}
+
+static __always_inline void want_ring(__u64 ring_id)
+{
+	if (!nr_tgids)
+		return;
+	__sync_fetch_and_or(wanted_word(ring_id), wanted_bit(ring_id));
+	forget_ring(ring_id);
 }
 
 static __always_inline void put_spare(__u32 position)
@@ -581,8 +658,11 @@ __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 	struct index_slot *slot;
 	struct account *group;
 
-	if (!wanted && !is_wanted(bgid))
+	if (!wanted && !is_wanted(bgid)) {
+		ignore_ring(ring_id);
 		return INDEX_IGNORED;
+	}
+	want_ring(ring_id);
 	slot = claim_slot(ring_id, bgid);
 	if (!slot) {
 		lose(EVENT_GROUPS_FULL);

@@ -122,6 +122,8 @@ static __always_inline int note_submit(struct io_kiocb *req)
 	struct req_slot *slot;
 	__u32 code;
 
+	if (is_ignored(req->ctx))
+		return 0;
 	if (!(flags & REQ_BUFFER_SELECT)) {
 		note_other(req, flags);
 		return 0;
@@ -428,6 +430,8 @@ int on_complete(__u64 *args)
 {
 	struct done done;
 
+	if (is_ignored((void *)args[0]))
+		return 0;
 	if (old_complete) {
 		done.user_data = args[2];
 		done.res = args[3];
@@ -510,9 +514,12 @@ SEC("tp_btf/io_uring_cqe_overflow")
 int on_overflow(__u64 *args)
 {
 	struct done done = {.user_data = args[1], .res = args[2], .flags = args[3]};
-	struct req_slot *slot = done.flags & CQE_MORE ? NULL : find_in_batch(args, &done);
+	struct req_slot *slot;
 	__u32 code;
 
+	if (is_ignored((void *)args[0]))
+		return 0;
+	slot = done.flags & CQE_MORE ? NULL : find_in_batch(args, &done);
 	if (slot) {
 		code = slot->count;
 		end_request(args, slot, &done);
@@ -696,6 +703,8 @@ int on_create(__u64 *args)
 
 	bpf_probe_read_kernel(&creation.ring_id, sizeof(creation.ring_id), &args[1]);
 	bpf_loop(nr_counts, bury_step, &creation, 0);
+	forget_ring(creation.ring_id);
+	ignore_ring(creation.ring_id);
 	if (trace_kinds && creation.is_wanted)
 		trace_creation(creation.ring_id, args[0], PT_REG_ARG2(syscall_args()));
 	return 0;

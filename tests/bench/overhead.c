@@ -79,6 +79,7 @@ static struct observer observers[] = {
 	 .slow = 1,
 	 .is_light = true},
 	{.name = "full", .command = "exec $B top -b -i 1 --full", .warm_s = 1, .slow = 1},
+	{.name = "elsewhere", .command = "exec $B top -b -i 1 -p $$", .warm_s = 1, .slow = 1},
 	{.name = "doctor", .command = "exec $B doctor -d 100", .warm_s = 1, .slow = 1},
 	{.name = "trace", .command = "exec $B trace", .warm_s = 1, .slow = 4},
 	{.name = "bpftrace",

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <liburing.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -265,9 +266,8 @@ static void expect_losses(enum sample_loss which, uint64_t nr)
 	}
 }
 
-static int open_observer(uint64_t tick_ns)
+static int open_observer(uint32_t tgid, uint64_t tick_ns)
 {
-	uint32_t tgid = (uint32_t)getpid();
 	struct observe_opts opts = {
 		.depth = OBSERVE_FULL,
 		.tick_ns = tick_ns,
@@ -288,14 +288,14 @@ static int open_observer(uint64_t tick_ns)
 static int setup(void **state)
 {
 	(void)state;
-	return open_observer(200000);
+	return open_observer((uint32_t)getpid(), 200000);
 }
 
 /* So often that looks fall into all that a completion does; emulation has no time for that. */
 static int setup_busy(void **state)
 {
 	(void)state;
-	return open_observer(getenv("SLOW") ? 200000 : 20000);
+	return open_observer((uint32_t)getpid(), getenv("SLOW") ? 200000 : 20000);
 }
 
 static int teardown(void **state)
@@ -567,7 +567,7 @@ static void times_takes_and_returns(void **state)
 	struct scene s;
 
 	teardown(state);
-	assert_int_equal(open_observer(tick_ns), 0);
+	assert_int_equal(open_observer((uint32_t)getpid(), tick_ns), 0);
 	open_scene(&s, 1);
 	for (int i = 0; i < 10 && in_time < TIMED - 1; i++) {
 		in_time = found_in_time(&s, tick_ns);
@@ -868,6 +868,41 @@ static void forked_child(void **state)
 	close_scene(&s);
 }
 
+/*
+ * Only the child is named, whose ring we use, too. We are passed over until it is known that the
+ * ring is the child's as well.
+ */
+static void ring_shared_with_a_stranger(void **state)
+{
+	struct scene s;
+	struct group *g;
+	pid_t pid;
+
+	teardown(state);
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(open_observer((uint32_t)pid, 200000), 0);
+	for (int i = 0; i < 3; i++)
+		add_buffer(g, take_one(&s, g));
+	look();
+	assert_int_equal(told(&s, g, COUNT_SELECTED), 0);
+	for (int i = 0; i < 3; i++)
+		add_buffer(g, take_one(&s, g));
+	look();
+	assert_int_equal(told(&s, g, COUNT_SELECTED), 3);
+	assert_int_equal(told(&s, g, COUNT_TAKEN), 3);
+	expect_losses(LOSS_MAX, 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close_scene(&s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -888,6 +923,7 @@ int main(void)
 		TEST(short_lived_rings),
 		TEST(closed_in_flight),
 		TEST(forked_child),
+		TEST(ring_shared_with_a_stranger),
 		TEST(leaked_before_the_watch),
 	};
 
