@@ -245,7 +245,10 @@ static void take_one(struct casebook *book, struct case_group *group, uint32_t b
 		group->provided++;
 	if (buffer->place == BUFFER_HELD) {
 		leave(group, buffer);
-		buffer->owed += group->kind != GROUP_LEGACY && buffer->owed < UINT8_MAX;
+		if (group->kind != GROUP_LEGACY && buffer->owed < UINT8_MAX && !buffer->owed++) {
+			group->owed++;
+			group->owed_bid = bid;
+		}
 	}
 	buffer->place = BUFFER_HELD;
 	buffer->since_ns = rec->at_ns;
@@ -277,7 +280,7 @@ static void return_one(struct casebook *book, struct case_group *group, uint32_t
 	if (!buffer)
 		return;
 	if (buffer->owed && buffer->place == BUFFER_HELD) {
-		buffer->owed--;
+		group->owed -= !--buffer->owed;
 		return;
 	}
 	if (buffer->place == BUFFER_UNKNOWN) {
@@ -592,7 +595,7 @@ static void begin(struct case_group *group)
 	free(group->buffers);
 	group->buffers = NULL;
 	group->nr_buffers = 0;
-	group->provided = group->held = 0;
+	group->provided = group->held = group->owed = 0;
 	group->is_whole = false;
 	group->named = 0;
 	memset(&group->quiet, 0, sizeof(group->quiet));
@@ -740,8 +743,10 @@ static void compare(struct case_group *group, uint64_t taken, uint64_t at_ns)
 	if (!quiet->looks++)
 		quiet->since_ns = at_ns;
 	quiet_ns = at_ns - quiet->since_ns;
-	if (quiet_ns >= STILL_NS)
+	if (quiet_ns >= STILL_NS) {
+		quiet->owed = group->owed;
 		compare_cursor(group);
+	}
 	if (quiet->looks < QUIET_LOOKS || quiet_ns < QUIET_NS || taken == COUNT_UNKNOWN ||
 	    !group->is_whole || group->bundles || (uint32_t)group->most_res > group->lint.buf_bytes)
 		return;

@@ -102,6 +102,7 @@ struct case_quiet {
 	uint64_t named;      /* buffers that completions told, as of the last look */
 	uint64_t untold;     /* taken and not told, at the last quiet look */
 	uint64_t unfounded;  /* told and not taken */
+	uint32_t owed;       /* as of the group, at the last quiet look */
 	struct ring_slot at; /* incremental: the entry in use, at the last quiet look */
 	uint64_t at_bytes;   /* received into it by then */
 	uint64_t at_since;   /* of its buffer by then: another means another filling */
@@ -144,6 +145,8 @@ struct case_group {
 	uint32_t nr_buffers;         /* elements */
 	uint32_t provided;           /* of them that the group ever had */
 	uint32_t held, peak_held;
+	uint32_t owed;       /* buffers that were taken while they were held */
+	uint32_t owed_bid;   /* the last of them */
 	uint32_t last_named; /* for the parts of a bundle */
 
 	struct case_stream *streams;

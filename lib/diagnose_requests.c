@@ -95,24 +95,16 @@ static void judge_streams(struct bench *bench)
 static void judge_delivered(struct bench *bench)
 {
 	const struct case_group *group = bench->group;
-	uint32_t nr = 0, example = 0;
+	uint32_t nr = group->owed < group->quiet.owed ? group->owed : group->quiet.owed;
 	struct finding *finding;
 
-	if (bench_is_sure(bench, LINT_DUPLICATE) || bench_is_sure(bench, LINT_OVERFILLED) ||
-	    group->double_returns)
-		return;
-	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
-		if (!group->buffers[bid].owed)
-			continue;
-		nr++;
-		example = bid;
-	}
 	/* of one or two the returns may be on their way */
-	if (nr < SURELY_AGAIN || !group->quiet.looks)
+	if (nr < SURELY_AGAIN || bench_is_sure(bench, LINT_DUPLICATE) ||
+	    bench_is_sure(bench, LINT_OVERFILLED) || group->double_returns)
 		return;
 	finding = bench_add(bench, DELIVERED_TWICE, CONFIDENCE_POSSIBLE);
 	if (finding)
-		bench_say(finding->evidence, "%u buffers, such as bid %u", nr, example);
+		bench_say(finding->evidence, "%u buffers, such as bid %u", nr, group->owed_bid);
 }
 
 static void judge_agreement(struct bench *bench)

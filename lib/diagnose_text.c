@@ -65,13 +65,16 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		       "starves while the distinct buffers ever seen are at most half the entries",
 		       "Provide more buffers: the ring needs no larger registration.",
 		       NETTY "15474"},
-	[NOT_EMPTY] = {"not-empty", SEVERITY_INFO, "-ENOBUFS though the group has buffers",
-		       "Requests ended with -ENOBUFS, yet a moment later the group had buffers: "
-		       "they came just then, or the kernel would not use them.",
-		       "starves with buffers between head and tail",
-		       "Arm the request again; if it starves again, compare with 'bufscope "
-		       "limits', which tries the kernel's behaviour.",
-		       LIBURING "1275"},
+	[NOT_EMPTY] =
+		{"not-empty", SEVERITY_INFO, "-ENOBUFS though the group has buffers",
+		 "Requests ended with -ENOBUFS, yet a moment later the group had buffers: "
+		 "they came just then, the kernel would not use them, or the file itself said "
+		 "so: a netlink socket that lost messages does.",
+		 "starves with buffers between head and tail",
+		 "Arm the request again (and read a netlink socket's state anew); if it "
+		 "starves again, compare with 'bufscope "
+		 "limits', which tries the kernel's behaviour.",
+		 LIBURING "1275"},
 	[LEAK] = {"leak", SEVERITY_CRIT, "buffers that do not come back",
 		  "Some buffers have been out for long while the others of the group went round "
 		  "many times.",

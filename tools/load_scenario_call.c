@@ -3,6 +3,7 @@
 #include "load_scenario.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -144,27 +145,21 @@ static void skipped_completion(struct stage *stage)
 	stage_sleep(1800);
 }
 
-/* Another ring sends a completion that says it had a buffer. */
-static void forged_buffer(struct stage *stage)
+/* Another ring sends completions that say they had buffers, from bid `first` on. */
+static void forge(struct stage *stage, unsigned int first, unsigned int nr)
 {
-	struct stage_group group = {.entries = 16};
 	struct io_uring_cqe *cqe;
 	struct io_uring other;
 	int res;
 
-	stage_pairs(stage, 1, SOCK_SEQPACKET);
-	stage_group(stage, &group, 16);
-	stage_arm(stage, 0, 0, STAGE_MULTISHOT);
-	stage_send(stage, 0, 2);
-	stage_reap(stage, 50);
 	if (io_uring_queue_init(8, &other, 0))
 		stage_fail(stage, "cannot open a ring", EPERM);
-	for (int i = 0; i < 3; i++) {
+	for (unsigned int bid = first; bid < first + nr; bid++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&other);
 
 		io_uring_prep_msg_ring(sqe, stage->ring.ring_fd, 64, 0, MSG_PASSES_FLAGS);
-		sqe->file_index = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE |
-				  (unsigned int)(8 + i) << IORING_CQE_BUFFER_SHIFT;
+		sqe->file_index =
+			IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | bid << IORING_CQE_BUFFER_SHIFT;
 		io_uring_submit(&other);
 		if (io_uring_wait_cqe(&other, &cqe))
 			break;
@@ -173,8 +168,47 @@ static void forged_buffer(struct stage *stage)
 		if (res < 0)
 			stage_fail(stage, "no flags can be passed", -res);
 	}
-	stage_sleep(1800);
 	io_uring_queue_exit(&other);
+}
+
+static void forged_buffer(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	stage_arm(stage, 0, 0, STAGE_MULTISHOT);
+	stage_send(stage, 0, 2);
+	stage_reap(stage, 50);
+	forge(stage, 8, 3);
+	stage_sleep(1800);
+}
+
+/* A socket that has lost messages says -ENOBUFS itself, as netlink's do. */
+static void not_empty(struct stage *stage)
+{
+	static char message[STAGE_BYTES] = {[0] = sizeof(struct nlmsghdr)};
+	struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_groups = 1};
+	struct stage_group group = {.entries = 16};
+	int bytes = 1;
+
+	stage->near[0] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_USERSOCK);
+	stage->far[0] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_USERSOCK);
+	if (stage->near[0] < 0 || stage->far[0] < 0 ||
+	    bind(stage->near[0], (struct sockaddr *)&to, sizeof(to)) ||
+	    setsockopt(stage->near[0], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)))
+		stage_fail(stage, "no netlink", EPERM);
+	stage_group(stage, &group, 16);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 64; i++)
+			sendto(stage->far[0], message, sizeof(message), MSG_DONTWAIT,
+			       (struct sockaddr *)&to, sizeof(to));
+		stage_arm(stage, 0, 0, 0);
+		if (stage_reap(stage, 100) && stage->got[0].res != -ENOBUFS)
+			stage_return(&group,
+				     (uint16_t)(stage->got[0].flags >> IORING_CQE_BUFFER_SHIFT));
+	}
+	stage_sleep(400);
 }
 
 /* A file gives less than was asked for; the kernel may count what was asked for. */
@@ -246,6 +280,7 @@ const struct scenario load_scenarios_call[] = {
 	 skipped_completion},
 	{"forged-buffer", "a message says that it had a buffer", "named-not-taken", NULL,
 	 forged_buffer},
+	{"not-empty", "a socket that says -ENOBUFS of itself", "not-empty", NULL, not_empty},
 	{"cursor-astray", "short reads of a file into an incremental buffer", "cursor-astray", NULL,
 	 cursor_astray},
 	{"armed-on-empty", "a request waits while all buffers are kept", "armed-on-empty", NULL,

@@ -46,6 +46,27 @@ static void leak(struct stage *stage)
 	traffic(stage, &group, 1600);
 }
 
+/* The stores of two threads that read the same tail, in the order in which both are through. */
+static void equal_tails(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	traffic(stage, &group, 100);
+	for (int i = 0; i < 4; i++) {
+		int a = one(stage, 0), b = one(stage, 0);
+
+		if (a < 0 || b < 0)
+			break;
+		stage_put(&group, (uint16_t)a, 0);
+		stage_put(&group, (uint16_t)b, 0);
+		stage_publish(&group, 1);
+		traffic(stage, &group, 40);
+	}
+	traffic(stage, &group, 1600);
+}
+
 /* None was wanted in vain so far. */
 static void draining(struct stage *stage)
 {
@@ -271,6 +292,8 @@ static void returned_early(struct stage *stage)
 
 const struct scenario load_scenarios_return[] = {
 	{"leak", "five buffers are forgotten, the others go round", "leak", NULL, leak},
+	{"equal-tails", "of two threads one writes over the other's entry", "leak", NULL,
+	 equal_tails},
 	{"draining", "buffers are taken one after the other and kept", "draining", NULL, draining},
 	{"leak-on-close", "every fourth connection ends with a buffer", "leak-on-close", NULL,
 	 leak_on_close},

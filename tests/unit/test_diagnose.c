@@ -346,8 +346,13 @@ static void given_twice(void **state)
 	for (uint32_t i = 0; i < 8; i++)
 		take(i % 4, 5);
 	seen(8);
-	book.groups[0]->quiet.looks = 1;
+	assert_string_equal(codes(), "");
+	assert_int_equal(book.groups[0]->owed, 4);
+	book.groups[0]->quiet.owed = 4;
 	assert_string_equal(codes(), "delivered-twice");
+	/* told late, after all */
+	put(0, 1);
+	assert_string_equal(codes(), "");
 }
 
 /* Nor are lost records taken for anything that rests on their absence. */
