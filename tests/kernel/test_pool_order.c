@@ -56,11 +56,13 @@ static void give_some(struct stream *s, unsigned int nr)
 	s->gave |= nr > 0;
 }
 
-/* With the next submission, or by a thread of the kernel, which may not have come to it yet. */
+/*
+ * With the next submission, or by a thread of the kernel: when this starve happened that was still
+ * to come, though it may be over when its completion is seen.
+ */
 static bool is_provided_later(const struct stream *s)
 {
-	return s->rig.opts.kind == BS_POOL_LEGACY &&
-	       (s->rig.ring.flags & IORING_SETUP_SQPOLL || io_uring_sq_ready(&s->rig.ring));
+	return s->rig.opts.kind == BS_POOL_LEGACY;
 }
 
 static void receive(struct stream *s)
