@@ -107,13 +107,14 @@ static __noinline int tell_plain(struct io_kiocb *req, __u64 flags)
 }
 
 /* A request that selects no buffer: it may bring its own, or provide some. */
-static __always_inline void note_other(struct io_kiocb *req, __u64 flags)
+static __always_inline int note_other(struct io_kiocb *req, __u64 flags)
 {
 	if (trace_kinds &&
 	    (req->opcode == OP_RECV || req->opcode == OP_RECVMSG || req->opcode == OP_READ))
 		tell_plain(req, flags);
 	if (req->opcode == OP_PROVIDE || req->opcode == OP_REMOVE)
 		note_legacy_op(req, flags);
+	return 0;
 }
 
 static __always_inline int note_submit(struct io_kiocb *req)
@@ -124,10 +125,8 @@ static __always_inline int note_submit(struct io_kiocb *req)
 
 	if (is_ignored(req->ctx))
 		return 0;
-	if (!(flags & REQ_BUFFER_SELECT)) {
-		note_other(req, flags);
-		return 0;
-	}
+	if (!(flags & REQ_BUFFER_SELECT))
+		return note_other(req, flags);
 	code = find_count(req->ctx, req->buf_index);
 	if (!code) {
 		__u64 ring_id = 0;

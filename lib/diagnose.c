@@ -155,6 +155,8 @@ static int by_gravity(const void *a, const void *b)
 
 	if (grave)
 		return grave;
+	if (x->confidence != y->confidence)
+		return (int)y->confidence - (int)x->confidence;
 	/* what is said once of many stands together */
 	if (x->complaint != y->complaint)
 		return (int)x->complaint - (int)y->complaint;

@@ -185,8 +185,7 @@ static void say_room(const struct bench *bench, char *text, const struct sizing 
 static void say_tries(char *text, const struct sizing *sizing)
 {
 	bench_say(text,
-		  "A replay of what was seen at the present %u buffers: %" PRIu64
-		  " starve (%" PRIu64 " did)",
+		  " A replay of what was seen: with %u as now %" PRIu64 " starve (%" PRIu64 " did)",
 		  sizing->now, sizing->again, sizing->seen);
 	for (uint32_t i = 0; i < sizing->nr_tries; i++) {
 		/* of many that do not suffice the first and the last tell enough */
@@ -223,11 +222,14 @@ static void advise_size(const struct bench *bench, struct finding *finding)
 
 	if (sizing_of(bench->group, &sizing))
 		return;
-	say_tries(text, &sizing);
+	/* the answer, then how it was found */
 	if (!sizing.entries) {
-		bench_say(text, " No size up to %u would have sufficed.", SIZING_LARGEST);
+		bench_say(text, "No size up to %u would have sufficed.", SIZING_LARGEST);
+		say_tries(text, &sizing);
 		return;
 	}
+	bench_say(text, "%u buffers would have sufficed.", sizing.entries);
+	say_tries(text, &sizing);
 	bench_say(text,
 		  " Out at once then: %u; when one starved %u were out, and %u more were taken in "
 		  "the %s after it; %" PRIu64 " arrivals in the busiest 100 ms x %s held (p99) = "

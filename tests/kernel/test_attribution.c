@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Does full accounting stay exact where it is hard to tell which group a completion is of: where
+ * completions tell little, and rings and processes come and go?
+ */
+#include "ledger_rig.h"
+
+/* ---- completions that tell little */
+
+static void nop(struct scene *s, struct group *g)
+{
+	io_uring_prep_nop(io_uring_get_sqe(&s->ring));
+	io_uring_submit(&s->ring);
+	assert_int_equal(next_of(s, g).res, 0);
+}
+
+/* Nothing completes, the ring alone shows what was taken, in the order of the entries. */
+static void skipped_completions(void **state)
+{
+	struct bid_state bids[64];
+	struct scene s;
+	struct group *g;
+
+	(void)state;
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	for (uint32_t i = 0; i < 200; i++) {
+		send_bytes(g, 10);
+		prep_recv(&s, g, false)->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		io_uring_submit(&s.ring);
+		nop(&s, g);
+		g->truth.taken++;
+		if (i != 198)
+			add_buffer(g, (uint16_t)(i % 16));
+	}
+	assert_int_equal(held_bids(&s, g, bids), 1);
+	assert_true(bids[198 % 16].flags & BID_HELD);
+	expect_all(&s, "skipped completions");
+	assert_int_equal(told(&s, g, COUNT_DOUBLE_RETURNED), 0);
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&s);
+}
+
+/* Whether the kernel has gone past what is named; kernels that do not tell have. */
+static bool is_gone(const struct scene *s, const struct group *g, uint16_t bid)
+{
+	struct bs_buf_status status = {.buf_group = g->bgid};
+
+	if (syscall(__NR_io_uring_register, s->ring.ring_fd, IORING_REGISTER_PBUF_STATUS, &status,
+		    1))
+		return true;
+	return g->br->bufs[status.head & (g->entries - 1)].bid != bid;
+}
+
+/* A receive that fails may take a buffer along (6.1), or name one that it has put back (6.16). */
+static void failed_at_once(void **state)
+{
+	struct bid_state bids[64];
+	size_t is_held = 0;
+	struct scene s;
+	struct group *g;
+
+	(void)state;
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	for (int i = 0; i < 20; i++) {
+		struct group unknown = {0};
+		struct done cqe;
+
+		prep_recv(&s, g, false)->msg_flags = MSG_DONTWAIT;
+		io_uring_submit(&s.ring);
+		cqe = next_of(&s, &unknown);
+		assert_int_equal(cqe.res, -EAGAIN);
+		if (cqe.flags & IORING_CQE_F_BUFFER && is_gone(&s, g, bid_of(&cqe))) {
+			g->truth.selected++;
+			g->truth.taken++;
+			is_held = 1;
+		}
+		if (i == 0)
+			assert_int_equal(held_bids(&s, g, bids), is_held);
+		if (is_held)
+			add_buffer(g, bid_of(&cqe));
+		add_buffer(g, take_one(&s, g));
+	}
+	assert_int_equal(held_bids(&s, g, bids), 0);
+	expect_all(&s, "failed at once");
+	assert_int_equal(told(&s, g, COUNT_DOUBLE_RETURNED), 0);
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&s);
+}
+
+/* Of a list nothing remains to be seen: it is said of how many. */
+static void skipped_on_a_list(void **state)
+{
+	struct io_uring_sqe *sqe;
+	struct scene s;
+	struct group *g;
+
+	(void)state;
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	sqe = io_uring_get_sqe(&s.ring);
+	io_uring_prep_provide_buffers(sqe, g->data, (int)BUF_BYTES, 16, 1000, 0);
+	io_uring_submit(&s.ring);
+	assert_true(next_of(&s, g).res >= 0);
+	for (int i = 0; i < 5; i++) {
+		send_bytes(g, 10);
+		sqe = prep_recv(&s, g, false);
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		sqe->buf_group = 1000;
+		io_uring_submit(&s.ring);
+	}
+	look();
+	expect_losses(LOSS_HIDDEN, 5);
+	close_scene(&s);
+}
+
+/* Their completions carry no request, and all the same user_data; the bids are the same, too. */
+static void equal_user_data(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	open_scene(&s, 3);
+	for (size_t i = 0; i < 3; i++)
+		prep_recv(&s, &s.groups[i], true);
+	assert_int_equal(io_uring_submit(&s.ring), 3);
+	for (unsigned int i = 0; i < 3000; i++) {
+		struct group *g = &s.groups[(i * i + i / 7) % 3];
+		struct done cqe;
+
+		send_bytes(g, 1 + i % 60);
+		cqe = next_of(&s, g);
+		assert_true(cqe.flags & IORING_CQE_F_MORE);
+		add_buffer(g, bid_of(&cqe));
+	}
+	expect_all(&s, "equal user_data, multishot");
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&s);
+}
+
+static void equal_user_data_one_shot(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	open_scene(&s, 3);
+	for (unsigned int i = 0; i < 1000; i++) {
+		for (size_t k = 0; k < 3; k++)
+			send_bytes(&s.groups[k], 10 + k);
+		for (size_t k = 0; k < 3; k++)
+			prep_recv(&s, &s.groups[k], false);
+		assert_int_equal(io_uring_submit(&s.ring), 3);
+		for (size_t k = 0; k < 3; k++) {
+			struct group unknown = {0}, *g;
+			struct done cqe = next_of(&s, &unknown);
+
+			assert_in_range(cqe.res, 10, 12); /* whose it is */
+			g = &s.groups[cqe.res - 10];
+			g->truth.selected++;
+			g->truth.taken++;
+			g->truth.bytes += (uint64_t)cqe.res;
+			add_buffer(g, bid_of(&cqe));
+		}
+	}
+	expect_all(&s, "equal user_data, one-shot");
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&s);
+}
+
+/* Another ring may send any flags: a buffer that nobody selected. */
+static void forged_completions(void **state)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring other;
+	struct scene s;
+	struct group *g;
+	int res;
+
+	(void)state;
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	add_buffer(g, take_one(&s, g));
+	look();
+	assert_int_equal(io_uring_queue_init(8, &other, 0), 0);
+	sqe = io_uring_get_sqe(&other);
+	io_uring_prep_rw(IORING_OP_MSG_RING, sqe, s.ring.ring_fd, NULL, 10, 77);
+	sqe->msg_ring_flags = 2; /* IORING_MSG_RING_FLAGS_PASS */
+	sqe->file_index = IORING_CQE_F_BUFFER | 9 << IORING_CQE_BUFFER_SHIFT;
+	io_uring_submit(&other);
+	res = next_of(&(struct scene){.ring = other}, &(struct group){0}).res;
+	io_uring_queue_exit(&other);
+	if (res < 0) {
+		close_scene(&s);
+		skip();
+	}
+	assert_true(next_of(&s, &(struct group){0}).flags & IORING_CQE_F_BUFFER);
+	expect_all(&s, "forged completion");
+	expect_losses(LOSS_UNATTRIBUTED, 1);
+	close_scene(&s);
+}
+
+/* ---- rings and processes that come and go */
+
+static void short_lived_rings(void **state)
+{
+	struct scene kept;
+
+	(void)state;
+	open_scene(&kept, 1);
+	for (unsigned int i = 0; i < 3000; i++) {
+		struct scene s;
+
+		open_scene(&s, NEW_GROUPS);
+		for (unsigned int k = 0; k <= i % 20; k++) {
+			struct group *g = &s.groups[k % NEW_GROUPS];
+
+			add_buffer(g, take_one(&s, g));
+		}
+		if (i % 250 == 249)
+			expect_all(&s, "short-lived ring");
+		close_scene(&s);
+		add_buffer(&kept.groups[0], take_one(&kept, &kept.groups[0]));
+	}
+	expect_all(&kept, "ring that saw 3000 others");
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&kept);
+}
+
+/* What ends with a ring must not be counted for the next one, which often has its address. */
+/*
+ * A worker looks its request's descriptor up when it begins, which may be after the ring was
+ * closed: a number used again would give it the next ring's socket, and the data in it.
+ */
+static void renumber(struct group *g, int least)
+{
+	int fd = fcntl(g->out, F_DUPFD, least);
+
+	assert_true(fd >= least);
+	close(g->out);
+	g->out = fd;
+}
+
+static void closed_in_flight(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		struct scene s;
+
+		open_scene(&s, 2);
+		for (int k = 0; k < 2; k++)
+			renumber(&s.groups[k], 100 + 2 * i + k);
+		for (size_t k = 0; k < 2; k++)
+			take_one(&s, &s.groups[k]); /* and keeps it */
+		for (size_t k = 0; k < 2; k++) {
+			prep_recv(&s, &s.groups[k], true);
+			prep_recv(&s, &s.groups[k], false)->flags |= IOSQE_ASYNC;
+		}
+		io_uring_submit(&s.ring);
+		if (i % 40 == 39) {
+			look();
+			assert_int_equal(told(&s, &s.groups[0], COUNT_SELECTED), 1);
+			assert_int_equal(told(&s, &s.groups[0], COUNT_STARVED), 0);
+			assert_int_equal(told(&s, &s.groups[0], COUNT_RETURNED), 16);
+		}
+		close_scene(&s);
+	}
+	look();
+	expect_losses(LOSS_MAX, 0);
+}
+
+/* A child works on the ring that it inherited. */
+static void forked_child(void **state)
+{
+	struct scene s;
+	struct group *g;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	add_buffer(g, take_one(&s, g));
+	send_bytes(g, 20);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		prep_recv(&s, g, false);
+		_exit(io_uring_submit_and_wait(&s.ring, 1) == 1 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(next_of(&s, g).res, 20);
+	expect_all(&s, "forked child");
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&s);
+}
+
+/*
+ * Only the child is named, whose ring we use, too. We are passed over until it is known that the
+ * ring is the child's as well.
+ */
+static void ring_shared_with_a_stranger(void **state)
+{
+	struct scene s;
+	struct group *g;
+	pid_t pid;
+
+	teardown(state);
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(open_observer((uint32_t)pid, 200000), 0);
+	for (int i = 0; i < 3; i++)
+		add_buffer(g, take_one(&s, g));
+	look();
+	assert_int_equal(told(&s, g, COUNT_SELECTED), 0);
+	for (int i = 0; i < 3; i++)
+		add_buffer(g, take_one(&s, g));
+	look();
+	assert_int_equal(told(&s, g, COUNT_SELECTED), 3);
+	assert_int_equal(told(&s, g, COUNT_TAKEN), 3);
+	expect_losses(LOSS_MAX, 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close_scene(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(skipped_completions),
+		TEST(skipped_on_a_list),
+		TEST(failed_at_once),
+		cmocka_unit_test_setup_teardown(equal_user_data, setup_busy, teardown),
+		TEST(equal_user_data_one_shot),
+		TEST(forged_completions),
+		TEST(short_lived_rings),
+		TEST(closed_in_flight),
+		TEST(forked_child),
+		TEST(ring_shared_with_a_stranger),
+	};
+
+	return cmocka_run_group_tests_name("attribution", tests, NULL, NULL);
+}
