@@ -239,17 +239,31 @@ static __always_inline int is_written(const struct account *group)
 	       first.len;
 }
 
-static __always_inline __u32 judge_starve(struct account *group, __u32 slot_flags)
+/* Read anew: who looks at the group just now may have been stopped in the middle of it. */
+__noinline int is_dry(__u32 position)
+{
+	const struct account *group = count_at(position);
+	__u16 head, tail;
+
+	if (!group)
+		return 0;
+	if (group->kind == GROUP_LEGACY || read_head_tail(group, &head, &tail))
+		return group->available == 0;
+	return head == tail;
+}
+
+static __always_inline __u32 judge_starve(struct account *group, __u32 position, __u32 slot_flags)
 {
 	enum starve_cause cause = STARVE_NOT_EMPTY;
+	int is_empty = group->state == ACCOUNT_LIVE && is_dry(position);
 
 	if (group->state == ACCOUNT_ABSENT)
 		cause = STARVE_NO_GROUP;
 	else if (group->state == ACCOUNT_DEAD)
 		cause = group->bl ? STARVE_UNREGISTERED : STARVE_NO_GROUP;
-	else if (group->available == 0 && group->tail == 0 && group->returned == 0)
+	else if (is_empty && group->tail == 0 && group->returned == 0)
 		cause = is_written(group) ? STARVE_UNPUBLISHED : STARVE_NEVER_FILLED;
-	else if (group->available == 0)
+	else if (is_empty)
 		cause = slot_flags & SLOT_ARMED ? STARVE_EMPTY_AT_DATA : STARVE_EMPTY_AT_ISSUE;
 	group->causes[cause]++;
 	return cause;
@@ -315,7 +329,7 @@ static __always_inline void count(__u32 code, struct done *done, const struct re
 	} else if (done->res == NO_BUFFERS) {
 		group->starved++;
 		look_surely(code - 1);
-		cause = judge_starve(group, who->flags);
+		cause = judge_starve(group, code - 1, who->flags);
 	}
 	if (who->flags & SLOT_MULTISHOT && !(done->flags & CQE_MORE))
 		group->mshot_ended++;

@@ -210,7 +210,7 @@ under_way() {
 		(group_by(.bgid) | length == 3 and all(map(.request_fd) | unique | length == 1))' \
 		"$TMP/events"
 }
-has_rings() { "$BUFSCOPE" list -j -p "$load_pid" | jq -e '.groups | length == 3 and all(.head > 5)'; } >/dev/null 2>&1
+has_rings() { "$BUFSCOPE" list -j -p "$load_pid" | jq -e '[.rings[].groups[]] | length == 3 and all(.head > 5)'; } >/dev/null 2>&1
 
 check "multishot under way" under_way recv-multishot
 if "$BUFSCOPE" load --op recv-multishot-bundle -n 1 >/dev/null 2>&1; then
