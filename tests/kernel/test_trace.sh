@@ -219,7 +219,9 @@ all_attributed() {
 has_rings() { "$BUFSCOPE" list -j -p "$load_pid" | jq -e '[.rings[].groups[]] | length == 3 and all(.head > 5)'; } >/dev/null 2>&1
 
 check "multishot under way" under_way recv-multishot
-if "$BUFSCOPE" load --op recv-multishot-bundle -n 1 >/dev/null 2>&1; then
+# In emulation data comes faster than it is received: such a request is run again and again, and waits
+# for nothing.
+if [ "${SLOW:-1}" -eq 1 ] && "$BUFSCOPE" load --op recv-multishot-bundle -n 1 >/dev/null 2>&1; then
 	check "bundles under way" under_way recv-multishot-bundle
 fi
 
