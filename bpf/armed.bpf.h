@@ -218,8 +218,7 @@ static __always_inline void walk_table(struct armed_walk *walk, __u64 buckets, _
 		return;
 	walk->buckets = buckets;
 	walk->left = 1U << bits;
-	/* here, since old verifiers take a number that the loop begins with for one that it keeps
-	 */
+	/* not in the loop: see nothing */
 	next_bucket(walk);
 	bpf_loop(ARMED_STEPS, armed_step, walk, 0);
 }

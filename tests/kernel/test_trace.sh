@@ -30,7 +30,7 @@ report() {
 # of another group, which `load` tries heads out with on kernels that do not tell them.
 sums='reduce inputs as $e ({};
 	if $e.event == "end" or ($e.at_ns > $over and $e.event != "return") then .
-	elif $e.event == "register" then del(.["\($e.fd) \($e.bgid)"])
+	elif $e.event == "register" and ($whole | not) then del(.["\($e.fd) \($e.bgid)"])
 	else
 		(.["\($e.fd) \($e.bgid)"] // {selected: 0, partial: 0, taken: 0, returned: 0, starved: 0,
 			ended: 0, bytes: 0, held: {}}) as $was |
@@ -58,7 +58,7 @@ known='.groups | map({key: "\(.fd) \(.bgid)", value: {selected: .selected_total,
 
 equal() {
 	jq -S "$known" "$TMP/truth" >"$TMP/known" &&
-		jq -n -S --argjson over "$(jq .at_ns "$TMP/truth")" "$sums" "$TMP/events" >"$TMP/told" &&
+		jq -n -S --argjson over "$(jq .at_ns "$TMP/truth")" --argjson whole "${whole:-true}" "$sums" "$TMP/events" >"$TMP/told" &&
 		[ -s "$TMP/known" ] && cmp -s "$TMP/known" "$TMP/told" && nothing_lost
 }
 
