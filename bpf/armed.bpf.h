@@ -162,13 +162,50 @@ static __always_inline void note_armed(struct armed_walk *walk, struct io_kiocb 
 	slot->flags = SLOT_ARMED | (flags & req_multishot ? SLOT_MULTISHOT : 0);
 	slot->nbufs = trace_kinds ? trace_what(opcode, flags) : 0;
 	slot->req = (__u64)req;
+	slot->life = life_of((void *)walk->ring_id, code);
 	slot->count = code;
 	if (flags & req_multishot)
 		note_stream((void *)walk->ring_id, slot);
 	if (is_armed(walk, req))
 		return;
 	slot->count = 0;
-	end_stream((void *)walk->ring_id, slot->user_data);
+	end_stream((void *)walk->ring_id, slot->user_data, code);
+}
+
+/*
+ * A request that is being run while the table is walked waits in none: it is met when it begins to
+ * wait. Global: seldom wanted, and it needs a stack of its own. The code of a group whose order is
+ * to be kept from now on, or 0.
+ */
+__noinline int meet_late(__u64 address)
+{
+	struct io_kiocb *req = (void *)address;
+	__u64 flags = BPF_CORE_READ_BITFIELD_PROBED(req, flags);
+	__u64 ring_id = (__u64)BPF_CORE_READ(req, ctx);
+	__u32 opcode = BPF_CORE_READ(req, opcode);
+	__u32 bgid = group_of_waiting(address, opcode), code;
+	struct account *group;
+	struct req_slot *slot;
+
+	code = find_count((void *)ring_id, bgid);
+	if (!code)
+		code = learn(ring_id, bgid, 0);
+	if (code == INDEX_IGNORED && only_bgid < 0)
+		return 0;
+	slot = slot_for_req(req);
+	if (!slot)
+		return 0;
+	slot->req = address;
+	slot->user_data = BPF_CORE_READ(req, cqe.user_data);
+	slot->fd = armed_fd(address, flags);
+	slot->flags = SLOT_ARMED | (flags & req_multishot ? SLOT_MULTISHOT : 0);
+	slot->nbufs = trace_kinds ? trace_what(opcode, flags) : 0;
+	slot->life = life_of((void *)ring_id, code);
+	slot->count = code;
+	if (flags & req_multishot)
+		note_stream((void *)ring_id, slot);
+	group = is_bundle(req) ? count_at(code - 1) : NULL;
+	return group && !group->has_bundles ? code : 0;
 }
 
 static __always_inline void note_armed_bundle(struct armed_walk *walk, struct io_kiocb *req)

@@ -254,12 +254,11 @@ static __always_inline int ctx_is_dying(struct io_ring_ctx *ring)
 /* Of the current task; NULL: there is none, or it cannot be read. */
 static __always_inline struct file *current_file(__u32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	const struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
 	struct file *file = NULL;
 
-	if (fd < BPF_CORE_READ(table, max_fds))
-		bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	if (fd < table->max_fds)
+		bpf_probe_read_kernel(&file, sizeof(file), (void *)(table->fd + fd));
 	return file;
 }
 

@@ -21,8 +21,10 @@ const volatile __u32 nr_tgids; /* 0: all processes */
 const volatile __s32 only_bgid = -1;
 const volatile __u32 pid_level;
 const volatile __u8 keeps_ledger;
+const volatile __u8 has_tick;
 
 __u32 nr_counts; /* used elements of counts */
+__u64 nr_ticks;
 __u64 losses[EVENT_LOSSES];
 
 /*
@@ -140,6 +142,31 @@ static __always_inline int read_head_tail(const struct account *group, __u16 *he
 }
 
 /*
+ * For a trace, which is to know what came before what while others use the ring: as head is the
+ * same before the clock is read and after, what was selected up to head was so before that time,
+ * and what is selected from there on will be after it.
+ */
+#define MOMENT_TRIALS 4
+
+static __always_inline int read_moment(const struct account *group, __u16 *head, __u16 *tail,
+				       __u64 *now)
+{
+	struct io_buffer_list *bl = (void *)group->bl;
+	__u16 again;
+
+	for (__u32 i = 0; i < MOMENT_TRIALS; i++) {
+		if (read_head_tail(group, head, tail))
+			return -1;
+		*now = bpf_ktime_get_ns();
+		if (bpf_core_read(&again, sizeof(again), &bl->head))
+			return -1;
+		if (again == *head)
+			break;
+	}
+	return 0;
+}
+
+/*
  * Whether the ring still has this very group; a stale pointer may hold anything. On the path of
  * a completion the ring lives, and a group that went was told by its registration.
  */
@@ -224,14 +251,20 @@ static __always_inline void notice_bundles(struct account *group, __u64 now)
 }
 
 /* A group's first returns after its registration are its fill. */
+static __always_inline int has_returns(const struct account *group)
+{
+	return group->returned || group->tail || group->head;
+}
+
 static __always_inline void begin_returns(struct look *look, __u32 where)
 {
 	const struct account *group = look->group;
 	struct trace_return *run = &look->chunk->run;
 
+	run->at_ns = look->chunk->now;
 	run->nr = 0;
 	run->held_ns = 0;
-	run->kind = group->returned || group->tail || group->head ? TRACE_RETURN : TRACE_FILL;
+	run->kind = has_returns(group) ? TRACE_RETURN : TRACE_FILL;
 	run->exact = where == AT_STORE;
 }
 
@@ -259,7 +292,7 @@ static __always_inline __s32 fill_of(const struct account *group, __u16 head, __
  * was added beyond it is no longer there. tail alone cannot tell this from a long way forward;
  * with what was taken, and what lies in the ring now and lay there then, its way is known.
  */
-static __always_inline void go_back(struct account *group, __u16 head, __u16 tail)
+static __always_inline void go_back(struct account *group, __u16 head, __u16 tail, __u64 now)
 {
 	__u16 taken = head - group->head;
 	__s32 moved = taken + fill_of(group, head, tail) - fill_of(group, group->head, group->tail);
@@ -269,7 +302,7 @@ static __always_inline void go_back(struct account *group, __u16 head, __u16 tai
 	group->returned += moved;
 	group->tail = tail;
 	if (trace_kinds)
-		trace_back(group, -moved);
+		trace_back(group, -moved, now);
 }
 
 static __always_inline void go_beyond(struct look *look)
@@ -282,13 +315,36 @@ static __always_inline void go_beyond(struct look *look)
 		meet_beyond(group->position);
 }
 
+/* Which buffers were taken and came back: to the ledger, the books and a trace. */
+static __always_inline void note_moves(struct look *look, __u16 head, __u16 tail, __u32 where)
+{
+	const struct account *group = look->group;
+
+	if (keeps_books) {
+		open_returns(look);
+	} else if (trace_kinds) {
+		begin_returns(look, where);
+		if (!group->stretch)
+			tell_unread(look, tail);
+	}
+	if (group->stretch) {
+		if (group->has_bundles)
+			keep_ledger(look, head, tail);
+		else if (tail != group->tail)
+			keep_returns(look, tail);
+	}
+	if (keeps_books)
+		close_returns(look, (__u16)(tail - group->tail), !has_returns(group));
+}
+
 static __always_inline void look_at_ring(struct account *group, __u64 now, __u32 where)
 {
 	struct look look = {.group = group};
+	int is_overrun, is_shared = trace_kinds && !keeps_books && where != AT_EVENT;
 	__u16 head, tail;
-	int is_overrun;
 
-	if (read_head_tail(group, &head, &tail) ||
+	if ((is_shared ? read_moment(group, &head, &tail, &now)
+		       : read_head_tail(group, &head, &tail)) ||
 	    (where && (head != group->head || tail != group->tail) &&
 	     !(where == AT_TICK && !keeps_ledger ? seems_current(group) : is_current(group)))) {
 		bury(group, now);
@@ -300,22 +356,12 @@ static __always_inline void look_at_ring(struct account *group, __u64 now, __u32
 		group->looked_ns = now;
 		return;
 	}
-	go_back(group, head, tail);
+	go_back(group, head, tail, now);
 	look.chunk = open_chunk(where, now);
 	if (!look.chunk)
 		return;
 	look.chunk->new_head = head;
-	if (trace_kinds) {
-		begin_returns(&look, where);
-		if (!group->stretch)
-			tell_unread(&look, tail);
-	}
-	if (group->stretch) {
-		if (group->has_bundles)
-			keep_ledger(&look, head, tail);
-		else
-			keep_returns(&look, tail);
-	}
+	note_moves(&look, head, tail, where);
 	is_overrun = (__u16)(tail - group->tail) > group->entries;
 	move_to(group, head, tail, now);
 	if (look.chunk->nr_beyond)
@@ -346,6 +392,8 @@ __noinline int look_at(__u32 position, __u32 where)
 	return 0;
 }
 
+#define LOOK_TRIALS 4096
+
 static long retry_step(__u32 i, __u32 *position)
 {
 	return !look_at(*position, AT_EVENT);
@@ -353,11 +401,12 @@ static long retry_step(__u32 i, __u32 *position)
 
 /*
  * Waits while another processor looks, for some microseconds at most. It is not this one: a look
- * is interrupted only by the tick and by a watched store, and neither waits for it.
+ * is interrupted only by the tick and by a watched store, and neither waits for it. 1: the other's
+ * lasts, as when a hypervisor has stopped that processor.
  */
-static __always_inline void look_surely(__u32 position)
+static __always_inline int look_surely(__u32 position)
 {
-	bpf_loop(4096, retry_step, &position, 0);
+	return bpf_loop(LOOK_TRIALS, retry_step, &position, 0) == LOOK_TRIALS;
 }
 
 /* ---- meeting a group for the first time */
@@ -375,6 +424,8 @@ static __always_inline void open_ledger(struct account *group, __u32 want, __u64
 	}
 	if (want <= stretch_nr(group->stretch)) { /* of an earlier life */
 		clear_bids(group);
+		if (keeps_books)
+			clear_buffers(group);
 	} else {
 		first = take_stretch(want);
 		group->stretch = first == REC_UNKNOWN_U32 ? 0 : stretch_of(first, want);
@@ -395,12 +446,14 @@ static __always_inline void forget(struct account *group)
 {
 	__u64 ring_id = group->ring_id, stretch = group->stretch;
 	__u32 bgid = group->bgid, position = group->position;
+	__u16 life = group->life;
 
 	__builtin_memset(group, 0, sizeof(*group));
 	group->ring_id = ring_id;
 	group->bgid = bgid;
 	group->stretch = stretch;
 	group->position = position;
+	group->life = life;
 }
 
 static __always_inline void adopt_ring(struct account *group, const struct bl_view *view)
@@ -439,7 +492,7 @@ static __always_inline void adopt(struct account *group)
 	group->bl = bl;
 	group->kind = view.kind;
 	group->entries = view.entries;
-	group->every = trace_kinds ? 1 : look_every(view.entries);
+	group->every = trace_kinds && !keeps_books ? 1 : look_every(view.entries);
 	if (view.kind == GROUP_LEGACY)
 		group->available = bl_legacy_nbufs(bl, &view);
 	else
@@ -559,6 +612,16 @@ static __always_inline __u64 wanted_bit(__u32 low)
 	return 1ULL << (low >> 6 & 63);
 }
 
+/* Counts up with each ring at an address. */
+#define RING_LIVES 4096
+
+__u16 ring_lives[RING_LIVES];
+
+static __always_inline __u16 *ring_life(__u32 low)
+{
+	return &ring_lives[(low >> 6 ^ low >> 18) & (RING_LIVES - 1)];
+}
+
 static __always_inline __u64 current_tgid(void)
 {
 	return bpf_get_current_pid_tgid() >> 32;
@@ -649,21 +712,34 @@ static __always_inline __u32 new_count(void)
 }
 
 /*
- * Meets a group, or meets it anew after it was registered again. `wanted`: the caller has
- * checked the filters, else the current task's process decides. Returns what find_count() will;
- * for what is not wanted nothing is remembered, so that it cannot crowd out what is.
+ * Groups are met one at a time, by one processor: two would give a group two accounts, of which one
+ * is never read, or begin anew what the other has begun to count. The tick does not wait.
  */
-__noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
+#define TURN_TRIALS 65536
+
+__u32 whose_turn;
+
+static long turn_step(__u32 i, void *none)
 {
-	struct index_slot *slot;
+	return i < TURN_TRIALS && !__sync_val_compare_and_swap(&whose_turn, 0, 1);
+}
+
+static __always_inline int take_turn(void)
+{
+	return bpf_loop(TURN_TRIALS + 1, turn_step, NULL, 0) <= TURN_TRIALS;
+}
+
+static __always_inline void end_turn(void)
+{
+	__sync_lock_test_and_set(&whose_turn, 0);
+}
+
+/* Returns what find_count() will. */
+static __always_inline __u32 meet(__u64 ring_id, __u32 bgid)
+{
+	struct index_slot *slot = claim_slot(ring_id, bgid);
 	struct account *group;
 
-	if (!wanted && !is_wanted(bgid)) {
-		ignore_ring(ring_id);
-		return INDEX_IGNORED;
-	}
-	want_ring(ring_id);
-	slot = claim_slot(ring_id, bgid);
 	if (!slot) {
 		lose(EVENT_GROUPS_FULL);
 		return INDEX_IGNORED;
@@ -676,6 +752,10 @@ __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 	group = count_at(slot->count - 1);
 	if (!group)
 		return INDEX_IGNORED;
+	/* by another processor, just now */
+	if (group->state == ACCOUNT_LIVE && group->ring_id == ring_id && group->bgid == bgid &&
+	    is_current(group))
+		return slot->count;
 	group->ring_id = ring_id;
 	group->bgid = bgid;
 	group->position = slot->count - 1;
@@ -684,25 +764,63 @@ __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 	return slot->count;
 }
 
-/* The ring at this address is none of ours any more: what its group does is not this one's. */
-static __always_inline void disown(const struct account *group)
+/*
+ * Meets a group, or meets it anew after it was registered again. `wanted`: the caller has
+ * checked the filters, else the current task's process decides. Returns what find_count() will;
+ * for what is not wanted nothing is remembered, so that it cannot crowd out what is.
+ */
+__noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
+{
+	__u32 code;
+
+	if (!wanted && !is_wanted(bgid)) {
+		ignore_ring(ring_id);
+		return INDEX_IGNORED;
+	}
+	want_ring(ring_id);
+	if (!take_turn()) {
+		lose(EVENT_UNATTRIBUTED);
+		return INDEX_IGNORED;
+	}
+	code = meet(ring_id, bgid);
+	end_turn();
+	return code;
+}
+
+/* The ring at this address is another one now, of ours or not: as is what its group will do. */
+static __always_inline void disown(const struct account *group, int is_foreign)
 {
 	__u32 hash = index_hash((__u32)group->ring_id, group->bgid);
 	struct index_slot *table = whole_table(positions);
+	__u32 flag = is_foreign ? SLOT_FOREIGN : 0;
 
 	for (__u32 i = 0; table && i < INDEX_PROBES; i++) {
 		struct index_slot *slot = &table[(hash + i) & (INDEX_SLOTS - 1)];
 
 		if (slot->ring_id == group->ring_id && slot->bgid == group->bgid + 1)
-			slot->count |= SLOT_FOREIGN;
+			slot->count = (slot->count & ~SLOT_FOREIGN) | flag;
 	}
+}
+
+static __always_inline void free_account(struct account *group, __u32 position)
+{
+	struct index_slot *slot = claim_slot(group->ring_id, group->bgid);
+
+	if (!slot || (slot->count & ~SLOT_FOREIGN) != position + 1)
+		return;
+	if (keeps_books)
+		shut_sums(group);
+	group->state = ACCOUNT_FREE;
+	group->life++;
+	slot->count = 0;
+	slot->ring_id = SLOT_LEFT;
+	put_spare(position);
 }
 
 /* Gives up the account of a group that has been dead for long. */
 static __always_inline void release(__u32 position, __u64 now)
 {
 	struct account *group = count_at(position);
-	struct index_slot *slot;
 
 	/* a ring that is closed tells nobody */
 	if (group && group->state == ACCOUNT_LIVE && !is_current(group))
@@ -710,13 +828,11 @@ static __always_inline void release(__u32 position, __u64 now)
 	if (!group || group->state == ACCOUNT_LIVE || group->state == ACCOUNT_FREE ||
 	    now - group->died_ns < RELEASE_NS || now - group->born_ns < RELEASE_NS)
 		return;
-	slot = claim_slot(group->ring_id, group->bgid);
-	if (!slot || (slot->count & ~SLOT_FOREIGN) != position + 1)
+	/* else it is given up another time */
+	if (__sync_val_compare_and_swap(&whose_turn, 0, 1))
 		return;
-	group->state = ACCOUNT_FREE;
-	slot->count = 0;
-	slot->ring_id = SLOT_LEFT;
-	put_spare(position);
+	free_account(group, position);
+	end_turn();
 }
 
 #endif

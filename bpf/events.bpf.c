@@ -16,6 +16,8 @@
 #include "follow.bpf.h"
 #include "fixed.bpf.h"
 #include "tick.bpf.h"
+#include "lives.bpf.h"
+#include "calls.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -25,15 +27,31 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* ---- submission */
 
+/*
+ * What the operation keeps in its request, by an offset into that: to the verifier these are bytes
+ * of no type, to be read one by one. Of the flags the low one.
+ */
+static __always_inline const __u8 *sr_flags(const struct io_kiocb *req)
+{
+	return (void *)req + bpf_core_field_offset(struct io_sr_msg, flags) + LOW_BYTE;
+}
+
+static __always_inline __u32 word_of(const struct io_kiocb *req, __u32 offset)
+{
+	const volatile __u8 *bytes = (void *)req + offset;
+	__u32 word = 0;
+
+	for (__u32 i = 0; i < sizeof(word); i++)
+		word |= bytes[i] << 8 * (LOW_BYTE ? sizeof(word) - 1 - i : i);
+	return word;
+}
+
 /* One completion will take several buffers and name the first. */
 static __always_inline void note_bundle(struct io_kiocb *req, __u32 code)
 {
-	/* its low byte, by an offset into the request: to the verifier these are bytes of no type
-	 */
-	const __u8 *flags = (void *)req + bpf_core_field_offset(struct io_sr_msg, flags) + LOW_BYTE;
 	struct account *group;
 
-	if (!(*flags & RECVSEND_BUNDLE))
+	if (!(*sr_flags(req) & RECVSEND_BUNDLE))
 		return;
 	group = count_at(code - 1);
 	if (group && !group->has_bundles)
@@ -57,29 +75,76 @@ static __always_inline void note_hidden(__u32 position)
 		group->since = 0;
 }
 
+/* What a socket's request asks for. */
+static __always_inline void read_asked(struct io_kiocb *req, struct trace_rec *rec)
+{
+	rec->nr = word_of(req, bpf_core_field_offset(struct io_sr_msg, len));
+	rec->cqe_flags = *sr_flags(req);
+	rec->available = word_of(req, bpf_core_field_offset(struct io_sr_msg, msg_flags));
+}
+
+static __noinline int submit_briefly(struct io_kiocb *req, __u32 position,
+				     const struct req_slot *slot)
+{
+	struct account *group = count_at(position);
+	struct trace_rec rec = {.kind = TRACE_SUBMIT, .available = REC_UNKNOWN_U32};
+
+	rec.opcode = slot->nbufs & WHAT_OPCODE;
+	if (!group || (rec.opcode != OP_RECV && is_socket_op(rec.opcode)))
+		return 0;
+	if (rec.opcode == OP_RECV)
+		read_asked(req, &rec);
+	rec.user_data = slot->user_data;
+	rec.fd = slot->fd;
+	rec.flags = (slot->nbufs & WHAT_FIXED ? TRACE_FIXED_FILE : 0) |
+		    (slot->flags & SLOT_SILENT ? TRACE_SILENT : 0) |
+		    (slot->flags & SLOT_MULTISHOT ? TRACE_MULTISHOT : 0);
+	rec.at_ns = recent_ns(group);
+	return rec.at_ns && book_submit_briefly(group, &rec);
+}
+
 /* Not inline: seldom wanted, and what it needs of the stack is not needed otherwise. */
-static __noinline int tell_submit(__u32 position, const struct req_slot *slot)
+static __noinline int tell_submit(struct io_kiocb *req, __u32 position, const struct req_slot *slot)
 {
 	struct trace_done told = {
 		.group = count_at(position),
 		.user_data = slot->user_data,
 		.fd = slot->fd,
 		.what = slot->nbufs,
-		.is_multishot = slot->flags & SLOT_MULTISHOT,
+		.is_multishot = (slot->flags & SLOT_MULTISHOT) != 0,
 	};
+	struct entry sqe = {};
 	struct trace_rec *rec;
 
 	if (!told.group)
 		return 0;
+	read_level(&told, 0);
 	rec = begin_done(TRACE_SUBMIT, &told);
 	if (!rec)
 		return 0;
-	if (!(told.what & WHAT_FIXED)) {
-		struct file *file = current_file(told.fd);
-
-		rec->extra = BPF_CORE_READ(file, f_inode, i_ino);
+	if (slot->flags & SLOT_SILENT)
+		rec->flags |= TRACE_SILENT;
+	rec->available = REC_UNKNOWN_U32;
+	if (rec->opcode == OP_RECV) {
+		read_asked(req, rec);
+	} else if (is_socket_op(rec->opcode) && !read_submitted(req, &sqe)) {
+		rec->nr = sqe.len;
+		rec->cqe_flags = sqe.ioprio;
+		rec->available = sqe.op_flags;
 	}
-	trace_end(rec);
+	/* books ask only if it matters */
+	if (!keeps_books && !(told.what & WHAT_FIXED))
+		rec->extra = inode_of(told.fd);
+	end_done(rec);
+	return 0;
+}
+
+static __noinline int note_plain(struct io_kiocb *req, __u64 ring_id, __u32 is_fixed, __u32 bgid)
+{
+	struct plain plain = {
+		.ring_id = ring_id, .fd = BPF_CORE_READ(req, cqe.fd), .is_fixed = is_fixed};
+
+	book_plain_submit(&plain, bgid);
 	return 0;
 }
 
@@ -93,11 +158,14 @@ static __noinline int tell_plain(struct io_kiocb *req, __u64 flags)
 	if (!is_traced(TRACE_SUBMIT, 0) || !is_wanted(only_bgid))
 		return 0;
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), &req->ctx);
+	if (req->opcode == OP_READ || read_submitted(req, &sqe))
+		sqe.buf_group = 0;
+	if (keeps_books)
+		return note_plain(req, ring_id, flags & 1, sqe.buf_group);
 	rec = trace_begin(TRACE_SUBMIT, ring_id, 0, 0);
 	if (!rec)
 		return 0;
-	if (req->opcode != OP_READ && !read_submitted(req, &sqe))
-		rec->bgid = sqe.buf_group;
+	rec->bgid = sqe.buf_group;
 	rec->fd = BPF_CORE_READ(req, cqe.fd);
 	rec->opcode = BPF_CORE_READ(req, opcode);
 	rec->flags = TRACE_PLAIN | (flags & 1 ? TRACE_FIXED_FILE : 0);
@@ -143,6 +211,7 @@ static __always_inline int note_submit(struct io_kiocb *req)
 	slot->req = (__u64)req;
 	slot->user_data = req->cqe.user_data;
 	slot->count = code;
+	slot->life = life_of(req->ctx, code);
 	slot->fd = req->cqe.fd;
 	slot->flags = flags & req_multishot ? SLOT_MULTISHOT : 0;
 	if (trace_kinds)
@@ -155,8 +224,8 @@ static __always_inline int note_submit(struct io_kiocb *req)
 		slot->flags |= SLOT_SILENT;
 		note_hidden(code - 1);
 	}
-	if (trace_kinds)
-		tell_submit(code - 1, slot);
+	if (trace_kinds && !(keeps_books && submit_briefly(req, code - 1, slot)))
+		tell_submit(req, code - 1, slot);
 	return 0;
 }
 
@@ -179,9 +248,58 @@ struct done {
 	__u64 user_data;
 	__s32 res;
 	__u32 flags;
+	__u32 moment; /* equal for completions that come at one time; 0: not known */
 };
 
-static __always_inline void name_taker(const struct account *group, struct bid_state *state,
+/*
+ * To read the clock takes as long as all else that is done at a completion. So it is read once for
+ * those that come in one go, and at a tick. Before the queue's tail is moved over all that are
+ * posted in one go; older kernels move it over each of a multishot request: there it is the head
+ * that did not move, with the thread awake all the while.
+ */
+static __always_inline __u32 moment_of(const __u64 *args)
+{
+	const struct io_ring_ctx *typed = (void *)args[0];
+	__u32 ticks = (__u32)nr_ticks * 0x9e3779b1U;
+	struct io_ring_ctx *ring;
+	__u32 head;
+
+	if (!has_tick)
+		return 0;
+	if (old_complete) {
+		/* args may be without types */
+		bpf_probe_read_kernel(&ring, sizeof(ring), args);
+		head = BPF_CORE_READ(ring, rings, cq.head);
+	} else if (bpf_core_field_exists(struct io_submit_state, cq_flush)) {
+		return typed->rings->cq.tail + ticks;
+	} else {
+		head = typed->rings->cq.head;
+	}
+	return head + ticks + (__u32)bpf_get_current_task_btf()->nvcsw * 0x85ebca6bU;
+}
+
+/* When the completion came that is being counted. */
+static __always_inline __u64 taken_ns(struct account *group, __u32 moment)
+{
+	if (!moment || moment != group->moment) {
+		group->moment = moment;
+		group->moment_ns = bpf_ktime_get_ns();
+	}
+	return group->moment_ns;
+}
+
+/* A look has read the clock just now. */
+static __always_inline void share_clock(struct account *group, __u32 moment)
+{
+	__u64 looked_ns = *(volatile __u64 *)&group->looked_ns;
+
+	if (looked_ns <= group->moment_ns)
+		return;
+	group->moment = moment;
+	group->moment_ns = looked_ns;
+}
+
+static __always_inline void name_taker(struct account *group, struct bid_state *state,
 				       const struct done *done, __s32 fd)
 {
 	state->fd = group->has_bundles ? (fd & (BID_NAMED - 1)) | BID_NAMED : fd;
@@ -190,7 +308,23 @@ static __always_inline void name_taker(const struct account *group, struct bid_s
 	if (done->flags & CQE_BUF_MORE)
 		return;
 	state->flags = BID_HELD;
-	state->since_ns = bpf_ktime_get_ns();
+	state->since_ns = taken_ns(group, done->moment);
+}
+
+/*
+ * Whether what came back is to be booked before this. Of a bundle the ring tells how many it took,
+ * up to where head is now.
+ */
+static __always_inline int is_to_be_booked(const struct account *group)
+{
+	__u16 tail;
+
+	if (group->has_bundles || group->kind == GROUP_LEGACY)
+		return group->has_bundles;
+	return bpf_probe_read_kernel(&tail, sizeof(tail),
+				     (void *)group->ring +
+					     bpf_core_field_offset(struct io_uring_buf, resv)) ||
+	       tail != group->tail;
 }
 
 /*
@@ -219,15 +353,78 @@ static __always_inline void note_taken(__u32 code, struct account *group, const 
 		name_taker(group, state, done, fd);
 	group->since++;
 	/* a trace tells what is available now, after what came back until now */
-	is_behind |= trace_kinds != 0;
+	is_behind |= keeps_books ? is_to_be_booked(group) : trace_kinds != 0;
 	if (is_behind)
-		look_surely(code - 1);
+		group->is_behind = look_at(code - 1, AT_EVENT) && look_surely(code - 1);
 	if (is_behind || (group->since >= group->every && !look_at(code - 1, AT_EVENT))) {
 		group->since = 0;
+		share_clock(group, done->moment);
 		state = bid_at(group, bid); /* it may have moved */
 	}
 	if (state && !group->has_bundles)
 		name_taker(group, state, done, fd);
+}
+
+struct taker {
+	__u32 code; /* of its group */
+	__s32 fd;
+	__u32 what; /* when tracing: which operation it is */
+};
+
+/* As tell() would. It may be multishot: what it does not end is booked alike. Not inline, as tell.
+ */
+static __noinline int select_briefly(struct account *group, const struct done *done, __s32 fd,
+				     __u32 what)
+{
+	const struct trace_rec rec = {
+		.kind = TRACE_SELECT,
+		.at_ns = taken_ns(group, done->moment),
+		.res = done->res,
+		.fd = fd,
+		.nr = 1,
+		.bid = done->flags >> 16,
+		.flags = what & WHAT_FIXED ? TRACE_FIXED_FILE : 0,
+		.opcode = what & WHAT_OPCODE,
+		.group_kind = group->kind,
+		.cqe_flags = done->flags,
+	};
+
+	return rec.opcode != OP_SEND && is_traced(TRACE_SELECT, rec.res) &&
+	       !is_to_be_booked(group) && book_select_briefly(group, &rec);
+}
+
+/*
+ * Most completions name one buffer that their group is known to have had, and it is not yet time to
+ * look: nothing else is to be done then. 0: it is not such a one, and was not counted.
+ */
+static __always_inline int count_plainly(const void *ring, const struct done *done,
+					 const struct taker *taker)
+{
+	struct account *group;
+	struct bid_state *state;
+	__u32 since;
+
+	if ((trace_kinds && !keeps_books) || done->res < 0 ||
+	    (done->flags & (CQE_BUFFER | CQE_BUF_MORE)) != CQE_BUFFER)
+		return 0;
+	group = count_at(taker->code - 1);
+	if (!group || group->ring_id != (__u64)ring || group->state != ACCOUNT_LIVE ||
+	    group->has_bundles || group->kind == GROUP_LEGACY)
+		return 0;
+	since = group->since + 1;
+	state = bid_at(group, done->flags >> 16);
+	if (since >= group->every || !state ||
+	    (since > group->available && !(state->flags & (BID_IN_RING | BID_DUE))))
+		return 0;
+	if (keeps_books && !select_briefly(group, done, taker->fd, taker->what))
+		return 0;
+	group->since = since;
+	group->selected++;
+	group->bytes += done->res;
+	state->fd = taker->fd;
+	state->flags = BID_HELD;
+	state->since_ns = taken_ns(group, done->moment);
+	return 1;
 }
 
 /* A ring begins at its first slot: what is written there is not published. */
@@ -275,18 +472,21 @@ static __noinline int tell(__u32 position, const struct done *done, const struct
 {
 	struct trace_done told = {
 		.group = count_at(position),
-		.position = position,
 		.user_data = done->user_data,
 		.res = done->res,
 		.flags = done->flags,
 		.fd = who->fd,
 		.what = who->nbufs,
 		.cause = cause,
-		.is_multishot = who->flags & SLOT_MULTISHOT,
+		.is_multishot = (who->flags & SLOT_MULTISHOT) != 0,
 	};
 
-	if (told.group)
-		trace_completion(&told);
+	if (!told.group)
+		return 0;
+	/* a ring was looked at, on behalf of what is told */
+	read_level(&told, told.group->state == ACCOUNT_LIVE && told.group->kind != GROUP_LEGACY &&
+				  (done->flags & CQE_BUFFER || cause != STARVE_CAUSES));
+	trace_completion(&told);
 	return 0;
 }
 
@@ -328,11 +528,15 @@ static __always_inline void count(__u32 code, struct done *done, const struct re
 		note_taken(code, group, done, who->fd);
 	} else if (done->res == NO_BUFFERS) {
 		group->starved++;
-		look_surely(code - 1);
+		group->is_behind = look_surely(code - 1);
 		cause = judge_starve(group, code - 1, who->flags);
 	}
-	if (who->flags & SLOT_MULTISHOT && !(done->flags & CQE_MORE))
+	if (who->flags & SLOT_MULTISHOT && !(done->flags & CQE_MORE)) {
 		group->mshot_ended++;
+		/* whether it got the last buffer is to be known */
+		if (keeps_books && done->flags & CQE_BUFFER)
+			look_surely(code - 1);
+	}
 	if (trace_kinds)
 		tell(code - 1, done, who, cause);
 }
@@ -346,9 +550,19 @@ static __always_inline __u32 on_stream(__u64 *args, struct done *done, __u32 slo
 	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
 	struct req_slot who = {.flags = slot ? SLOT_MULTISHOT : slot_flags, .fd = -1};
 	__u64 ring_id = 0;
+	struct taker taker;
 	int is_guess;
 	__u32 code;
 
+	if (slot && !(slot->flags & SLOT_AMBIGUOUS) && done->flags & CQE_MORE) {
+		taker = (struct taker){slot->count, slot->fd, slot->what};
+		if (count_plainly((void *)args[0], done, &taker))
+			return slot->count;
+	}
+	if (slot && is_of_earlier(slot)) {
+		slot = NULL;
+		who.flags = slot_flags;
+	}
 	if (slot && slot->count == INDEX_IGNORED)
 		return INDEX_IGNORED;
 	if (slot && !(slot->flags & SLOT_AMBIGUOUS)) {
@@ -367,6 +581,7 @@ static __always_inline __u32 on_stream(__u64 *args, struct done *done, __u32 slo
 	is_guess = without_doubt(code) != code;
 	code = without_doubt(code);
 	who.count = code;
+	who.life = life_of((void *)ring_id, code);
 	who.user_data = done->user_data;
 	if (!slot && slot_flags && is_ready && !is_guess)
 		note_stream((void *)ring_id, &who);
@@ -424,15 +639,36 @@ static __always_inline void end_request(__u64 *args, struct req_slot *slot, stru
 	else
 		count(slot->count, done, slot);
 	if (slot->flags & SLOT_MULTISHOT)
-		end_stream((void *)args[0], done->user_data);
+		end_stream((void *)args[0], done->user_data, slot->count);
 	slot->count = 0;
+}
+
+/* Whether the slot tells of this request, not of one that was at its address before. */
+static __always_inline int is_its_own(const __u64 *args, const struct req_slot *slot)
+{
+	__u64 address = 0;
+
+	if (!is_of_ring(slot, (__u64)args[0]))
+		return 0;
+	if (!(slot->flags & SLOT_SILENT))
+		return 1;
+	bpf_probe_read_kernel(&address, sizeof(address), &args[1]);
+	return !is_another(address, slot->flags);
 }
 
 static __always_inline void on_request(__u64 *args, struct done *done)
 {
 	struct req_slot *slot = find_req((void *)args[1]);
+	struct taker taker;
 
-	if (slot && slot->user_data == done->user_data)
+	if (slot && slot->user_data != done->user_data)
+		slot = NULL;
+	if (slot)
+		taker = (struct taker){slot->count, slot->fd, slot->nbufs};
+	if (slot && !(slot->flags & (SLOT_MULTISHOT | SLOT_PROVIDE | SLOT_REMOVE)) &&
+	    count_plainly((void *)args[0], done, &taker))
+		slot->count = 0;
+	else if (slot && is_its_own(args, slot))
 		end_request(args, slot, done);
 	else
 		on_stranger(args, done);
@@ -458,6 +694,7 @@ int on_complete(__u64 *args)
 	}
 	if (trace_kinds && args[1] && done.res == BAD_MEMORY)
 		note_fixed(args[1]);
+	done.moment = done.flags & CQE_BUFFER ? moment_of(args) : 0;
 	if (args[1])
 		on_request(args, &done);
 	else if (done.flags & CQE_BUFFER)
@@ -475,8 +712,10 @@ static __noinline int tell_overflow(__u32 position, const struct done *done)
 		.fd = -1,
 	};
 
-	if (told.group)
-		trace_overflow(&told);
+	if (!told.group)
+		return 0;
+	read_level(&told, 0);
+	trace_overflow(&told);
 	return 0;
 }
 
@@ -512,6 +751,7 @@ static long batch_step(__u32 i, struct batch *batch)
 static __always_inline struct req_slot *find_in_batch(__u64 *args, const struct done *done)
 {
 	struct batch batch = {.done = done, .req = nothing};
+	struct req_slot *slot;
 	struct io_ring_ctx *ring;
 	__u64 ring_id = 0;
 
@@ -519,7 +759,8 @@ static __always_inline struct req_slot *find_in_batch(__u64 *args, const struct 
 	ring = (void *)ring_id;
 	batch.node = (__u64)BPF_CORE_READ(ring, submit_state.compl_reqs.first);
 	bpf_loop(BATCH_MAX, batch_step, &batch, 0);
-	return batch.req ? find_req((void *)batch.req) : NULL;
+	slot = batch.req ? find_req((void *)batch.req) : NULL;
+	return slot && is_of_ring(slot, ring_id) ? slot : NULL;
 }
 
 /* A completion that found the CQ full fires this instead, for requests of either sort. */
@@ -593,215 +834,21 @@ int on_req_failed(__u64 *args)
 SEC("tp_btf/io_uring_poll_arm")
 int on_poll_arm(__u64 *args)
 {
-	struct req_slot *slot = find_req((void *)args[0]);
+	struct io_kiocb *req = (void *)args[0];
+	__u64 address = 0;
+	struct req_slot *slot;
+	__u32 code;
 
-	if (slot)
+	if (!(req->flags & REQ_BUFFER_SELECT))
+		return 0;
+	slot = find_req(req);
+	if (slot) {
 		slot->flags |= SLOT_ARMED;
-	return 0;
-}
-
-/* ---- groups and rings come and go */
-
-#define REGISTER_PBUF   22
-#define UNREGISTER_PBUF 23
-
-struct buf_reg {
-	__u64 ring_addr;
-	__u32 ring_entries;
-	__u16 bgid;
-	__u16 flags;
-};
-
-/* Arguments of the system call that the current task is in. */
-static __always_inline struct pt_regs *syscall_args(void)
-{
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-
-	return (void *)bpf_task_pt_regs(task);
-}
-
-static __always_inline void on_unregistered(const void *ring, __u32 bgid)
-{
-	__u32 code = find_count(ring, bgid);
-	struct account *group;
-
-	if (!code || code == INDEX_IGNORED)
-		return;
-	group = count_at(code - 1);
-	if (!group || group->state != ACCOUNT_LIVE)
-		return;
-	/* head is gone with the group: each selection since the last look took at least one */
-	if (group->kind == GROUP_RING || group->kind == GROUP_MMAP)
-		group->taken += group->since;
-	group->since = 0;
-	bury(group, bpf_ktime_get_ns());
-}
-
-static __always_inline void tell_registration(__u64 ring_id, const struct buf_reg *reg,
-					      const __u64 *args)
-{
-	struct trace_reg told = {
-		.ring_id = ring_id,
-		.ring_addr = reg->ring_addr,
-		.entries = reg->ring_entries,
-		.bgid = reg->bgid,
-		.kind = args[1] == REGISTER_PBUF ? TRACE_REGISTER : TRACE_UNREGISTER,
-		.res = args[4],
-	};
-	__u32 code = find_count((void *)ring_id, reg->bgid);
-
-	if (code == INDEX_IGNORED || (!code && !is_wanted(reg->bgid)))
-		return;
-	trace_registration(code ? count_at(code - 1) : NULL, &told);
-}
-
-/* By the task that is in the system call. */
-static __always_inline void on_registered(__u64 ring_id, __u32 bgid)
-{
-	__u32 code = learn(ring_id, bgid, 0);
-	struct account *group = code != INDEX_IGNORED ? count_at(code - 1) : NULL;
-
-	if (!group)
-		return;
-	this_thread(&group->by_tgid, &group->by_tid);
-	bpf_get_current_comm(group->by_comm, sizeof(group->by_comm));
-}
-
-SEC("tp_btf/io_uring_register")
-int on_register(__u64 *args)
-{
-	struct buf_reg reg = {};
-	__u64 ring_id = 0;
-
-	if ((args[1] != REGISTER_PBUF && args[1] != UNREGISTER_PBUF) || (args[4] && !trace_kinds))
-		return 0;
-	if (bpf_probe_read_user(&reg, sizeof(reg), (void *)PT_REG_ARG3(syscall_args())))
-		return 0;
-	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
-	if (args[1] == REGISTER_PBUF && !args[4])
-		on_registered(ring_id, reg.bgid);
-	else if (!args[4])
-		on_unregistered((void *)ring_id, reg.bgid);
-	if (trace_kinds)
-		tell_registration(ring_id, &reg, args);
-	return 0;
-}
-
-struct creation {
-	__u64 ring_id;
-	int is_wanted;
-};
-
-static long bury_step(__u32 i, struct creation *creation)
-{
-	struct account *group = count_at(i);
-
-	if (!group)
-		return 1;
-	if (group->ring_id != creation->ring_id)
-		return 0;
-	if (group->state != ACCOUNT_DEAD)
-		bury(group, bpf_ktime_get_ns());
-	group->bl = 0;
-	if (!creation->is_wanted)
-		disown(group);
-	return 0;
-}
-
-/* A new ring at this address: what is known under it was another's. */
-SEC("tp_btf/io_uring_create")
-int on_create(__u64 *args)
-{
-	struct creation creation = {.is_wanted = is_wanted(only_bgid)};
-
-	bpf_probe_read_kernel(&creation.ring_id, sizeof(creation.ring_id), &args[1]);
-	bpf_loop(nr_counts, bury_step, &creation, 0);
-	forget_ring(creation.ring_id);
-	ignore_ring(creation.ring_id);
-	if (trace_kinds && creation.is_wanted)
-		trace_creation(creation.ring_id, args[0], PT_REG_ARG2(syscall_args()));
-	return 0;
-}
-
-/* ---- at the request of user space */
-
-SEC("syscall")
-int learn_group(struct group_args *args)
-{
-	__u32 code = find_count((void *)args->ring_id, args->bgid);
-	struct account *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
-
-	if (group && group->state == ACCOUNT_LIVE)
-		return 0;
-	if (group && group->state == ACCOUNT_ABSENT)
-		meet_legacy(code - 1);
-	else
-		learn(args->ring_id, args->bgid, 1);
-	return 0;
-}
-
-static long look_step(__u32 i, void *unused)
-{
-	const struct account *group = count_at(i);
-
-	if (!group || !trace_kinds || !is_watched(group))
-		look_at(i, AT_CALL);
-	return 0;
-}
-
-SEC("syscall")
-int look_at_all(void *unused)
-{
-	bpf_loop(nr_counts, look_step, NULL, 0);
-	return 0;
-}
-
-struct slots_args {
-	__u64 ring_id;
-	__u32 bgid;
-	__u32 first;
-};
-
-__u64 slots_read[CHUNK_SLOTS *
-		 2]; /* of struct io_uring_buf, whose type user space does not share */
-__u16 slots_head, slots_tail;
-
-/* Up to CHUNK_SLOTS slots of a ring from `first`, a multiple of it, on; and head and tail now. */
-SEC("syscall")
-int read_slots(struct slots_args *args)
-{
-	__u32 code = find_count((void *)args->ring_id, args->bgid);
-	struct account *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
-	__u32 first = args->first, nr;
-	__u16 head, tail;
-
-	if (!group || group->state != ACCOUNT_LIVE || group->kind == GROUP_LEGACY ||
-	    group->entries > ring_slots_in_reach(group->kind) || !is_current(group) ||
-	    first >= group->entries || read_head_tail(group, &head, &tail))
-		return -1;
-	nr = group->entries - first;
-	barrier_var(nr);
-	if (nr > CHUNK_SLOTS)
-		nr = CHUNK_SLOTS;
-	if (bpf_probe_read_kernel(slots_read, nr * sizeof(struct io_uring_buf),
-				  (void *)(group->ring + first * sizeof(struct io_uring_buf))))
-		return -1;
-	slots_head = head;
-	slots_tail = tail;
-	return nr;
-}
-
-static long release_step(__u32 i, __u64 *now)
-{
-	release(i, *now);
-	return 0;
-}
-
-SEC("syscall")
-int release_dead(void *unused)
-{
-	__u64 now = bpf_ktime_get_ns();
-
-	bpf_loop(nr_counts, release_step, &now, 0);
+	} else if (!is_ignored(req->ctx)) {
+		bpf_probe_read_kernel(&address, sizeof(address), args);
+		code = meet_late(address);
+		if (code)
+			start_order_surely(code - 1);
+	}
 	return 0;
 }

@@ -71,6 +71,7 @@ struct files_struct {
 struct task_struct {
 	int pid;
 	int tgid;
+	unsigned long nvcsw; /* how often it has slept */
 	char comm[16];
 	struct task_struct *real_parent;
 	struct pid *thread_pid;
@@ -255,6 +256,7 @@ struct io_wq_work_list {
 
 struct io_submit_state {
 	struct io_wq_work_list compl_reqs; /* whose completions are being posted */
+	__u8 cq_flush; /* since 6.10: those of multishot requests wait for it, too */
 };
 
 struct hlist_node {
@@ -368,6 +370,8 @@ struct buf_sel_arg {
 };
 
 struct io_sr_msg {
+	__u32 len;
+	__u32 msg_flags;
 	__u16 flags;
 	__u16 buf_group;
 };

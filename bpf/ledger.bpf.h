@@ -8,8 +8,13 @@
 
 #include "kernel.bpf.h"
 #include "compat.bpf.h"
+#include "book.h"
 #include "index.bpf.h"
 #include "trace.bpf.h"
+
+int hold_bucket(__u64 ns);
+
+#include "books.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -35,6 +40,7 @@ struct chunk {
 	__u64 now;
 	__u64 since;     /* when the holds began that are not yet counted */
 	__u64 held;      /* when tracing a legacy group: longest of what comes back */
+	__u64 filled;    /* when books are kept: by them, before the look */
 	__u32 nr_holds;  /* not yet counted, all of them of one duration */
 	__u32 bucket;    /* of that */
 	__u32 from;      /* ring position the loop starts at */
@@ -64,6 +70,7 @@ struct {
 struct look {
 	struct account *group;
 	struct chunk *chunk;
+	struct book_sums *sums; /* if books are kept, and there is room for them */
 };
 
 /* What adopting needs. */
@@ -106,42 +113,10 @@ static __always_inline void note_beyond(struct chunk *chunk, __u32 bid)
 		chunk->top = bid + 1;
 }
 
-static __always_inline __u32 log2_of(__u64 v)
-{
-	__u32 high = v >> 32, low = v, r = 0;
-
-	if (high) {
-		r = 32;
-		low = high;
-	}
-	if (low >> 16) {
-		r += 16;
-		low >>= 16;
-	}
-	if (low >> 8) {
-		r += 8;
-		low >>= 8;
-	}
-	if (low >> 4) {
-		r += 4;
-		low >>= 4;
-	}
-	if (low >> 2) {
-		r += 2;
-		low >>= 2;
-	}
-	return r + (low >> 1);
-}
-
 /* Global: verified once, and what it returns is one unknown number instead of 128 cases. */
 __noinline int hold_bucket(__u64 ns)
 {
-	__u32 power = log2_of(ns >> HOLD_SHIFT);
-	__u32 bucket = 0;
-
-	if (ns >> HOLD_SHIFT)
-		bucket = 1 + power * 4 + ((ns >> (HOLD_SHIFT - 2 + power)) & 3);
-	return bucket < HOLD_BUCKETS ? bucket : HOLD_BUCKETS - 1;
+	return book_bucket(ns);
 }
 
 static __always_inline void count_holds(struct account *group, struct chunk *chunk)
@@ -151,15 +126,20 @@ static __always_inline void count_holds(struct account *group, struct chunk *chu
 	chunk->nr_holds = 0;
 }
 
-/* Buffers taken between two looks share a time stamp, so the bucket is mostly the last one's. */
+/*
+ * Buffers taken at one time share a time stamp, so the bucket is mostly the last one's. One that
+ * was taken and came back in the course of a look was held for less than can be told.
+ */
 static __always_inline void note_hold(struct account *group, struct chunk *chunk, __u64 since)
 {
 	if (since != chunk->since) {
+		__u64 held_ns = chunk->now > since ? chunk->now - since : 0;
+
 		count_holds(group, chunk);
 		chunk->since = since;
-		chunk->bucket = hold_bucket(chunk->now - since);
-		if (chunk->now - since > group->hold_max_ns)
-			group->hold_max_ns = chunk->now - since;
+		chunk->bucket = hold_bucket(held_ns);
+		if (held_ns > group->hold_max_ns)
+			group->hold_max_ns = held_ns;
 	}
 	chunk->nr_holds++;
 }
@@ -216,6 +196,21 @@ static __always_inline void return_entry(struct account *group, struct chunk *ch
 		note_beyond(chunk, bid);
 }
 
+/* Which mostly was held for as long as the ledger has it. */
+static __always_inline void book_entry(struct look *look, __u32 i)
+{
+	struct chunk *chunk = look->chunk;
+	__s64 age = book_one_return(look->group, look->sums,
+				    chunk->slots[i & (CHUNK_SLOTS - 1)].bid, chunk->now);
+	__u32 bucket = chunk->bucket;
+
+	if (age < 0)
+		return;
+	if (age != chunk->now - chunk->since)
+		bucket = hold_bucket(age);
+	look->sums->hold[bucket & (HOLD_BUCKETS - 1)]++;
+}
+
 /* Several at a time: a call of the loop's function costs as much as what it does for one. */
 #define RETURNS_A_CALL 8
 
@@ -230,6 +225,8 @@ static long return_some(__u32 call, struct look *look)
 		if (at >= chunk->nr)
 			return 1;
 		return_entry(group, chunk, at);
+		if (keeps_books && look->sums)
+			book_entry(look, at);
 		at++;
 	}
 	return 0;
@@ -283,6 +280,24 @@ static long return_step_traced(__u32 i, struct look *look)
 		note_held(&run->held_ns, state, look->chunk->now);
 	return_entry(look->group, look->chunk, i);
 	return 0;
+}
+
+static __always_inline void open_returns(struct look *look)
+{
+	look->sums = sums_of(look->group);
+	look->chunk->filled = look->sums ? look->sums->filled : 0;
+}
+
+/* nr came back in this look, of which the first ever are the group's fill. */
+static __always_inline void close_returns(struct look *look, __u32 nr, __u32 is_fill)
+{
+	struct book_flow flow = {.at_ns = look->chunk->now, .kind = FLOW_RETURN};
+
+	if (!look->sums || !nr)
+		return;
+	if (!is_fill)
+		flow.nr = nr - (__u32)(look->sums->filled - look->chunk->filled);
+	book_all_returned(look->group, look->sums, nr, &flow);
 }
 
 /* How many of the entries from the first one read on head has passed already, if any. */
@@ -367,7 +382,7 @@ static long return_chunk(__u32 i, struct look *look)
 	chunk->passed = passed_by(look, chunk->new_head);
 	if (group->has_bundles)
 		bpf_loop(nr, order_step, look, 0);
-	if (trace_kinds)
+	if (trace_kinds && !keeps_books)
 		bpf_loop(nr, return_step_traced, look, 0);
 	else
 		bpf_loop(CHUNK_SLOTS / RETURNS_A_CALL, return_some, look, 0);
@@ -391,7 +406,7 @@ static __always_inline void keep_returns(struct look *look, __u16 tail)
 	}
 	bpf_loop(returned / CHUNK_SLOTS + 2, return_chunk, look, 0);
 	count_holds(group, chunk);
-	if (trace_kinds)
+	if (trace_kinds && !keeps_books)
 		end_run(look, chunk->from);
 }
 
@@ -454,6 +469,31 @@ static __noinline int adopt_order(struct account *group, __u64 now)
 	return glance.top;
 }
 
+static long lend_step(__u32 i, struct look *look)
+{
+	const struct bid_state *state = bid_at(look->group, i);
+	struct book_buffer *buffer = buffer_at(look->group, i);
+
+	if (!state || !buffer)
+		return 1;
+	if ((state->flags & (BID_HELD | BID_EARLY)) == (BID_HELD | BID_EARLY) && look->sums)
+		book_lend(look->sums, buffer, state->since_ns);
+	return 0;
+}
+
+/* What a group had lent before anybody watched, by what its memory says. */
+static __noinline int lend_early(struct account *group)
+{
+	struct look look = {.group = group, .sums = group ? sums_of(group) : NULL};
+
+	if (!group || !look.sums || group->kind == GROUP_LEGACY || !hold(group))
+		return 0;
+	touch(look.sums, group);
+	bpf_loop(stretch_nr(group->stretch), lend_step, &look, 0);
+	let_go(group);
+	return 0;
+}
+
 /* ---- bids beyond the ledger's end */
 
 /* The position of a stretch that is free; REC_UNKNOWN_U32: there is none, or not of that length. */
@@ -480,6 +520,8 @@ static long move_step(__u32 i, struct move *move)
 	if (!old || !new)
 		return 1;
 	*new = *old;
+	if (keeps_books)
+		move_buffer(from, to);
 	return 0;
 }
 
@@ -526,7 +568,7 @@ __noinline int widen_ledger(__u32 position, __u32 top)
 	if (!group || !group->stretch || !top || top > 65536)
 		return -1;
 	nr = stretch_nr(group->stretch);
-	want = 2U << log2_of(top - 1);
+	want = 2U << book_log2(top - 1);
 	if (want <= nr)
 		return 0;
 	move.from = stretch_first(group->stretch);

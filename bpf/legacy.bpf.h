@@ -12,11 +12,7 @@
 #include "requests.bpf.h"
 
 /* The low bits of a request's flags equal those of its sqe on every kernel. */
-#define REQ_BUFFER_SELECT 32
-#define REQ_CQE_SKIP      64
-
-#define OP_PROVIDE 31
-#define OP_REMOVE  32
+#define REQ_CQE_SKIP 64
 
 /* A list that was there before, and too long to walk, is not counted on kernels that do not. */
 static __always_inline int counts_legacy(const struct account *group)
@@ -43,8 +39,12 @@ static __noinline int tell_silent_fill(const struct account *group, __u32 nr)
 		.available = nr,
 		.kind = TRACE_FILL,
 	};
+	struct book_flow fill = {.at_ns = bpf_ktime_get_ns()};
+	struct book_sums *sums = keeps_books ? sums_of(group) : NULL;
 
-	return trace_returned(group, &told);
+	if (sums)
+		book_all_returned(group, sums, nr, &fill);
+	return keeps_books ? 0 : trace_returned(group, &told);
 }
 
 /*
@@ -75,6 +75,14 @@ __noinline int meet_legacy(__u32 position)
 
 /* ---- what an operation did */
 
+static __always_inline void book_provided(struct look *look, __u32 bid)
+{
+	__s64 age = book_one_return(look->group, look->sums, bid, look->chunk->now);
+
+	if (age >= 0)
+		look->sums->hold[hold_bucket(age) & (HOLD_BUCKETS - 1)]++;
+}
+
 static long provide_step(__u32 i, struct look *look)
 {
 	struct chunk *chunk = look->chunk;
@@ -82,7 +90,9 @@ static long provide_step(__u32 i, struct look *look)
 
 	if (!state)
 		return 1;
-	if (trace_kinds)
+	if (look->sums)
+		book_provided(look, chunk->first + i);
+	else if (trace_kinds)
 		note_held(&chunk->held, state, chunk->now);
 	note_return(look->group, chunk, state, BID_IN_RING);
 	return 0;
@@ -120,12 +130,16 @@ static __always_inline __u64 count_provided(struct account *group, const struct 
 		if (end > stretch_nr(group->stretch))
 			widen_ledger(group->position, end);
 		look.chunk->first = slot->fd;
+		if (keeps_books)
+			open_returns(&look);
 		bpf_loop(slot->nbufs & 0xffff, provide_step, &look, 0);
 		nr = stretch_nr(group->stretch);
 		if (end > nr)
 			group->bids_alien += slot->nbufs < end - nr ? slot->nbufs : end - nr;
 	}
 	count_holds(group, look.chunk);
+	if (keeps_books)
+		close_returns(&look, slot->nbufs, group->returned <= slot->nbufs && !group->taken);
 	return look.chunk->held;
 }
 
@@ -146,7 +160,7 @@ static __always_inline void count_op(struct account *group, const struct req_slo
 	else
 		count_removed(group, nr);
 	look_at(slot->count - 1, AT_EVENT);
-	if (trace_kinds && slot->flags & SLOT_PROVIDE)
+	if (trace_kinds && !keeps_books && slot->flags & SLOT_PROVIDE)
 		tell_provided(group, slot, held_ns);
 }
 
@@ -189,6 +203,7 @@ static __always_inline void note_legacy_op(struct io_kiocb *req, __u64 flags)
 	slot->req = (__u64)req;
 	slot->user_data = req->cqe.user_data;
 	slot->count = code;
+	slot->life = life_of((void *)ring_id, code);
 	slot->fd = BPF_CORE_READ_BITFIELD_PROBED(op, bid);
 	slot->nbufs = BPF_CORE_READ_BITFIELD_PROBED(op, nbufs);
 	slot->flags = req->opcode == OP_PROVIDE ? SLOT_PROVIDE : SLOT_REMOVE;
@@ -210,10 +225,12 @@ static __noinline int tell_refused(const struct account *group, const struct req
 		.fd = -1,
 		.what = slot->flags & SLOT_PROVIDE ? OP_PROVIDE : OP_REMOVE,
 	};
-	struct trace_rec *rec = begin_done(TRACE_DONE, &told);
+	struct trace_rec *rec;
 
+	read_level(&told, 0);
+	rec = begin_done(TRACE_DONE, &told);
 	if (rec)
-		trace_end(rec);
+		end_done(rec);
 	return 0;
 }
 

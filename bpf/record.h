@@ -80,10 +80,12 @@ struct group_rec {
 	__u32 held;      /* REC_UNKNOWN_U32: could not tell */
 	__u32 buf_bytes; /* largest entry length seen; 0: none seen; REC_UNKNOWN_U32 */
 	__u16 head;
-	__u16 tail;      /* head and tail mean nothing for legacy */
-	__u16 raw_flags; /* flag bits of the kernel's group that bufscope does not know */
-	__u16 name;      /* what the program calls it, see lib/names.h; the kernel tells 0 */
-	__u64 mem_bytes; /* of the ring itself, whole pages */
+	__u16 tail;       /* head and tail mean nothing for legacy */
+	__u16 raw_flags;  /* flag bits of the kernel's group that bufscope does not know */
+	__u16 name;       /* what the program calls it, see lib/names.h; the kernel tells 0 */
+	__u64 mem_bytes;  /* of the ring itself, whole pages */
+	__u32 held_least; /* where held is not known: 1 + how many at least; 0: that neither */
+	__u32 pad;
 };
 
 /* ---- counters of one group, kept by the event programs in an array that user space maps */
@@ -128,11 +130,12 @@ enum starve_cause {
  */
 struct account {
 	__u64 ring_id;
-	__u32 bgid;
-	__u32 state;      /* enum account_state */
+	__u32 moment;     /* C: what the completions of moment_ns have in common */
+	__u16 state;      /* enum account_state */
+	__u16 life;       /* counts up when another ring gets its ring's address, or its place */
 	__u64 selected;   /* C */
 	__u64 bytes;      /* C */
-	__u64 looked_ns;  /* L */
+	__u64 moment_ns;  /* C: the clock, when a completion or a look read it last */
 	__u64 stretch;    /* of this group, in the array of bids: see stretch_first(); 0: none */
 	__u32 since;      /* C: selections since head and tail were looked at */
 	__u32 every;      /* and after how many they are */
@@ -151,14 +154,17 @@ struct account {
 	__u64 taken;
 	__u64 returned;
 	__u64 moved_ns; /* when head or tail was last seen to move */
-	__u64 empty_ns;
+	__u64 looked_ns;
 
-	__u64 fastest;    /* most buffers per second between two looks, head or tail */
-	__u64 gap_ns;     /* for how long nobody saw it before it was last seen to move */
-	__u64 may_wrap;   /* intervals so long that a 16-bit counter could have wrapped unseen */
-	__u32 position;   /* of this account */
+	__u64 empty_ns;
+	__u64 fastest;  /* most buffers per second between two looks, head or tail */
+	__u64 gap_ns;   /* for how long nobody saw it before it was last seen to move */
+	__u64 may_wrap; /* intervals so long that a 16-bit counter could have wrapped unseen */
+	__u32 position; /* of this account */
+	__u32 bgid;
 	__u16 is_whole;   /* legacy: all buffers that are in it were seen going in */
 	__u16 first_head; /* when nothing was taken yet */
+	__u32 is_behind;  /* C: what was counted last is not looked at, as another look lasts */
 	__u64 partial;    /* C, as all up to causes */
 	__u64 starved;
 	__u64 mshot_ended;
@@ -174,6 +180,7 @@ struct account {
 	__u32 by_tgid; /* who registered it, at born_ns; 0: that was not seen */
 	__u32 by_tid;
 	char by_comm[REC_COMM_LEN];
+	__u64 up_to_a_line[6];
 };
 
 enum bid_flags {
@@ -286,6 +293,7 @@ enum trace_kind {
 
 enum trace_flags {
 	TRACE_EXACT = 1,      /* fill, return: tgid, tid and at_ns are of the return itself */
+	TRACE_SILENT = 1,     /* submit: completes only if it fails */
 	TRACE_FIXED_FILE = 2, /* fd is an index of the ring's registered files */
 	TRACE_CONTINUED = 4,  /* bundle: more buffers of the completion of the record before */
 	TRACE_MULTISHOT = 8,
@@ -308,18 +316,21 @@ struct trace_rec {
 	__u32 tid;
 	__s32 res;       /* bytes, or -errno */
 	__s32 fd;        /* of the request, -1: not known; create: of the ring */
-	__u32 nr;        /* buffers; register: entries */
+	__u32 nr;        /* buffers; register: entries; submit: the length in the request, if it is
+			    one of a socket, 0: that of the buffer, or not known */
 	__u32 bid;       /* of the first buffer, the others ascend; REC_UNKNOWN_U32 */
-	__u32 available; /* after it; REC_UNKNOWN_U32 */
+	__u32 available; /* after it; REC_UNKNOWN_U32; submit of a socket's request: MSG_* */
 	__u16 bgid;
 	__u8 kind;       /* enum trace_kind */
 	__u8 flags;      /* enum trace_flags, or-ed */
 	__u8 opcode;     /* 0: not known */
 	__u8 cause;      /* starve: enum starve_cause */
 	__u8 group_kind; /* enum group_kind: register, return, completion with a buffer */
-	__u8 cqe_flags;  /* of a completion: the low eight bits, IORING_CQE_F_* */
-	__u32 extra;     /* submit: the inode of its file, 0: not known; done, incremental, -EFAULT:
-			    bytes left of the entry in use; create: bytes of the CQ */
+	__u8 cqe_flags;  /* of a completion: the low eight bits, IORING_CQE_F_*; submit of a
+			    socket's request: IORING_RECV*, the same of its ioprio */
+	__u32 extra;     /* submit: the inode of its file; select of a send or for a bundle, bundle:
+			    length of the named buffer; both 0: not known; done, incremental, -EFAULT
+			    or -EINVAL: bytes left of the entry in use; create: bytes of the CQ */
 	char comm[REC_COMM_LEN]; /* create: of the process */
 	__u64 held_ns; /* return: longest that one of them was out; 0: not known; create: address
 			  of the CQ, like the SQ's */
@@ -333,12 +344,12 @@ struct trace_lost {
 
 #ifndef __bpf__
 _Static_assert(sizeof(struct ring_rec) == 144, "ring_rec is part of the shared layout");
-_Static_assert(sizeof(struct group_rec) == 48, "group_rec is part of the shared layout");
+_Static_assert(sizeof(struct group_rec) == 56, "group_rec is part of the shared layout");
 _Static_assert(sizeof(struct bid_state) == 16, "bid_state is part of the shared layout");
 _Static_assert(sizeof(struct ring_page) == 32, "ring_page is part of the shared layout");
 _Static_assert(sizeof(struct kbuf_account) == 88, "kbuf_account is part of the shared layout");
 _Static_assert(sizeof(struct trace_rec) == 88, "trace_rec is part of the shared layout");
-_Static_assert(sizeof(struct account) == 832, "account is part of the shared layout");
+_Static_assert(sizeof(struct account) == 896, "account is part of the shared layout");
 #endif
 
 #endif

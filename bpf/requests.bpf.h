@@ -12,6 +12,11 @@
 const volatile __u32 old_complete;  /* io_uring_complete with values instead of a cqe */
 const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 
+#define REQ_BUFFER_SELECT 32
+
+#define OP_PROVIDE 31
+#define OP_REMOVE  32
+
 #define SLOT_MULTISHOT 1
 #define SLOT_ARMED     2
 #define SLOT_AMBIGUOUS 4 /* stream: live requests of several groups share the user_data */
@@ -25,7 +30,8 @@ struct req_slot {
 	__u64 user_data;
 	__u32 count; /* 1 + position of its group's account; 0: the request is done */
 	__s32 fd;    /* provide: first bid */
-	__u32 flags;
+	__u16 flags;
+	__u16 life;  /* of that account by then */
 	__u32 nbufs; /* provide: how many; else, when tracing, which operation it is */
 };
 
@@ -35,7 +41,8 @@ struct stream_slot {
 	__u64 user_data;
 	__u32 count;
 	__s32 fd;
-	__u32 flags;
+	__u16 flags;
+	__u16 life; /* of that account by then */
 	__u32 what; /* when tracing: which operation it is */
 };
 
@@ -189,6 +196,33 @@ static __always_inline struct stream_slot *slot_for_stream(const void *ring, __u
 	return stream_at(table, bucket, user_data & (BUCKET - 1));
 }
 
+/* Accounts outlive their rings, and others get their places: whose was it? */
+static __always_inline __u16 life_of(const void *ring, __u32 code)
+{
+	const struct account *group = count_at(code - 1);
+
+	return group ? group->life : *ring_life(low_half(ring));
+}
+
+/* By an earlier ring at this address. */
+static __always_inline int is_of_earlier(const struct stream_slot *slot)
+{
+	return life_of((void *)slot->ring_id, slot->count) != slot->life;
+}
+
+/*
+ * Left by an earlier ring at this address, or by a group that went: nothing more comes of it. Nor
+ * of what was passed over, if that was the ring as a whole.
+ */
+static __always_inline int is_left_over(const struct stream_slot *slot)
+{
+	const struct account *group = count_at(slot->count - 1);
+
+	if (group ? group->state == ACCOUNT_DEAD : only_bgid < 0)
+		return 1;
+	return is_of_earlier(slot);
+}
+
 static __always_inline void note_stream(const void *ring, const struct req_slot *req)
 {
 	struct stream_slot *slot = slot_for_stream(ring, req->user_data);
@@ -196,7 +230,7 @@ static __always_inline void note_stream(const void *ring, const struct req_slot 
 	if (!slot)
 		return;
 	if (slot->ring_id == (__u64)ring && slot->user_data == req->user_data &&
-	    slot->count != req->count)
+	    slot->count != req->count && !is_left_over(slot))
 		slot->flags |= SLOT_AMBIGUOUS;
 	else
 		slot->flags = 0;
@@ -204,14 +238,16 @@ static __always_inline void note_stream(const void *ring, const struct req_slot 
 	slot->user_data = req->user_data;
 	slot->count = req->count;
 	slot->fd = req->fd;
+	slot->life = req->life;
 	slot->what = req->nbufs;
 }
 
-static __always_inline void end_stream(const void *ring, __u64 user_data)
+/* count: of the group that it drew from; another one's request may have the slot by now. */
+static __always_inline void end_stream(const void *ring, __u64 user_data, __u32 count)
 {
 	struct stream_slot *slot = find_stream(ring, user_data);
 
-	if (slot && !(slot->flags & SLOT_AMBIGUOUS))
+	if (slot && slot->count == count && !(slot->flags & SLOT_AMBIGUOUS))
 		slot->ring_id = 0;
 }
 
@@ -231,6 +267,33 @@ static __always_inline int is_socket_op(__u32 opcode)
 {
 	return opcode == OP_RECV || opcode == OP_RECVMSG || opcode == OP_SEND ||
 	       opcode == OP_SENDMSG;
+}
+
+/*
+ * What completes silently leaves its slot behind. The next request at that address may be one that
+ * selects nothing: no slot is written for it. Global: the verifier looks at it once.
+ */
+__noinline int is_another(__u64 address, __u32 flags)
+{
+	struct io_kiocb *req = (void *)address;
+	__u32 opcode = BPF_CORE_READ(req, opcode);
+
+	if (flags & (SLOT_PROVIDE | SLOT_REMOVE))
+		return opcode != (flags & SLOT_PROVIDE ? OP_PROVIDE : OP_REMOVE);
+	return !(BPF_CORE_READ_BITFIELD_PROBED(req, flags) & REQ_BUFFER_SELECT);
+}
+
+/*
+ * Whether a slot tells of requests of this ring, not of one that was at its request's address
+ * before: on another ring, or on one that was where this is.
+ */
+static __always_inline int is_of_ring(const struct req_slot *slot, __u64 ring_id)
+{
+	const struct account *group = count_at(slot->count - 1);
+
+	if (group && group->ring_id != ring_id)
+		return 0;
+	return life_of((void *)ring_id, slot->count) == slot->life;
 }
 
 /*
@@ -271,18 +334,19 @@ struct entry {
  */
 static __noinline int read_submitted(struct io_kiocb *req, struct entry *sqe)
 {
-	struct io_ring_ctx *ctx = BPF_CORE_READ(req, ctx);
-	struct io_ring_ctx___sq *sq = (void *)ctx;
+	/* read as they are: a helper for each would take most of the time */
+	const struct io_ring_ctx *ctx = req->ctx;
+	const struct io_ring_ctx___sq *sq = (void *)ctx;
 	__u32 index, flags, *array;
 	void *entries;
 
 	if (!sqe || !bpf_core_field_exists(sq->cached_sq_head) ||
 	    !bpf_core_field_exists(sq->sq_array) || !bpf_core_field_exists(sq->sq_sqes))
 		return -1;
-	flags = BPF_CORE_READ(ctx, flags);
-	array = BPF_CORE_READ(sq, sq_array);
-	entries = BPF_CORE_READ(sq, sq_sqes);
-	index = (BPF_CORE_READ(sq, cached_sq_head) - 1) & (BPF_CORE_READ(ctx, sq_entries) - 1);
+	flags = ctx->flags;
+	array = sq->sq_array;
+	bpf_probe_read_kernel(&entries, sizeof(entries), &sq->sq_sqes);
+	index = (sq->cached_sq_head - 1) & (ctx->sq_entries - 1);
 	if (!(flags & SETUP_NO_SQARRAY) &&
 	    bpf_probe_read_kernel(&index, sizeof(index), array + index))
 		return -1;
@@ -290,10 +354,7 @@ static __noinline int read_submitted(struct io_kiocb *req, struct entry *sqe)
 				  entries + ((__u64)index << (flags & SETUP_SQE128 ? 7 : 6))))
 		return -1;
 	/* nothing else tells that this is the one */
-	return sqe->user_data == BPF_CORE_READ(req, cqe.user_data) &&
-			       sqe->opcode == BPF_CORE_READ(req, opcode)
-		       ? 0
-		       : -1;
+	return sqe->user_data == req->cqe.user_data && sqe->opcode == req->opcode ? 0 : -1;
 }
 
 #endif

@@ -158,15 +158,16 @@ static long scan_chunk(__u32 i, void *unused)
  * lower bound. Where bids are those of an array of buffers, 0 to at most the ring's size, each
  * one up to the highest exists, and what is not in the group is out.
  */
-static __always_inline __u32 held_by_scan(void)
+static __always_inline void tell_held(struct group_rec *rec)
 {
 	__u32 exist = scan.last + 1;
 
 	if (scan.inside + scan.outside == 0)
-		return 0;
-	if (exist > scan.entries || exist < scan.inside + scan.outside)
-		return scan.outside;
-	return exist - scan.inside;
+		rec->held = 0;
+	else if (exist > scan.entries || exist < scan.inside + scan.outside)
+		rec->held_least = 1 + scan.outside;
+	else
+		rec->held = exist - scan.inside;
 }
 
 static __always_inline void scan_ring(struct group_rec *rec, const struct bl_view *view)
@@ -182,7 +183,7 @@ static __always_inline void scan_ring(struct group_rec *rec, const struct bl_vie
 		walk_losses++;
 		return;
 	}
-	rec->held = held_by_scan();
+	tell_held(rec);
 	rec->buf_bytes = scan.largest;
 }
 
@@ -251,6 +252,7 @@ __noinline int visit_group(__u64 ring_id, __u64 bl, int in_array)
 	rec->head = rec->tail = 0;
 	rec->held = rec->buf_bytes = REC_UNKNOWN_U32;
 	rec->mem_bytes = 0;
+	rec->held_least = 0;
 	if (view.kind == GROUP_LEGACY)
 		read_legacy(rec, &view, bl);
 	else

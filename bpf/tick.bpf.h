@@ -21,20 +21,22 @@
 #define MOST_TIGHT 8  /* looked at whenever it ticks because they are about to be empty */
 #define LOOK_NS    64000000ULL
 #define GLANCE_NS  16000000ULL
-#define FAR        8192 /* that head is from where it was looked at: time for a look */
+#define FAR        8192       /* that head is from where it was looked at: time for a look */
+#define SHORT_NS   2000000ULL /* in which the fastest bundles take no 65536 buffers */
 
-__u64 nr_ticks;
 __u64 ticked_ns;
 __u32 next_look; /* positions that the next turns begin at */
 __u32 next_glance;
 __u64 near_groups[MAX_ACCOUNTS / 64]; /* a bit for each that is looked at whenever it ticks */
 __u32 nr_near;
+__u32 near_word; /* the next of them; not in the tick, where the verifier would count along */
 
 /* What a glance needs, close together. */
 struct glimpse {
-	__u64 bl; /* 0: none */
-	__u16 head;
-	__u16 pad[3];
+	__u64 bl;   /* 0: none */
+	__u16 head; /* at the last look */
+	__u16 seen; /* at the last glance */
+	__u16 pad[2];
 };
 
 struct {
@@ -62,7 +64,9 @@ static __always_inline void tick_at(struct account *group, __u32 position, __u64
 		return;
 	if (group->kind != GROUP_LEGACY && !read_head_tail(group, &head, &tail) &&
 	    head == group->head && tail == group->tail && group->available) {
-		group->looked_ns = now;
+		/* full accounts do without: others may have looked since, and tell that time */
+		if (!keeps_ledger)
+			group->looked_ns = now;
 		return;
 	}
 	look_at(position, AT_TICK);
@@ -106,47 +110,67 @@ static __always_inline void note_near(__u32 position, int near)
 	*word = near ? *word | bit : *word & ~bit;
 }
 
-/* Looks, and notes how far it looked. */
-static __always_inline void look_in_turn(struct tick *tick, struct account *group, __u32 position)
+/*
+ * Bundles are faster by far than all that was seen of a group without: one that has moved more than
+ * twice as fast as ever, since it was last seen, may have wrapped just as well.
+ */
+static __always_inline void judge_burst(struct account *group, __u32 moved, __u64 ns, __u64 fastest)
 {
-	struct glimpse *glimpse = &tick->glimpses[position & (MAX_ACCOUNTS - 1)];
+	__u64 pace = moved * 1000000000ULL / (ns + 1);
 
-	tick_at(group, position, tick->now);
+	if (moved < FAR || ns < SHORT_NS || pace <= fastest * 2)
+		return;
+	/* else somebody looks just now, and judges for himself */
+	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
+		return;
+	if (group->fastest < pace)
+		group->fastest = pace;
+	group->may_wrap++;
+	__sync_lock_test_and_set(&group->busy, 0);
+}
+
+/*
+ * Looks, and notes how far it looked. Global, so that it is verified once: as a part of the loops
+ * below it is a million instructions for the verifier of 6.19.
+ */
+__noinline int look_in_turn(__u32 position, __u64 now)
+{
+	struct glimpse *glimpse = whole_table(glimpses);
+	struct account *group = count_at(position);
+	__u64 was_seen_ns, fastest, wraps;
+
+	if (!group || !glimpse)
+		return 0;
+	glimpse += position & (MAX_ACCOUNTS - 1);
+	was_seen_ns = seen_ns(group);
+	fastest = group->fastest;
+	wraps = group->may_wrap;
+	tick_at(group, position, now);
+	if (glimpse->bl && glimpse->bl == group->bl && group->may_wrap == wraps)
+		judge_burst(group, (__u16)(group->head - glimpse->seen), now - was_seen_ns,
+			    fastest);
 	glimpse->bl = group->state == ACCOUNT_LIVE && group->kind != GROUP_LEGACY ? group->bl : 0;
-	glimpse->head = group->head;
-	note_near(position, is_near(group, tick->now));
+	glimpse->head = glimpse->seen = group->head;
+	note_near(position, is_near(group, now));
+	return 0;
 }
 
 static long look_step_in_turn(__u32 i, struct tick *tick)
 {
-	__u32 position = (tick->first + i) % nr_counts;
-	struct account *group = count_at(position);
-
-	if (group)
-		look_in_turn(tick, group, position);
+	look_in_turn((tick->first + i) % nr_counts, tick->now);
 	return 0;
 }
 
+/* One group, or a word that has none left; one loop, since frames are scarce below a look. */
 static long near_step(__u32 i, struct tick *tick)
 {
-	__u32 position = tick->first + log2_of(tick->bits & -tick->bits);
-	struct account *group;
+	__u64 bits = tick->bits;
 
-	if (!tick->bits)
-		return 1;
-	tick->bits &= tick->bits - 1;
-	group = count_at(position);
-	if (group)
-		look_in_turn(tick, group, position);
-	return 0;
-}
-
-static long near_word(__u32 i, struct tick *tick)
-{
-	tick->bits = near_groups[i & (MAX_ACCOUNTS / 64 - 1)];
-	tick->first = i * 64;
-	if (tick->bits)
-		bpf_loop(64, near_step, tick, 0);
+	if (!bits)
+		bits = near_groups[near_word++ & (MAX_ACCOUNTS / 64 - 1)];
+	tick->bits = bits & (bits - 1);
+	if (bits)
+		look_in_turn((near_word - 1) * 64 + book_log2(bits & -bits), tick->now);
 	return 0;
 }
 
@@ -154,7 +178,6 @@ static __always_inline void glance_at(struct tick *tick, __u32 position)
 {
 	struct glimpse *glimpse = &tick->glimpses[position & (MAX_ACCOUNTS - 1)];
 	struct io_buffer_list *bl = (void *)glimpse->bl;
-	struct account *group;
 	__u16 head, moved;
 
 	if (!bl)
@@ -162,11 +185,12 @@ static __always_inline void glance_at(struct tick *tick, __u32 position)
 	moved = FAR;
 	if (!bpf_core_read(&head, sizeof(head), &bl->head))
 		moved = head - glimpse->head;
-	if (moved < FAR && (!moved || !tick->is_late))
+	if (moved < FAR && (!moved || !tick->is_late)) {
+		if (head != glimpse->seen)
+			glimpse->seen = head;
 		return;
-	group = count_at(position);
-	if (group)
-		look_in_turn(tick, group, position);
+	}
+	look_in_turn(position, tick->now);
 }
 
 static long glance_block(__u32 i, struct tick *tick)
@@ -193,7 +217,8 @@ static __always_inline void take_turns(struct tick *tick, __u64 ns)
 	__u32 blocks = (nr_counts + GLANCE_BLOCK - 1) / GLANCE_BLOCK;
 	__u32 nr = share_of(blocks, ns, GLANCE_NS);
 
-	bpf_loop((nr_counts + 63) / 64, near_word, tick, 0);
+	near_word = 0;
+	bpf_loop((nr_counts + 63) / 64 + nr_near, near_step, tick, 0);
 	tick->first = next_glance;
 	bpf_loop(nr, glance_block, tick, 0);
 	next_glance = (next_glance + nr) % blocks;
@@ -219,6 +244,8 @@ int on_tick(void *unused)
 		bpf_loop(nr_counts, tick_step, &tick, 0);
 	else
 		take_turns(&tick, ns);
+	if (trace_kinds)
+		wake_reader();
 	return 0;
 }
 

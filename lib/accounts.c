@@ -25,13 +25,22 @@
 #define MAX_TREE    (1U << 14)
 #define TRACE_BATCH (1U << 14)
 
+/* How much the books hold, powers of two. */
+struct room {
+	uint32_t bids, sums, streams, episodes, blocks;
+};
+
 struct accounts {
 	const struct observe_opts *opts;
 	struct events_bpf *skel;
 	struct tick *tick;      /* NULL: not wanted */
 	struct account *at;     /* mapped, read-only */
 	struct bid_state *bids; /* mapped, read-only */
-	struct kbuf *kbuf;      /* NULL: not wanted, or not to be had */
+	struct room room;
+	struct book_view books;        /* mapped; sums NULL: none are kept */
+	struct book_buffer *buffers;   /* the same, mapped read-only */
+	struct book_episode *episodes; /* the same */
+	struct kbuf *kbuf;             /* NULL: not wanted, or not to be had */
 	struct ring_buffer *trace;
 	observe_take_fn *take; /* while accounts_trace() runs */
 	void *context;
@@ -40,6 +49,7 @@ struct accounts {
 	uint32_t *slots;   /* hash: 1 + position in at */
 	size_t nr_slots;
 	uint64_t turned_away; /* groups not met for want of room */
+	bool has_met;         /* those that were there before */
 };
 
 /* ---- load and attach */
@@ -91,17 +101,40 @@ static void choose_programs(struct events_bpf *skel, const struct btf *btf,
 	bpf_program__set_autoattach(skel->progs.on_store, false);
 }
 
-static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
+static uint32_t room_of_one(uint32_t bids, uint32_t share, uint32_t least)
+{
+	return bids / share > least ? bids / share : least;
+}
+
+/* In proportion to the buffers; less than that is not worth while. */
+static struct room room_for(const struct observe_trace *trace)
+{
+	uint32_t bids = 1U << 13;
+
+	while (bids < MAX_BIDS && (!trace->room || !trace->is_booked || bids < trace->room))
+		bids *= 2;
+	return (struct room){
+		.bids = bids,
+		.sums = room_of_one(bids, MAX_BIDS / MAX_ACCOUNTS, 256),
+		.streams = room_of_one(bids, 32, 2048),
+		.episodes = room_of_one(bids, 64, 1024),
+		.blocks = room_of_one(bids, 1024, 256),
+	};
+}
+
+static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts,
+		      const struct room *room)
 {
 	const struct observe_opts *observe = opts->observe;
 	bool full = observe->depth == OBSERVE_FULL;
-	uint32_t max_bids = full ? MAX_BIDS : 1;
+	uint32_t max_bids = full ? room->bids : 1;
 
 	skel->rodata->max_bids = max_bids;
 	skel->rodata->nr_tgids = (uint32_t)observe->nr_tgids;
 	skel->rodata->only_bgid = observe->bgid;
 	skel->rodata->pid_level = opts->pid_level;
 	skel->rodata->keeps_ledger = full;
+	skel->rodata->has_tick = observe->tick_ns != 0;
 	bpf_map__set_max_entries(skel->maps.counts, MAX_ACCOUNTS);
 	bpf_map__set_max_entries(skel->maps.spares, MAX_ACCOUNTS);
 	bpf_map__set_max_entries(skel->maps.bids, max_bids);
@@ -112,19 +145,44 @@ static void set_knobs(struct events_bpf *skel, const struct accounts_opts *opts)
 	bpf_map__set_value_size(skel->maps.streams, sizeof(uint64_t));
 }
 
-static void set_trace(struct events_bpf *skel, const struct observe_trace *trace)
+static void set_books(struct events_bpf *skel, const struct room *room)
 {
+	skel->rodata->keeps_books = 1;
+	skel->rodata->max_sums = room->sums;
+	skel->rodata->max_streams = room->streams;
+	skel->rodata->max_episodes = room->episodes;
+	skel->rodata->max_blocks = room->blocks;
+	bpf_map__set_max_entries(skel->maps.book_sums, room->sums);
+	bpf_map__set_max_entries(skel->maps.book_buffers, room->bids);
+	bpf_map__set_max_entries(skel->maps.book_streams, room->streams);
+	bpf_map__set_max_entries(skel->maps.book_episodes, room->episodes);
+	bpf_map__set_max_entries(skel->maps.book_blocks, room->blocks);
+	bpf_map__set_max_entries(skel->maps.book_names, room->streams);
+	bpf_map__set_max_entries(skel->maps.books_of, MAX_ACCOUNTS);
+}
+
+static void set_trace(struct events_bpf *skel, const struct observe_opts *opts,
+		      const struct room *room)
+{
+	const struct observe_trace *trace = &opts->trace;
+
 	skel->rodata->trace_kinds = trace->kinds;
 	skel->rodata->trace_errors = trace->only_errors;
 	if (trace->kinds) {
 		bpf_map__set_max_entries(skel->maps.events, trace->bytes);
 		bpf_map__set_max_entries(skel->maps.cursors, MAX_ACCOUNTS);
+		if (opts->tick_ns)
+			skel->rodata->wake_every =
+				trace->bytes / 4 / (uint32_t)sizeof(struct trace_rec);
 	}
 	if (trace->is_tree)
 		bpf_map__set_max_entries(skel->maps.tgids, MAX_TREE);
+	if (trace->is_booked)
+		set_books(skel, room);
 }
 
-static int prepare(struct events_bpf *skel, const struct accounts_opts *opts)
+static int prepare(struct events_bpf *skel, const struct accounts_opts *opts,
+		   const struct room *room)
 {
 	struct btf *btf = kbtf_load();
 	int err;
@@ -133,8 +191,8 @@ static int prepare(struct events_bpf *skel, const struct accounts_opts *opts)
 		return -errno;
 	err = set_constants(skel, btf);
 	choose_programs(skel, btf, opts->observe);
-	set_knobs(skel, opts);
-	set_trace(skel, &opts->observe->trace);
+	set_knobs(skel, opts, room);
+	set_trace(skel, opts->observe, room);
 	btf__free(btf);
 	return err;
 }
@@ -151,12 +209,50 @@ static int add_tgids(const struct accounts *accounts)
 	return err;
 }
 
-static void *map_array(const struct bpf_map *map)
+static size_t array_bytes(const struct bpf_map *map)
 {
-	size_t bytes = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
-	void *at = mmap(NULL, bytes, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
+	return (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+}
+
+static void *map_array(const struct bpf_map *map, int prot)
+{
+	void *at = mmap(NULL, array_bytes(map), prot, MAP_SHARED, bpf_map__fd(map), 0);
 
 	return at == MAP_FAILED ? NULL : at;
+}
+
+static int map_books(struct accounts *accounts)
+{
+	const struct events_bpf *skel = accounts->skel;
+	struct book_view *books = &accounts->books;
+
+	if (!accounts->opts->trace.is_booked)
+		return 0;
+	books->sums = map_array(skel->maps.book_sums, PROT_READ | PROT_WRITE);
+	books->streams = map_array(skel->maps.book_streams, PROT_READ | PROT_WRITE);
+	books->buffers = accounts->buffers = map_array(skel->maps.book_buffers, PROT_READ);
+	books->episodes = accounts->episodes = map_array(skel->maps.book_episodes, PROT_READ);
+	books->blocks = map_array(skel->maps.book_blocks, PROT_READ | PROT_WRITE);
+	books->max_sums = accounts->room.sums;
+	books->nr_streams = accounts->room.streams;
+	books->nr_buffers = accounts->room.bids;
+	books->nr_blocks = accounts->room.blocks;
+	return books->sums && books->streams && books->buffers && books->episodes && books->blocks
+		       ? 0
+		       : -ENOMEM;
+}
+
+int accounts_books(const struct accounts *accounts, struct book_view *view)
+{
+	const struct events_bpf__bss *bss = accounts->skel->bss;
+	const struct room *room = &accounts->room;
+
+	if (!accounts->books.sums)
+		return -EOPNOTSUPP;
+	*view = accounts->books;
+	view->nr_sums = bss->next_sums < room->sums ? bss->next_sums : room->sums;
+	view->nr_episodes = bss->nr_episodes < room->episodes ? bss->nr_episodes : room->episodes;
+	return 0;
 }
 
 static int start_tick(struct accounts *accounts)
@@ -214,18 +310,20 @@ static int open_all(struct accounts *accounts, const struct accounts_opts *opts)
 	accounts->skel = events_bpf__open();
 	if (!accounts->skel)
 		return -errno;
-	err = prepare(accounts->skel, opts);
+	accounts->room = room_for(&opts->observe->trace);
+	err = prepare(accounts->skel, opts, &accounts->room);
 	err = err ? err : events_bpf__load(accounts->skel);
 	err = err ? err : add_tgids(accounts);
 	if (err)
 		return err;
-	accounts->at = map_array(accounts->skel->maps.counts);
-	accounts->bids = map_array(accounts->skel->maps.bids);
+	accounts->at = map_array(accounts->skel->maps.counts, PROT_READ);
+	accounts->bids = map_array(accounts->skel->maps.bids, PROT_READ);
 	accounts->nr_slots = MAX_ACCOUNTS * 4UL;
 	accounts->slots = calloc(accounts->nr_slots, sizeof(*accounts->slots));
 	if (!accounts->at || !accounts->bids || !accounts->slots)
 		return -ENOMEM;
 	err = open_trace(accounts);
+	err = err ? err : map_books(accounts);
 	err = err ? err : events_bpf__attach(accounts->skel);
 	err = err ? err : start_tick(accounts);
 	if (!err)
@@ -252,7 +350,19 @@ struct accounts *accounts_open(const struct accounts_opts *opts)
 static void unmap_array(void *at, const struct bpf_map *map)
 {
 	if (at)
-		munmap(at, (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
+		munmap(at, array_bytes(map));
+}
+
+static void unmap_books(const struct accounts *accounts)
+{
+	const struct events_bpf *skel = accounts->skel;
+	const struct book_view *books = &accounts->books;
+
+	unmap_array(books->sums, skel->maps.book_sums);
+	unmap_array(books->streams, skel->maps.book_streams);
+	unmap_array(accounts->buffers, skel->maps.book_buffers);
+	unmap_array(accounts->episodes, skel->maps.book_episodes);
+	unmap_array(books->blocks, skel->maps.book_blocks);
 }
 
 void accounts_close(struct accounts *accounts)
@@ -265,6 +375,7 @@ void accounts_close(struct accounts *accounts)
 	if (accounts->skel) {
 		unmap_array(accounts->at, accounts->skel->maps.counts);
 		unmap_array(accounts->bids, accounts->skel->maps.bids);
+		unmap_books(accounts);
 	}
 	events_bpf__destroy(accounts->skel);
 	free(accounts->slots);
@@ -348,9 +459,17 @@ static void run_on(const struct bpf_program *program, const struct group_rec *gr
 	run(program, &args, sizeof(args));
 }
 
+/* At first what each has lent is to be booked, also of one that an event made known before. */
+static bool is_met(const struct accounts *accounts, const struct group_rec *group)
+{
+	bool is_asked = accounts->has_met || !accounts->opts->trace.is_booked;
+
+	return is_asked && find(accounts, group);
+}
+
 static void meet_group(struct accounts *accounts, const struct group_rec *group)
 {
-	if (find(accounts, group))
+	if (is_met(accounts, group))
 		return;
 	/* to ask in vain costs more than all else */
 	if (has_room(accounts))
@@ -369,7 +488,7 @@ static void meet_ring(struct accounts *accounts, const struct group_rec *groups,
 	size_t known = 0;
 	int bundles = 0;
 
-	while (known < nr && find(accounts, &groups[known]))
+	while (known < nr && is_met(accounts, &groups[known]))
 		known++;
 	if (known == nr)
 		return;
@@ -396,6 +515,7 @@ static void meet(struct accounts *accounts, const struct sample *sample)
 		first = i;
 	}
 	accounts->skel->bss->is_ready = 1;
+	accounts->has_met = true;
 }
 
 /* A bucket may reach beyond the longest hold in it. */
@@ -474,13 +594,14 @@ static void forget_counts(struct group_counts *counts)
 		counts->total[i] = COUNT_UNKNOWN;
 	for (int i = 0; i < GAUGE_MAX; i++)
 		counts->gauge[i] = COUNT_UNKNOWN;
-	counts->wraps = 0;
+	counts->wraps = counts->unread = counts->looked_ns = 0;
 }
 
 static void join_account(const struct accounts *accounts, const struct account *account,
 			 struct group_counts *counts, uint64_t now)
 {
 	/* without a ring nothing shows what went in and out but the requests */
+	counts->looked_ns = __atomic_load_n(&account->looked_ns, __ATOMIC_ACQUIRE);
 	if (account->kind != GROUP_LEGACY || accounts->opts->depth == OBSERVE_FULL) {
 		counts->total[COUNT_TAKEN] = account->taken;
 		counts->total[COUNT_RETURNED] = account->returned;
@@ -489,6 +610,7 @@ static void join_account(const struct accounts *accounts, const struct account *
 	if (account->low_water != REC_UNKNOWN_U32)
 		counts->gauge[GAUGE_LOW_WATER] = account->low_water;
 	counts->wraps = account->may_wrap;
+	counts->unread = account->bids_lost;
 	if (accounts->opts->depth != OBSERVE_FULL)
 		return;
 	counts->total[COUNT_SELECTED] = account->selected;

@@ -35,6 +35,7 @@ uint64_t accounts_trace_lost(const struct accounts *accounts);
 void accounts_trace_losses(const struct accounts *accounts, struct trace_lost lost[TRACE_KINDS]);
 
 /* See observe.h. */
+int accounts_books(const struct accounts *accounts, struct book_view *view);
 void accounts_look(struct accounts *accounts);
 int accounts_slots(struct accounts *accounts, const struct group_rec *group,
 		   struct observe_slots *slots);

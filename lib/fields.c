@@ -182,11 +182,27 @@ static struct value held(const struct field_row *row)
 	return model_held(row->group);
 }
 
-/* Without the ring's memory at hand only a bound is known, and only of a ring not overfilled. */
-static const char *held_at_most(const struct field_row *row, char *out, size_t size)
+static struct value held_at_least(const struct field_row *row)
 {
 	const struct group_rec *rec = &row->group->rec;
 
+	if (rec->held != REC_UNKNOWN_U32 || !rec->held_least)
+		return model_unknown;
+	return group_value(row, rec->held_least - 1);
+}
+
+/*
+ * Without the ring's memory at hand only a bound is known, and only of a ring not overfilled; with
+ * it another, if there are more buffers than slots to remember them.
+ */
+static const char *held_bound(const struct field_row *row, char *out, size_t size)
+{
+	const struct group_rec *rec = &row->group->rec;
+
+	if (rec->held == REC_UNKNOWN_U32 && rec->held_least) {
+		snprintf(out, size, ">=%u", rec->held_least - 1);
+		return out;
+	}
 	if (rec->held != REC_UNKNOWN_U32 || rec->kind == GROUP_LEGACY ||
 	    rec->available > rec->entries)
 		return NULL;
@@ -346,7 +362,8 @@ static const struct field group_fields[] = {
 	 .type = FIELD_GAUGE,
 	 .unit = UNIT_COUNT,
 	 .number = held,
-	 .text = held_at_most},
+	 .text = held_bound},
+	NUMBER(held_at_least, "HELD>=", UNIT_COUNT, "where held is not known: at least so many"),
 	NUMBER(buf_bytes, "BUF", UNIT_BYTES, "size of the largest buffer seen in the ring"),
 	NUMBER(mem_bytes, "MEMORY", UNIT_BYTES, "memory of the ring itself, buffers not counted"),
 	NUMBER(raw_flags, "FLAGS", UNIT_NUMBER, "flag bits of the kernel that are not understood"),

@@ -2,6 +2,8 @@
 /* How is a time spread over buckets, and what do the buckets say of the times? */
 #include "hist.h"
 
+#include "../bpf/book.h"
+
 uint64_t hist_start_ns(unsigned int bucket)
 {
 	unsigned int power, quarter;
@@ -15,13 +17,7 @@ uint64_t hist_start_ns(unsigned int bucket)
 
 unsigned int hist_bucket(uint64_t ns)
 {
-	unsigned int power, bucket;
-
-	if (ns >> HOLD_SHIFT == 0)
-		return 0;
-	power = 63 - (unsigned int)__builtin_clzll(ns >> HOLD_SHIFT);
-	bucket = 1 + power * 4 + (unsigned int)(ns >> (HOLD_SHIFT - 2 + power) & 3);
-	return bucket < HOLD_BUCKETS ? bucket : HOLD_BUCKETS - 1;
+	return book_bucket(ns);
 }
 
 uint64_t hist_count(const uint32_t buckets[HOLD_BUCKETS])

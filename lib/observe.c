@@ -561,6 +561,11 @@ int observe_trace(struct observe *o, observe_take_fn *take, void *context)
 	return observe_trace_fd(o) < 0 ? -EINVAL : accounts_trace(o->accounts, take, context);
 }
 
+int observe_books(const struct observe *o, struct book_view *view)
+{
+	return o->accounts ? accounts_books(o->accounts, view) : -EOPNOTSUPP;
+}
+
 void observe_look(struct observe *o)
 {
 	if (o->accounts)

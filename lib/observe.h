@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../bpf/book.h"
 #include "sample.h"
 
 struct observe;
@@ -28,6 +29,9 @@ struct observe_trace {
 	bool only_errors;
 	bool is_tree;    /* the processes that those of tgids start, too */
 	bool is_watched; /* observe_watch() will be called */
+	bool is_booked;  /* what is not rare is booked by the programs: see observe_books() */
+	uint32_t room;   /* BOOKED: for so many buffers, of all groups ever seen; 0: for 1M, in
+			    about 100 MB. Rounded up; what does not fit is a loss */
 	uint32_t bytes;  /* of the buffer: a power of two, at least a page */
 };
 
@@ -141,6 +145,12 @@ int observe_trace_fd(const struct observe *o);
  */
 typedef void observe_take_fn(void *context, const struct trace_rec *rec);
 int observe_trace(struct observe *o, observe_take_fn *take, void *context);
+
+/*
+ * Where the programs book in place of telling. -EOPNOTSUPP: they do not. Valid until the observer
+ * is closed; how far it is used is of this moment.
+ */
+int observe_books(const struct observe *o, struct book_view *view);
 
 /* The buffer ring whose returns shall be told as they happen. */
 struct observe_watch {

@@ -178,6 +178,7 @@ static int read_group(struct json_object *object, __u64 ring_id, struct group_re
 		.entries = u32_of(object, "entries", 0),
 		.available = u32_of(object, "available", REC_UNKNOWN_U32),
 		.held = u32_of(object, "held", REC_UNKNOWN_U32),
+		.held_least = u32_of(object, "held_at_least", REC_UNKNOWN_U32) + 1,
 		.buf_bytes = u32_of(object, "buf_bytes", REC_UNKNOWN_U32),
 		.head = (__u16)u32_of(object, "head", 0),
 		.tail = (__u16)u32_of(object, "tail", 0),

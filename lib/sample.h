@@ -78,7 +78,9 @@ enum group_gauge {
 struct group_counts {
 	uint64_t total[COUNT_MAX];
 	uint64_t gauge[GAUGE_MAX];
-	uint64_t wraps; /* intervals in which taken or returned may have missed 65536 */
+	uint64_t wraps;     /* intervals in which taken or returned may have missed 65536 */
+	uint64_t unread;    /* returns that were overwritten before they were read */
+	uint64_t looked_ns; /* from then on head and tail were read, for taken; 0: not known */
 };
 
 /*
