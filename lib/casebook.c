@@ -7,22 +7,10 @@
 #include <string.h>
 
 #include "casebook_parts.h"
-#include "hist.h"
 
-#define CQE_BUFFER_FLAG 1
-#define CQE_MORE_FLAG   2
-#define CQE_SOCK_FLAG   4
-
-#define NO_STREAM 0xffffffffU
-#define NO_BUFS   (-105)
-
-#define OP_RECVMSG 10
-#define OP_PROVIDE 31
-#define OP_REMOVE  32
-
-#define CLOSED_NS    250000000ULL  /* after its stream ended a buffer has had its time */
 #define FORGOTTEN_NS 1000000000ULL /* and at least so long when the stream lives */
 #define ROUNDS       4             /* the others went round so often meanwhile */
+#define DOUBT_NS     1000000000ULL /* or however few went round */
 
 /* ---- storage */
 
@@ -45,6 +33,7 @@ void casebook_init(struct casebook *book, uint64_t at_ns)
 {
 	memset(book, 0, sizeof(*book));
 	book->started_ns = book->ended_ns = at_ns;
+	book->told_ns = UINT64_MAX;
 }
 
 static void free_group(struct case_group *group)
@@ -66,6 +55,9 @@ void casebook_done(struct casebook *book)
 	free(book->rings);
 	free(book->queues);
 	free(book->tables);
+	free(book->births);
+	free(book->groups_of);
+	free(book->streams_of);
 	memset(book, 0, sizeof(*book));
 }
 
@@ -124,7 +116,7 @@ bool casebook_enter_groups(struct casebook *book)
 	return true;
 }
 
-static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uint32_t bgid)
+struct case_group *casebook_get(struct casebook *book, uint64_t ring_id, uint32_t bgid)
 {
 	struct case_group *group = casebook_find(book, ring_id, bgid);
 	const struct ring_rec *ring;
@@ -154,9 +146,9 @@ static struct case_group *get_group(struct casebook *book, uint64_t ring_id, uin
 }
 
 /* NULL for a bid that no record should have. */
-static struct case_buffer *get_buffer(struct casebook *book, struct case_group *group, uint32_t bid)
+static struct book_buffer *get_buffer(struct casebook *book, struct case_group *group, uint32_t bid)
 {
-	struct case_buffer *more;
+	struct book_buffer *more;
 	uint32_t nr;
 
 	if (bid > 65535)
@@ -175,160 +167,89 @@ static struct case_buffer *get_buffer(struct casebook *book, struct case_group *
 	return &group->buffers[bid];
 }
 
-static uint32_t get_stream(struct casebook *book, struct case_group *group,
-			   const struct trace_rec *rec)
+static bool is_of(const struct book_stream *stream, const struct trace_rec *rec)
 {
 	bool is_fixed = rec->flags & TRACE_FIXED_FILE;
-	struct case_stream *stream;
 
-	for (uint32_t i = group->nr_streams; i-- > 0;) {
-		stream = &group->streams[i];
-		if (rec->fd >= 0 ? stream->fd == rec->fd && stream->is_fixed == is_fixed
-				 : stream->user_data == rec->user_data)
-			return i;
-	}
-	if (group->nr_streams >= CASE_STREAMS ||
-	    !casebook_grow(book, (void **)&group->streams, group->nr_streams, sizeof(*stream)))
-		return NO_STREAM;
-	stream = &group->streams[group->nr_streams];
-	memset(stream, 0, sizeof(*stream));
-	stream->fd = rec->fd;
-	stream->is_fixed = is_fixed;
-	stream->user_data = rec->user_data;
-	return group->nr_streams++;
+	return rec->fd >= 0 ? stream->fd == rec->fd && stream->is_fixed == is_fixed
+			    : stream->user_data == rec->user_data;
 }
 
-static void log_flow(struct casebook *book, struct case_group *group, enum case_flow_kind kind,
-		     const struct trace_rec *rec)
+/* NULL: no room. */
+static struct book_stream *get_stream(struct casebook *book, struct case_group *group,
+				      const struct trace_rec *rec)
 {
-	struct case_flow *last = group->nr_flows ? &group->flows[group->nr_flows - 1] : NULL;
-	uint32_t nr = kind == FLOW_STARVE || !rec->nr ? 1 : rec->nr;
+	struct book_stream *stream;
 
-	if (last && last->kind == kind && kind != FLOW_STARVE && rec->at_ns - last->at_ns < 1000 &&
-	    last->nr + nr < 1U << 29) {
-		last->nr += nr;
-		return;
+	for (uint32_t i = group->nr_streams; i-- > 0;) {
+		if (is_of(&group->streams[i], rec))
+			return &group->streams[i];
 	}
-	if (group->nr_flows >= CASE_FLOWS ||
+	if (group->nr_streams >= CASE_STREAMS ||
+	    !casebook_grow(book, (void **)&group->streams, group->nr_streams, sizeof(*stream))) {
+		group->sums.lost_streams++;
+		return NULL;
+	}
+	stream = &group->streams[group->nr_streams++];
+	memset(stream, 0, sizeof(*stream));
+	stream->fd = rec->fd;
+	stream->is_fixed = (rec->flags & TRACE_FIXED_FILE) != 0;
+	stream->user_data = rec->user_data;
+	return stream;
+}
+
+static void log_flow(struct casebook *book, struct case_group *group, const struct book_flow *flow)
+{
+	struct book_flow *last = group->nr_flows ? &group->flows[group->nr_flows - 1] : NULL;
+
+	if (last && book_flow_joins(last, flow))
+		return;
+	if (group->nr_flows >= BOOK_FLOWS ||
 	    !casebook_grow(book, (void **)&group->flows, group->nr_flows, sizeof(*last)) ||
 	    !group->flows) {
-		group->flows_full = true;
+		group->sums.flows_full = 1;
 		return;
 	}
-	group->flows[group->nr_flows++] =
-		(struct case_flow){.at_ns = rec->at_ns, .nr = nr & 0x3fffffff, .kind = kind};
+	group->flows[group->nr_flows++] = *flow;
 }
 
 /* ---- buffers come and go */
 
-static void leave(struct case_group *group, const struct case_buffer *buffer)
+void casebook_lend(struct casebook *book, struct case_group *group, uint32_t bid)
 {
-	group->held--;
-	if (buffer->stream < group->nr_streams && group->streams[buffer->stream].held)
-		group->streams[buffer->stream].held--;
+	struct book_buffer *buffer = get_buffer(book, group, bid);
+
+	if (buffer)
+		book_lend(&group->sums, buffer, book->started_ns);
 }
 
-struct taking {
-	uint32_t stream;
-	bool is_unnamed;
-	bool with_error;
-};
-
-static void take_one(struct casebook *book, struct case_group *group, uint32_t bid,
-		     const struct trace_rec *rec, const struct taking *taking)
-{
-	struct case_buffer *buffer = get_buffer(book, group, bid);
-
-	if (!buffer)
-		return;
-	if (buffer->place == BUFFER_UNKNOWN)
-		group->provided++;
-	if (buffer->place == BUFFER_HELD) {
-		leave(group, buffer);
-		if (group->kind != GROUP_LEGACY && buffer->owed < UINT8_MAX && !buffer->owed++) {
-			group->owed++;
-			group->owed_bid = bid;
-		}
-	}
-	buffer->place = BUFFER_HELD;
-	buffer->since_ns = rec->at_ns;
-	buffer->returns_then = group->returned;
-	buffer->stream = taking->stream;
-	buffer->stream_ends =
-		taking->stream < group->nr_streams ? group->streams[taking->stream].ends : 0;
-	buffer->is_unnamed = taking->is_unnamed;
-	buffer->with_error = taking->with_error;
-	buffer->bytes = 0;
-	group->taken++;
-	group->held++;
-	if (group->held > group->peak_held)
-		group->peak_held = group->held;
-	if (taking->stream < group->nr_streams)
-		group->streams[taking->stream].held++;
-}
-
-/*
- * Two processors may tell a return and the next taking of the same buffer in the wrong order: then
- * it is held when its return is told.
- */
 static void return_one(struct casebook *book, struct case_group *group, uint32_t bid,
 		       const struct trace_rec *rec)
 {
-	struct case_buffer *buffer = get_buffer(book, group, bid);
-	uint64_t age;
+	struct book_buffer *buffer = get_buffer(book, group, bid);
+	int64_t age;
 
 	if (!buffer)
 		return;
-	if (buffer->owed && buffer->place == BUFFER_HELD) {
-		group->owed -= !--buffer->owed;
-		return;
-	}
-	if (buffer->place == BUFFER_UNKNOWN) {
-		if (group->entries && group->provided >= group->entries &&
-		    group->kind != GROUP_LEGACY) {
-			group->alien_returns++;
-			group->alien_bid = bid;
-		}
-		group->provided++;
-		group->filled++;
-	} else if (buffer->place == BUFFER_IN && group->kind != GROUP_LEGACY) {
-		group->double_returns++;
-		group->double_bid = bid;
-	} else if (buffer->place == BUFFER_HELD) {
-		age = rec->at_ns > buffer->since_ns ? rec->at_ns - buffer->since_ns : 0;
-		group->hold[hist_bucket(age)]++;
-		if (age > group->hold_ns_max)
-			group->hold_ns_max = age;
-		leave(group, buffer);
-	}
-	buffer->place = BUFFER_IN;
-	buffer->since_ns = rec->at_ns;
-	buffer->bytes = 0;
+	age = book_return(&group->sums, buffer, bid, rec->at_ns);
+	if (age >= 0)
+		group->sums.hold[book_bucket((uint64_t)age)]++;
 }
 
-/* Until now everything stayed out. */
 static void end_episode(struct case_group *group, uint64_t at_ns)
 {
-	struct case_episode *episode;
-
-	if (!group->in_episode)
-		return;
-	episode = &group->episodes[group->nr_episodes - 1];
-	if (at_ns > episode->at_ns)
-		episode->age_ns += at_ns - episode->at_ns;
-	group->in_episode = false;
+	if (group->sums.in_episode && group->nr_episodes)
+		book_episode_over(&group->episodes[group->nr_episodes - 1], at_ns);
+	group->sums.in_episode = 0;
 }
 
 static void on_return(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
-	struct trace_rec back = *rec;
-	uint64_t filled = group->filled;
+	struct book_flow flow = {.at_ns = rec->at_ns, .nr = rec->nr, .kind = FLOW_RETURN};
+	uint64_t filled = group->sums.filled;
 
-	group->quiet.looks = 0;
 	if (rec->flags & TRACE_BACK) {
-		group->backs++;
-		group->back_by = rec->nr;
-		group->back_to = rec->available;
+		book_back(&group->sums, rec->nr, rec->available);
 		return;
 	}
 	if (rec->bid != REC_UNKNOWN_U32) {
@@ -336,253 +257,176 @@ static void on_return(struct casebook *book, struct case_group *group, const str
 			return_one(book, group, (rec->bid + i) & 0xffff, rec);
 	}
 	/* the fill is no return of what was taken */
-	back.nr -= (uint32_t)(group->filled - filled);
-	group->returned += rec->nr;
+	flow.nr -= (uint32_t)(group->sums.filled - filled);
 	end_episode(group, rec->at_ns);
-	for (uint32_t i = 0; i < group->nr_streams; i++)
-		group->streams[i].spins = 0;
-	if (back.nr && rec->kind == TRACE_RETURN)
-		log_flow(book, group, FLOW_RETURN, &back);
+	book_returned(&group->sums, rec->nr);
+	if (flow.nr && rec->kind == TRACE_RETURN)
+		log_flow(book, group, &flow);
 }
 
 /* ---- starving */
 
-static int by_age(const void *a, const void *b)
+static struct book_stream *taker_of(const struct case_group *group,
+				    const struct book_buffer *buffer)
 {
-	const uint64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
+	return buffer->stream < group->nr_streams ? &group->streams[buffer->stream] : NULL;
 }
 
-static void describe(struct casebook *book, struct case_group *group, struct case_episode *episode)
+static void describe(struct case_group *group, struct book_episode *episode)
 {
-	uint64_t *ages = calloc(group->held + 1UL, sizeof(*ages));
-	uint32_t nr = 0;
+	struct book_ages ages = {.at_ns = episode->at_ns, .count = ++group->nr_counts};
 
-	if (!ages) {
-		book->out_of_memory = true;
-		return;
+	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
+		const struct book_buffer *buffer = &group->buffers[bid];
+
+		if (buffer->place == BUFFER_HELD)
+			book_note_age(episode, &ages, buffer, taker_of(group, buffer));
 	}
-	for (uint32_t bid = 0; bid < group->nr_buffers && nr < group->held; bid++) {
-		if (group->buffers[bid].place == BUFFER_HELD)
-			ages[nr++] = episode->at_ns - group->buffers[bid].since_ns;
+	for (uint32_t i = 0; ages.nr && i < HOLD_BUCKETS; i++) {
+		if (book_find_median(episode, &ages, i))
+			break;
 	}
-	qsort(ages, nr, sizeof(*ages), by_age);
-	episode->age_ns = nr ? ages[nr / 2] : 0;
-	free(ages);
-	episode->provided = group->provided;
-	episode->held = group->held;
-	for (uint32_t i = 0; i < group->nr_streams; i++) {
-		episode->streams += group->streams[i].held > 0;
-		if (group->streams[i].held <= episode->top_held)
-			continue;
-		episode->top_held = group->streams[i].held;
-		episode->top = i;
-	}
+	episode->provided = group->sums.provided;
+	episode->held = group->sums.held;
 }
 
 static void on_empty(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
-	struct case_episode *episode;
+	struct book_episode *episode;
 
-	if (group->in_episode && group->nr_episodes) {
+	if (group->sums.in_episode && group->nr_episodes) {
 		group->episodes[group->nr_episodes - 1].starves++;
 		return;
 	}
-	group->in_episode = true;
-	if (group->nr_episodes >= CASE_EPISODES ||
+	if (group->nr_episodes >= BOOK_EPISODES ||
 	    !casebook_grow(book, (void **)&group->episodes, group->nr_episodes, sizeof(*episode))) {
-		group->lost_episodes++;
-		group->in_episode = false;
+		group->sums.lost_episodes++;
 		return;
 	}
+	group->sums.in_episode = 1;
 	episode = &group->episodes[group->nr_episodes++];
 	memset(episode, 0, sizeof(*episode));
 	episode->at_ns = rec->at_ns;
 	episode->starves = 1;
 	episode->at_issue = rec->cause == STARVE_EMPTY_AT_ISSUE;
-	describe(book, group, episode);
+	describe(group, episode);
 }
 
 static void on_starve(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
-	uint32_t at = get_stream(book, group, rec);
-	struct case_stream *stream = at == NO_STREAM ? NULL : &group->streams[at];
+	const struct book_flow flow = {.at_ns = rec->at_ns, .nr = 1, .kind = FLOW_STARVE};
+	int what = book_starve(&group->sums, get_stream(book, group, rec), rec);
 
-	group->quiet.looks = 0;
-	if (rec->cause < STARVE_CAUSES)
-		group->causes[rec->cause]++;
-	if (stream) {
-		stream->starved++;
-		stream->starved_ns = rec->at_ns;
-		stream->plain = 0;
-		if (rec->cause == STARVE_EMPTY_AT_ISSUE && ++stream->spins > stream->most_spins)
-			stream->most_spins = stream->spins;
-	}
-	if (rec->cause == STARVE_EMPTY_AT_ISSUE || rec->cause == STARVE_EMPTY_AT_DATA) {
+	if (what & BOOK_EMPTY)
 		on_empty(book, group, rec);
-		/* trying again in vain is no further demand */
-		if (!stream || stream->spins < 2)
-			log_flow(book, group, FLOW_STARVE, rec);
-	}
+	if (what & BOOK_DEMAND)
+		log_flow(book, group, &flow);
 }
 
 /* ---- completions */
 
-static void note_end(struct case_group *group, uint32_t at, const struct trace_rec *rec)
-{
-	struct case_stream *stream = &group->streams[at];
-
-	if (rec->cqe_flags & CQE_MORE_FLAG)
-		return;
-	/* without a file it may be of a request whose submission was not seen */
-	if (rec->fd >= 0 && group->open)
-		group->open--;
-	if (rec->kind == TRACE_DONE && rec->res != NO_BUFS) {
-		stream->ends++;
-		stream->ended_ns = 0;
-		return;
-	}
-	/* a completion that overflowed does not tell its request: every one looks like multishot */
-	if (!(rec->flags & TRACE_MULTISHOT) || (stream->submitted && !stream->is_multishot))
-		return;
-	stream->ended_ns = rec->at_ns;
-	stream->ended_res = rec->res;
-	stream->ended_with_buffer = rec->cqe_flags & CQE_BUFFER_FLAG && rec->available == 0;
-}
-
 static void add_bytes(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
-	struct case_buffer *buffer = get_buffer(book, group, rec->bid);
+	struct book_buffer *buffer = get_buffer(book, group, rec->bid);
 
 	if (buffer && rec->res > 0)
-		buffer->bytes += (uint64_t)rec->res;
+		buffer->bytes += (uint32_t)rec->res;
+}
+
+static void take_all(struct casebook *book, struct case_group *group, const struct trace_rec *rec,
+		     const struct book_stream *stream)
+{
+	struct book_taking taking = {
+		.at_ns = rec->at_ns,
+		.stream = stream ? (uint32_t)(stream - group->streams) : BOOK_NO_STREAM,
+		.stream_ends = stream ? stream->ends : 0,
+		.with_error = rec->res < 0,
+	};
+
+	for (uint32_t i = 0; i < rec->nr && rec->bid != REC_UNKNOWN_U32; i++) {
+		struct book_buffer *buffer;
+
+		taking.bid = (rec->bid + i) & 0xffff;
+		taking.is_unnamed = i > 0 || rec->flags & TRACE_CONTINUED;
+		buffer = get_buffer(book, group, taking.bid);
+		if (buffer)
+			book_take(&group->sums, buffer, &taking);
+	}
 }
 
 static void on_select(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
-	uint32_t at = get_stream(book, group, rec);
-	struct taking taking = {.stream = at, .with_error = rec->res < 0};
-	bool is_rest = rec->flags & TRACE_CONTINUED;
-	unsigned int log = 0;
+	const struct book_flow flow = {
+		.at_ns = rec->at_ns, .nr = rec->nr ? rec->nr : 1, .kind = FLOW_TAKE};
+	struct book_stream *stream = get_stream(book, group, rec);
 
-	group->quiet.looks = 0;
-	group->kind = rec->group_kind;
-	group->after_last += !group->open && group->is_whole && !is_rest;
-	if (at != NO_STREAM) {
-		group->streams[at].selected += !is_rest;
-		if (!is_rest)
-			note_end(group, at, rec);
-	}
-	if (!is_rest) {
-		while (log < 32 && rec->res > 0 && (uint32_t)rec->res >> log)
-			log++;
-		group->sizes[log]++;
-	}
+	book_select(&group->sums, stream, rec);
 	if (rec->kind == TRACE_PARTIAL) {
 		add_bytes(book, group, rec);
 		return;
 	}
-	if (rec->kind == TRACE_SELECT && rec->res > group->most_res)
-		group->most_res = rec->res;
-	group->named += rec->nr;
-	group->bundles += rec->kind == TRACE_BUNDLE && !is_rest;
-	for (uint32_t i = 0; i < rec->nr && rec->bid != REC_UNKNOWN_U32; i++) {
-		taking.is_unnamed = i > 0 || is_rest;
-		take_one(book, group, (rec->bid + i) & 0xffff, rec, &taking);
-	}
-	log_flow(book, group, FLOW_TAKE, rec);
+	take_all(book, group, rec, stream);
+	log_flow(book, group, &flow);
+}
+
+static void on_refused(struct case_group *group, const struct trace_rec *rec)
+{
+	group->quiet.looks = 0;
+	group->mistake = (struct case_mistake){
+		.count = group->mistake.count + 1,
+		.opcode = rec->opcode,
+		.sqe_flags = (uint8_t)rec->available,
+		.ioprio = (uint16_t)rec->nr,
+		.res = rec->res,
+	};
 }
 
 static void on_done(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
-	uint32_t at;
+	struct book_stream *stream;
 
-	group->quiet.looks = 0;
 	if (rec->flags & TRACE_REFUSED) {
-		group->mistake = (struct case_mistake){
-			.count = group->mistake.count + 1,
-			.opcode = rec->opcode,
-			.sqe_flags = (uint8_t)rec->available,
-			.ioprio = (uint16_t)rec->nr,
-			.res = rec->res,
-		};
+		on_refused(group, rec);
 		return;
 	}
-	if (rec->opcode == OP_PROVIDE || rec->opcode == OP_REMOVE) {
-		if (group->kind != GROUP_LEGACY && group->entries) {
-			group->refused_legacy++;
-			group->refused_res = rec->res;
-		}
-		return;
-	}
-	group->efaults += rec->res == -EFAULT;
-	if (rec->res == -EFAULT && rec->opcode == OP_RECVMSG && rec->extra) {
-		group->cut_short.count++;
-		group->cut_short.left = rec->extra;
-	}
-	if (rec->res == 0 && rec->cqe_flags & CQE_SOCK_FLAG)
-		group->phantom_ends++;
-	at = get_stream(book, group, rec);
-	if (at != NO_STREAM)
-		note_end(group, at, rec);
+	stream = book_done(&group->sums, rec) ? get_stream(book, group, rec) : NULL;
+	if (stream)
+		book_end(&group->sums, stream, rec);
 }
 
-void casebook_closed(struct case_group *group, uint32_t at, uint64_t at_ns)
+void casebook_closed(struct casebook *book, struct case_group *group, uint32_t at)
 {
-	struct case_stream *stream = &group->streams[at];
+	struct book_stream *stream = &group->streams[at];
 
-	if (!group->closed.count++)
-		group->closed.first_ns = at_ns;
-	group->closed.fd = stream->fd;
-	stream->starved_ns = stream->ended_ns = 0;
+	/* where it is booked the same is to be known */
+	if (group->book && stream->group)
+		book_closed(&book->view.sums[group->book - 1],
+			    &book->view.streams[stream->group - 1], book->ended_ns);
+	book_closed(&group->sums, stream, book->ended_ns);
 }
 
 static void on_submit(struct casebook *book, struct case_group *group, const struct trace_rec *rec)
 {
-	uint32_t at = get_stream(book, group, rec);
-	struct case_stream *stream;
+	struct book_stream *stream = get_stream(book, group, rec);
 
-	if (at == NO_STREAM)
-		return;
-	stream = &group->streams[at];
-	group->quiet.looks = 0;
-	/* the same number, another file */
-	if (stream->starved_ns && stream->inode && rec->extra && rec->extra != stream->inode)
-		casebook_closed(group, at, rec->at_ns);
-	group->closed.after += group->closed.count > 0;
-	stream->starved_ns = 0;
-	stream->inode = rec->extra;
-	group->open++;
-	stream->user_data = rec->user_data;
-	stream->submitted++;
-	stream->plain = 0;
-	stream->submit_ns = rec->at_ns;
-	stream->ended_ns = 0;
-	stream->opcode = rec->opcode;
-	stream->is_multishot = rec->flags & TRACE_MULTISHOT;
+	if (stream)
+		book_submit(&group->sums, stream, rec);
 }
 
 /* On the ring, by a file that received by selection before. */
 static void on_plain(struct casebook *book, const struct trace_rec *rec)
 {
-	bool is_fixed = rec->flags & TRACE_FIXED_FILE;
-
 	for (size_t i = 0; i < book->nr_groups; i++) {
 		struct case_group *group = book->groups[i];
 
+		if (group->ring_id != rec->ring_id)
+			continue;
 		/* 0 is what an entry says that says nothing */
-		if (rec->bgid && group->ring_id == rec->ring_id && group->bgid == rec->bgid &&
-		    group->is_whole)
-			group->unselected++;
-		for (uint32_t j = 0; group->ring_id == rec->ring_id && j < group->nr_streams; j++) {
-			struct case_stream *stream = &group->streams[j];
-
-			if (stream->fd != rec->fd || stream->is_fixed != is_fixed)
-				continue;
-			stream->ended_ns = stream->starved_ns = 0;
-			if (!stream->plain++)
-				stream->plain_ns = rec->at_ns;
+		if (rec->bgid && group->bgid == rec->bgid && group->sums.is_whole)
+			group->sums.unselected++;
+		for (uint32_t j = 0; j < group->nr_streams; j++) {
+			if (is_of(&group->streams[j], rec))
+				book_plain(&group->streams[j], rec->at_ns);
 		}
 	}
 }
@@ -590,18 +434,14 @@ static void on_plain(struct casebook *book, const struct trace_rec *rec)
 /* ---- the group itself */
 
 /* A new life: what the old group's buffers were is of no interest any more. */
-static void begin(struct case_group *group)
+static void begin(struct case_group *group, uint64_t at_ns)
 {
 	free(group->buffers);
 	group->buffers = NULL;
 	group->nr_buffers = 0;
-	group->provided = group->held = group->owed = 0;
-	group->is_whole = false;
-	group->named = 0;
+	book_begin(&group->sums);
 	memset(&group->quiet, 0, sizeof(group->quiet));
-	end_episode(group, 0);
-	for (uint32_t i = 0; i < group->nr_streams; i++)
-		group->streams[i].held = 0;
+	group->quiet.from_ns = at_ns;
 	lint_done(&group->lint);
 }
 
@@ -614,11 +454,11 @@ static void on_register(struct case_group *group, const struct trace_rec *rec)
 		group->refusal.res = rec->res;
 		return;
 	}
-	begin(group);
+	begin(group, rec->at_ns);
 	/* requests of an earlier group of this id would draw from this one */
-	group->is_whole = !group->open;
-	group->kind = rec->group_kind;
-	group->entries = rec->nr;
+	group->sums.is_whole = !group->sums.open;
+	group->sums.kind = rec->group_kind;
+	group->sums.entries = rec->nr;
 	group->ring_addr = rec->group_kind == GROUP_MMAP || rec->group_kind == GROUP_INC_MMAP
 				   ? 0
 				   : rec->user_data;
@@ -634,11 +474,11 @@ static void note_in_group(struct casebook *book, struct case_group *group,
 		break;
 	case TRACE_UNREGISTER:
 		if (!rec->res)
-			begin(group);
+			begin(group, rec->at_ns);
 		break;
 	case TRACE_FILL:
 	case TRACE_RETURN:
-		group->kind = rec->group_kind;
+		group->sums.kind = rec->group_kind;
 		on_return(book, group, rec);
 		break;
 	case TRACE_SELECT:
@@ -648,11 +488,9 @@ static void note_in_group(struct casebook *book, struct case_group *group,
 		break;
 	case TRACE_STARVE:
 		on_starve(book, group, rec);
-		if (group->nr_streams)
-			note_end(group, get_stream(book, group, rec), rec);
 		break;
 	case TRACE_OVERFLOW:
-		group->overflows += rec->cqe_flags & CQE_BUFFER_FLAG;
+		group->sums.overflows += rec->cqe_flags & BOOK_CQE_BUFFER;
 		break;
 	case TRACE_SUBMIT:
 		on_submit(book, group, rec);
@@ -680,78 +518,83 @@ void casebook_take(struct casebook *book, const struct trace_rec *rec)
 			casebook_on_table(book, rec);
 		return;
 	}
-	group = get_group(book, rec->ring_id, rec->bgid);
+	group = casebook_get(book, rec->ring_id, rec->bgid);
 	if (!group)
 		return;
-	if (!group->first_ns)
-		group->first_ns = rec->at_ns;
+	if (!group->sums.first_ns)
+		group->sums.first_ns = rec->at_ns;
+	group->sums.last_ns = rec->at_ns;
 	if (rec->tgid && rec->kind != TRACE_RETURN && rec->kind != TRACE_FILL && !group->tgid)
 		group->tgid = rec->tgid;
 	note_in_group(book, group, rec);
 }
 
-/*
- * After which what is under way in the kernel's threads is through, too: a time, for on a busy
- * machine looks are seldom, and three of them, so that it is not one pause of the looker's own.
- */
-#define QUIET_NS    900000000ULL
-#define QUIET_LOOKS 3
-#define STILL_NS    200000000ULL
-
-static bool is_incremental(const struct case_group *group)
+void casebook_count_held(struct case_group *group)
 {
-	return group->kind == GROUP_INC || group->kind == GROUP_INC_MMAP;
+	for (uint32_t i = 0; i < group->nr_streams; i++)
+		group->streams[i].held = 0;
+	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
+		struct book_stream *stream = taker_of(group, &group->buffers[bid]);
+
+		if (stream && group->buffers[bid].place == BUFFER_HELD)
+			stream->held++;
+	}
 }
 
-/*
- * The kernel moves the address of the entry that it fills; by how much between two quiet moments
- * is compared with what was received meanwhile.
- */
-static void compare_cursor(struct case_group *group)
+/* Since the last sample; the group may have begun anew. */
+static uint64_t doubles_since(const struct case_group *group)
 {
-	const struct ring_slot *slot = &group->lint.first;
-	struct case_quiet *quiet = &group->quiet;
-	const struct case_buffer *buffer;
-	int64_t moved, received;
+	uint64_t all = group->sums.double_returns;
 
-	if (!is_incremental(group) || !group->lint.has_first || slot->bid >= group->nr_buffers)
-		return;
-	buffer = &group->buffers[slot->bid];
-	if (quiet->at.addr && quiet->at.bid == slot->bid && quiet->at_since == buffer->since_ns &&
-	    buffer->place == BUFFER_IN && slot->addr >= quiet->at.addr) {
-		moved = (int64_t)(slot->addr - quiet->at.addr);
-		received = (int64_t)(buffer->bytes - quiet->at_bytes);
-		if (moved != received) {
-			quiet->astray = moved - received;
-			quiet->astray_bid = slot->bid;
-		}
-	}
-	quiet->at = *slot;
-	quiet->at_bytes = buffer->bytes;
-	quiet->at_since = buffer->since_ns;
+	return all >= group->doubt.seen ? all - group->doubt.seen : all;
 }
 
-/* Nothing was told between this sample and the last but `looks` of them. */
-static void compare(struct case_group *group, uint64_t taken, uint64_t at_ns)
+/* The head has moved over more buffers than completions named, by more than are under way. */
+static bool takes_untold(const struct case_group *group, const struct sample *sample, size_t at)
 {
-	struct case_quiet *quiet = &group->quiet;
-	uint64_t quiet_ns;
+	uint64_t taken = sample->counts ? sample->counts[at].total[COUNT_TAKEN] : COUNT_UNKNOWN;
 
-	if (taken != quiet->taken)
-		quiet->looks = 0;
-	quiet->taken = taken;
-	if (!quiet->looks++)
-		quiet->since_ns = at_ns;
-	quiet_ns = at_ns - quiet->since_ns;
-	if (quiet_ns >= STILL_NS) {
-		quiet->owed = group->owed;
-		compare_cursor(group);
+	return taken != COUNT_UNKNOWN && sample->groups[at].kind != GROUP_LEGACY &&
+	       taken > group->sums.named + sample->groups[at].entries;
+}
+
+/* What is taken while the kernel's programs come to know a group may be told by nobody. */
+static void doubt(struct case_group *group, const struct sample *sample, size_t at)
+{
+	struct case_doubt *doubt = &group->doubt;
+	uint64_t losses = (group->sums.is_whole ? 0 : sample->losses[LOSS_UNATTRIBUTED]) +
+			  (sample->counts ? sample->counts[at].unread : 0);
+	bool is_new = !group->is_sampled;
+
+	if (takes_untold(group, sample, at) ||
+	    (is_new ? !group->sums.is_whole : losses != doubt->losses)) {
+		doubt->since_ns = sample->at_ns;
+		doubt->until = group->sums.returned + 2ULL * sample->groups[at].entries;
 	}
-	if (quiet->looks < QUIET_LOOKS || quiet_ns < QUIET_NS || taken == COUNT_UNKNOWN ||
-	    !group->is_whole || group->bundles || (uint32_t)group->most_res > group->lint.buf_bytes)
-		return;
-	quiet->untold = taken > group->named ? taken - group->named : 0;
-	quiet->unfounded = group->named > taken ? group->named - taken : 0;
+	doubt->losses = losses;
+	doubt->told += doubt->since_ns ? 0 : doubt->pending;
+	doubt->pending = doubt->since_ns ? 0 : doubles_since(group);
+	doubt->seen = group->sums.double_returns;
+	if (group->sums.returned >= doubt->until || sample->at_ns - doubt->since_ns >= DOUBT_NS)
+		doubt->since_ns = 0;
+}
+
+uint64_t casebook_doubles(const struct case_group *group)
+{
+	const struct case_doubt *doubt = &group->doubt;
+
+	/* of a group that was there before more is untold than of others */
+	if (!group->sums.is_whole || doubt->since_ns)
+		return doubt->told;
+	return doubt->told + doubt->pending + doubles_since(group);
+}
+
+/* What was out by then may have come back. */
+static void note_unread(struct case_group *group, uint64_t unread, uint64_t at_ns)
+{
+	if (unread > group->unread)
+		group->unread_ns = at_ns;
+	group->unread = unread;
 }
 
 static void see_group(struct case_group *group, const struct sample *sample, size_t at)
@@ -759,29 +602,36 @@ static void see_group(struct case_group *group, const struct sample *sample, siz
 	const struct group_rec *rec = &sample->groups[at];
 	bool is_empty = rec->available == 0;
 
+	doubt(group, sample, at);
 	group->rec = *rec;
 	group->is_sampled = group->is_live = true;
-	group->kind = rec->kind;
-	group->entries = rec->entries;
+	group->is_gone = false;
+	group->sums.kind = rec->kind;
+	group->sums.entries = rec->entries;
 	group->seen_ns = sample->at_ns;
-	if (!is_empty || !group->open)
+	casebook_count_held(group);
+	if (!is_empty || !group->sums.open)
 		group->empty_since = 0;
 	else if (!group->empty_since)
 		group->empty_since = sample->at_ns;
 	else if (sample->at_ns - group->empty_since > group->waited.ns) {
 		group->waited.ns = sample->at_ns - group->empty_since;
-		group->waited.open = group->open;
-		group->waited.held = group->held;
+		group->waited.open = group->sums.open;
+		group->waited.held = group->sums.held;
 	}
+	if (sample->counts)
+		note_unread(group, sample->counts[at].unread, sample->at_ns);
 	if (sample->counts && rec->kind != GROUP_LEGACY)
-		compare(group, sample->counts[at].total[COUNT_TAKEN], sample->at_ns);
+		casebook_compare(group, &sample->counts[at], sample->at_ns);
 }
 
 void casebook_sample(struct casebook *book, const struct sample *sample)
 {
 	book->ended_ns = sample->at_ns;
-	for (size_t i = 0; i < book->nr_groups; i++)
+	for (size_t i = 0; i < book->nr_groups; i++) {
+		book->groups[i]->is_gone |= book->groups[i]->is_live;
 		book->groups[i]->is_live = false;
+	}
 	for (size_t i = 0; i < sample->nr_rings; i++) {
 		if (!casebook_is_newer(book, sample->rings[i].ring_id, sample->at_ns))
 			casebook_note_ring(book, &sample->rings[i]);
@@ -793,39 +643,76 @@ void casebook_sample(struct casebook *book, const struct sample *sample)
 
 		if (casebook_is_newer(book, ring_id, sample->at_ns))
 			continue;
-		group = get_group(book, ring_id, sample->groups[i].bgid);
+		group = casebook_get(book, ring_id, sample->groups[i].bgid);
 		if (!group)
 			return;
 		if (ring)
 			group->tgid = ring->tgid;
 		see_group(group, sample, i);
 	}
+	casebook_age_births(book, sample->at_ns);
 }
 
 /* ---- judgement that needs the books alone */
 
+bool casebook_is_known_elsewhere(const struct case_group *group, const struct book_stream *stream)
+{
+	for (uint32_t i = 0; stream->fd < 0 && i < group->nr_streams; i++) {
+		if (group->streams[i].fd >= 0 && group->streams[i].user_data == stream->user_data)
+			return true;
+	}
+	return false;
+}
+
+uint32_t casebook_count_streams(const struct case_group *group, uint32_t most)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < group->nr_streams && nr < most; i++)
+		nr += !casebook_is_known_elsewhere(group, &group->streams[i]);
+	return nr;
+}
+
+uint64_t casebook_age(const struct case_group *group, const struct book_buffer *buffer)
+{
+	uint64_t known_ns =
+		group->seen_ns > group->sums.last_ns ? group->seen_ns : group->sums.last_ns;
+
+	return known_ns > buffer->since_ns ? known_ns - buffer->since_ns : 0;
+}
+
+/*
+ * A ring may end before anybody can see for how long its buffers were out: so many came with errors
+ * and none went back, though the program went on to ask for more.
+ */
+#define SURELY_FAILED 4
+
+static bool has_lost_failed(const struct case_group *group)
+{
+	return group->is_gone && group->sums.failed_then >= SURELY_FAILED &&
+	       !group->sums.failed_back;
+}
+
 enum case_fate casebook_fate(const struct case_group *group, uint32_t bid)
 {
-	const struct case_buffer *buffer = &group->buffers[bid];
-	const struct case_stream *stream =
-		buffer->stream < group->nr_streams ? &group->streams[buffer->stream] : NULL;
+	const struct book_buffer *buffer = &group->buffers[bid];
+	const struct book_stream *stream = taker_of(group, buffer);
+	const struct book_sums *sums = &group->sums;
 	uint64_t age, others;
 
-	if (buffer->place != BUFFER_HELD || group->seen_ns <= buffer->since_ns)
+	if (buffer->place != BUFFER_HELD || buffer->since_ns < group->unread_ns)
 		return FATE_FINE;
-	age = group->seen_ns - buffer->since_ns;
-	others = group->returned - buffer->returns_then;
-	if (age < CLOSED_NS || age < 4 * group->hold_ns_max)
-		return FATE_FINE;
-	if (buffer->with_error && age >= FORGOTTEN_NS)
+	age = casebook_age(group, buffer);
+	others = sums->returned - buffer->returns_then;
+	if (age < FORGOTTEN_NS || age < 4 * sums->hold_ns_max)
+		return buffer->with_error && has_lost_failed(group) ? FATE_FAILED : FATE_FINE;
+	if (buffer->with_error)
 		return FATE_FAILED;
-	if (age < FORGOTTEN_NS)
-		return FATE_FINE;
-	if (group->returned <= group->filled)
-		return group->held == group->provided ? FATE_ALL : FATE_FINE;
+	if (sums->returned <= sums->filled)
+		return sums->held == sums->provided ? FATE_ALL : FATE_FINE;
 	if (stream && stream->ends > buffer->stream_ends && others)
 		return FATE_CLOSED;
-	if (others < (uint64_t)ROUNDS * (group->provided - group->held + 1))
+	if (others < (uint64_t)ROUNDS * (sums->provided - sums->held + 1))
 		return FATE_FINE;
 	return buffer->is_unnamed ? FATE_UNNAMED : FATE_FORGOTTEN;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../bpf/book.h"
 #include "lint.h"
 #include "sample.h"
 
@@ -19,95 +20,42 @@
 	 1U << TRACE_BUNDLE | 1U << TRACE_PARTIAL | 1U << TRACE_RETURN | 1U << TRACE_STARVE |      \
 	 1U << TRACE_OVERFLOW | 1U << TRACE_SUBMIT | 1U << TRACE_DONE | 1U << TRACE_CREATE)
 
-#define CASE_EPISODES 512
-#define CASE_FLOWS    (1U << 18)
-#define CASE_STREAMS  4096
-#define CASE_BIRTHS   64 /* of rings, remembered until the next sample */
-
-enum case_place {
-	BUFFER_UNKNOWN, /* never seen in the group */
-	BUFFER_IN,
-	BUFFER_HELD,
-};
-
-struct case_buffer {
-	uint64_t since_ns;     /* of its place */
-	uint64_t returns_then; /* of the group, when it was taken */
-	uint32_t stream;       /* of its taker: index */
-	uint32_t stream_ends;  /* of that stream, when it was taken */
-	uint8_t place;         /* enum case_place */
-	bool is_unnamed;       /* came in a bundle, not as its first */
-	bool with_error;       /* came with a completion that failed */
-	uint8_t owed;          /* taken while it was held: its return may be told late */
-	uint64_t bytes;        /* incremental: received into it since it was put in */
-};
-
-/* Requests on one file, or, where the file is not known, with one user_data. */
-struct case_stream {
-	int32_t fd; /* -1: not known */
-	bool is_fixed;
-	bool is_multishot;  /* its last request, where that was seen */
-	uint64_t user_data; /* of the last request */
-	uint64_t submitted;
-	uint64_t selected;
-	uint64_t starved;
-	uint32_t ends;  /* of the file: end of file or an error */
-	uint32_t held;  /* buffers */
-	uint32_t spins; /* starves at issue, without a return in between */
-	uint32_t most_spins;
-	uint64_t submit_ns; /* of the last */
-	uint64_t ended_ns;  /* last completion of a multishot request, 0: it was armed again */
-	int32_t ended_res;
-	uint64_t starved_ns; /* its last request starved then, and none has followed; 0: not so */
-	uint32_t inode;      /* of the file, at the last request; 0: not known */
-	uint64_t plain;      /* requests with a buffer of their own since it starved */
-	uint64_t plain_ns;   /* the first of them */
-	bool ended_with_buffer; /* and the group was empty then */
-	bool is_refused;        /* its last request was mistaken */
-	uint8_t opcode;
-};
-
-/* Requests that starved with no buffer returned in between. */
-struct case_episode {
-	uint64_t at_ns; /* of the first */
-	uint64_t starves;
-	uint32_t provided; /* buffers that the group ever had */
-	uint32_t held;
-	uint32_t streams;  /* that hold some */
-	uint32_t top_held; /* by one stream */
-	uint32_t top;      /* that stream */
-	uint64_t age_ns;   /* median of what is held, when the first of it comes back */
-	bool at_issue;
-};
-
-/* For what-if: what happened to the level of a group. */
-enum case_flow_kind {
-	FLOW_TAKE,
-	FLOW_RETURN,
-	FLOW_STARVE,
-};
-
-struct case_flow {
-	uint64_t at_ns;
-	uint32_t nr : 30;
-	uint32_t kind : 2; /* enum case_flow_kind */
-};
+#define CASE_STREAMS 4096
 
 /* When nothing happened for a while, what the books say can be compared with what the kernel has.
  */
 struct case_quiet {
-	uint32_t looks;      /* in a row without an event */
-	uint64_t since_ns;   /* the first of them */
-	uint64_t taken;      /* by the kernel's head, as of the last look */
-	uint64_t named;      /* buffers that completions told, as of the last look */
-	uint64_t untold;     /* taken and not told, at the last quiet look */
-	uint64_t unfounded;  /* told and not taken */
+	uint32_t looks;    /* in a row without an event */
+	uint64_t told;     /* events by the last of them */
+	uint64_t since_ns; /* the first of them */
+	uint64_t taken;    /* by the kernel's head, as of the last look */
+	uint64_t named;    /* buffers that completions told, as of the last look */
+	uint64_t named_ns; /* the last that was told by then */
+	uint64_t from_ns;  /* what head and tail told before is of an earlier group */
+	bool is_met_anew;  /* what the head tells was counted from another time on */
+	struct {
+		uint64_t taken, named;
+	} found;             /* when they were compared last */
 	uint32_t owed;       /* as of the group, at the last quiet look */
 	struct ring_slot at; /* incremental: the entry in use, at the last quiet look */
-	uint64_t at_bytes;   /* received into it by then */
+	uint32_t at_bytes;   /* received into it by then */
 	uint64_t at_since;   /* of its buffer by then: another means another filling */
 	int64_t astray;      /* bytes that its cursor moved more than was received */
 	uint32_t astray_bid;
+};
+
+/*
+ * While buffers are taken or returned untold, one that is in the ring by the books may come back
+ * though it was returned once only. That something went untold is known after the fact: what a look
+ * finds counts when the next one knows of no loss.
+ */
+struct case_doubt {
+	uint64_t losses;   /* of what would have told it, as of the last sample */
+	uint64_t since_ns; /* the last of them; 0: there is none */
+	uint64_t until;    /* by so many returns all have gone round */
+	uint64_t seen;     /* returned twice, as it seems, by the last sample */
+	uint64_t pending;  /* of these, found by it */
+	uint64_t told;     /* that surely were */
 };
 
 /* A request that was mistaken, as the last of its sort. */
@@ -134,74 +82,44 @@ struct case_group {
 	struct group_rec rec; /* as last sampled; entries 0: never */
 	bool is_sampled;
 	bool is_live;       /* in the last sample */
-	bool is_whole;      /* its registration was seen: the books are complete */
+	bool is_gone;       /* was there, and is no longer */
 	uint64_t ring_addr; /* in the program, 0: not seen or in kernel memory */
-	uint32_t entries;
-	enum group_kind kind;
-	uint64_t first_ns; /* event */
-	uint64_t seen_ns;  /* last sample that showed it */
+	uint64_t seen_ns;   /* last sample that showed it */
 
-	struct case_buffer *buffers; /* by bid */
+	struct book_sums sums;
+
+	struct book_buffer *buffers; /* by bid */
 	uint32_t nr_buffers;         /* elements */
-	uint32_t provided;           /* of them that the group ever had */
-	uint32_t held, peak_held;
-	uint32_t owed;       /* buffers that were taken while they were held */
-	uint32_t owed_bid;   /* the last of them */
-	uint32_t last_named; /* for the parts of a bundle */
 
-	struct case_stream *streams;
+	struct book_stream *streams;
 	uint32_t nr_streams;
+	uint32_t nr_counts; /* of what they hold */
 
-	uint64_t taken, returned, filled, named;
-	uint64_t open;        /* requests that were seen submitted and have not ended */
-	uint64_t after_last;  /* completions with a buffer that no request can have made */
-	uint64_t backs;       /* times that the tail went back */
-	uint32_t back_by;     /* the last time */
-	uint32_t back_to;     /* available then, as the kernel counts it */
-	uint64_t unselected;  /* receives that carry the group's id and do not select */
 	uint64_t empty_since; /* first of the samples that showed it so, with requests armed; 0: it
 				 is not */
 	struct {
 		uint64_t ns, open;
 		uint32_t held;
-	} waited;         /* longest time that requests were armed on it while it was empty */
-	int32_t most_res; /* of a completion that told one buffer */
+	} waited; /* longest time that requests were armed on it while it was empty */
 	struct case_mistake mistake;
 	struct case_refusal refusal;
 	struct case_quiet quiet;
-	uint64_t causes[STARVE_CAUSES];
-	uint64_t double_returns;
-	uint32_t double_bid;
-	uint64_t alien_returns; /* of buffers that it never had, when it was whole */
-	uint32_t alien_bid;
-	uint64_t bundles;
-	uint64_t overflows;      /* completions with a buffer that found the CQ full */
-	uint64_t refused_legacy; /* PROVIDE or REMOVE on a ring */
-	int32_t refused_res;
-	uint64_t efaults;
-	struct {
-		uint64_t count;
-		uint32_t left; /* of the entry, the last time */
-	} cut_short;           /* incremental: -EFAULT of recvmsg, at an entry in use */
-	struct {
-		uint64_t count; /* files, after a starve, with nothing asked of them in between */
-		uint64_t first_ns;
-		int32_t fd;     /* the last */
-		uint64_t after; /* requests of the group since the first */
-	} closed;
-	uint64_t phantom_ends; /* no bytes, no buffer, yet more in the socket */
-	uint64_t hold_ns_max;  /* of those that came back */
-	uint32_t hold[HOLD_BUCKETS];
-	uint32_t sizes[33]; /* completions by log2 of their bytes */
+	struct case_doubt doubt;
+	uint64_t unread;    /* returns that were overwritten before they were read */
+	uint64_t unread_ns; /* the last sample that told of more */
 
-	struct case_episode *episodes;
+	struct book_episode *episodes;
 	uint32_t nr_episodes;
-	uint64_t lost_episodes;
-	bool in_episode;
 
-	struct case_flow *flows;
+	struct book_flow *flows;
 	uint32_t nr_flows;
-	bool flows_full;
+
+	/* how far the kernel's books of it were read */
+	uint32_t book;    /* 1 + position of its sums there; 0: none, or not any more */
+	uint32_t block;   /* 1 + position of the flows that are read; 0: the first */
+	uint32_t flow;    /* of these, the next */
+	uint32_t episode; /* 1 + position of the last one there; 0: none */
+	bool is_settled;  /* nothing was added since its buffers were read */
 
 	struct lint lint;
 };
@@ -219,6 +137,11 @@ struct case_table {
 	struct trace_rec last;
 };
 
+/* A ring was made. */
+struct case_birth {
+	uint64_t ring_id, at_ns;
+};
+
 struct casebook {
 	struct case_group **groups;
 	size_t nr_groups;
@@ -232,11 +155,14 @@ struct casebook {
 	struct case_group *last; /* look-up cache */
 	uint32_t *index;         /* 1 + position by hash, a power of two of them; 0: free */
 	size_t nr_index;
-	struct {
-		uint64_t ring_id, at_ns;
-	} births[CASE_BIRTHS];
-	uint32_t nr_births;
-	uint64_t nr_buried; /* rings whose address another has taken since */
+	struct case_birth *births; /* that a sample may not have seen yet */
+	size_t nr_births;
+	uint64_t told_ns;              /* all records that were made until then have been taken */
+	struct book_view view;         /* of the kernel's books; sums NULL: none was read */
+	struct case_group **groups_of; /* by position of sums there */
+	uint32_t *streams_of;          /* by position there: 1 + index in its group */
+	uint32_t nr_read;              /* episodes */
+	uint64_t nr_buried;            /* rings whose address another has taken since */
 	bool out_of_memory;
 	bool may_miss; /* records of the trace were lost: the books may be wrong */
 };
@@ -247,11 +173,23 @@ void casebook_done(struct casebook *book);
 /* One record, in the order of their making. */
 void casebook_take(struct casebook *book, const struct trace_rec *rec);
 
+/*
+ * All that the kernel booked until now, in place of records; after the records, which tell what is
+ * rare. At the end whole: who has each buffer, too.
+ */
+void casebook_read(struct casebook *book, const struct book_view *view, bool is_end);
+
 /* Which groups there are. Buffers held from before are not told by events: they stay unknown. */
 void casebook_sample(struct casebook *book, const struct sample *sample);
 
+/* A buffer that was out when the books began, as the ring's memory tells. */
+void casebook_lend(struct casebook *book, struct case_group *group, uint32_t bid);
+
 /* The file of a stream that starved is no longer open. */
-void casebook_closed(struct case_group *group, uint32_t at, uint64_t at_ns);
+void casebook_closed(struct casebook *book, struct case_group *group, uint32_t at);
+
+/* What each stream holds, which is not kept while buffers come and go. */
+void casebook_count_held(struct case_group *group);
 
 /* NULL: none. */
 struct case_group *casebook_find(const struct casebook *book, uint64_t ring_id, uint32_t bgid);
@@ -267,5 +205,20 @@ enum case_fate {
 	FATE_ALL,       /* none ever came back */
 };
 enum case_fate casebook_fate(const struct case_group *group, uint32_t bid);
+
+/* Returns of buffers that were in the ring, without those that only seem so. */
+uint64_t casebook_doubles(const struct case_group *group);
+
+/*
+ * Whether a stream is another's request that was not seen submitted: nothing is known but its
+ * user_data, which that other one has.
+ */
+bool casebook_is_known_elsewhere(const struct case_group *group, const struct book_stream *stream);
+
+/* Files that take part, each once; it stops at `most` of them. */
+uint32_t casebook_count_streams(const struct case_group *group, uint32_t most);
+
+/* For how long a buffer has surely been out. */
+uint64_t casebook_age(const struct case_group *group, const struct book_buffer *buffer);
 
 #endif

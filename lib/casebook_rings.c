@@ -23,9 +23,12 @@ static void bury_ring(struct casebook *book, const struct trace_rec *rec)
 	bool any = false;
 
 	for (size_t i = 0; i < book->nr_groups; i++) {
-		if (book->groups[i]->ring_id != rec->ring_id)
+		/* what the kernel has booked of the new one may be known before this */
+		if (book->groups[i]->ring_id != rec->ring_id ||
+		    book->groups[i]->sums.first_ns > rec->at_ns)
 			continue;
 		book->groups[i]->ring_id = name;
+		book->groups[i]->is_gone |= book->groups[i]->is_live;
 		book->groups[i]->is_live = false;
 		any = true;
 	}
@@ -51,6 +54,19 @@ static void bury_ring(struct casebook *book, const struct trace_rec *rec)
 	book->last = NULL;
 	if (any)
 		casebook_enter_groups(book);
+}
+
+void casebook_set_aside(struct casebook *book, struct case_group *group)
+{
+	const struct ring_rec *ring = casebook_ring(book, group->ring_id);
+	struct ring_rec copy = ring ? *ring : (struct ring_rec){.tgid = group->tgid, .fd = -1};
+
+	copy.ring_id = group->ring_id = ++book->nr_buried;
+	group->is_gone |= group->is_live;
+	group->is_live = false;
+	casebook_note_ring(book, &copy);
+	book->last = NULL;
+	casebook_enter_groups(book);
 }
 
 void casebook_note_ring(struct casebook *book, const struct ring_rec *rec)
@@ -108,22 +124,39 @@ void casebook_on_table(struct casebook *book, const struct trace_rec *rec)
 	table->last = *rec;
 }
 
+static void note_birth(struct casebook *book, const struct trace_rec *rec)
+{
+	if (casebook_grow(book, (void **)&book->births, book->nr_births, sizeof(*book->births)))
+		book->births[book->nr_births++] = (struct case_birth){rec->ring_id, rec->at_ns};
+}
+
+void casebook_age_births(struct casebook *book, uint64_t at_ns)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < book->nr_births; i++) {
+		if (book->births[i].at_ns > at_ns)
+			book->births[nr++] = book->births[i];
+	}
+	book->nr_births = nr;
+}
+
 void casebook_on_create(struct casebook *book, const struct trace_rec *rec)
 {
 	struct ring_rec ring = {.ring_id = rec->ring_id, .tgid = rec->tgid, .fd = rec->fd};
 
+	casebook_meet(book, rec->ring_id, rec->at_ns);
 	bury_ring(book, rec);
 	memcpy(ring.comm, rec->comm, sizeof(ring.comm));
 	casebook_note_ring(book, &ring);
 	note_queues(book, rec);
-	book->births[book->nr_births % CASE_BIRTHS].ring_id = rec->ring_id;
-	book->births[book->nr_births++ % CASE_BIRTHS].at_ns = rec->at_ns;
+	note_birth(book, rec);
 }
 
 /* Whether a sample of that time cannot have seen this ring, but one that was there before. */
 bool casebook_is_newer(const struct casebook *book, uint64_t ring_id, uint64_t at_ns)
 {
-	for (uint32_t i = 0; i < book->nr_births && i < CASE_BIRTHS; i++) {
+	for (size_t i = 0; i < book->nr_births; i++) {
 		if (book->births[i].ring_id == ring_id && book->births[i].at_ns > at_ns)
 			return true;
 	}

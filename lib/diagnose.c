@@ -58,7 +58,7 @@ void bench_say_nr(char *text, uint64_t nr, const char *noun)
 	bench_say(text, "%" PRIu64 " %s%s", nr, noun, nr == 1 ? "" : "s");
 }
 
-void bench_say_file(char *text, const struct case_stream *stream)
+void bench_say_file(char *text, const struct book_stream *stream)
 {
 	if (stream->fd < 0)
 		bench_say(text, "user_data %" PRIu64, stream->user_data);
@@ -88,10 +88,10 @@ static void judge_back(struct bench *bench)
 
 	if (!finding)
 		return;
-	bench_say_nr(finding->evidence, group->backs, "time");
+	bench_say_nr(finding->evidence, group->sums.backs, "time");
 	bench_say(finding->evidence, ", the last by ");
-	bench_say_nr(finding->evidence, group->back_by, "buffer");
-	if (group->back_to > group->entries)
+	bench_say_nr(finding->evidence, group->sums.back_by, "buffer");
+	if (group->sums.back_to > group->sums.entries)
 		bench_say(finding->evidence, ", to before the head");
 }
 
@@ -100,7 +100,7 @@ static void judge_group(struct bench *bench)
 	/* with two heads over one ring, what else is seen there are consequences */
 	if (is_ring_shared(bench))
 		return;
-	if (bench->group->backs) {
+	if (bench->group->sums.backs) {
 		judge_back(bench);
 		return;
 	}

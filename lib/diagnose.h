@@ -41,6 +41,7 @@ enum complaint {
 	LEAK_BUNDLE,
 	NEVER_RETURNED,
 	DRAINING,
+	LEAK_BEFORE,
 	/* what comes back is wrong */
 	RETURNED_TWICE,
 	FOREIGN_BID,
@@ -53,6 +54,7 @@ enum complaint {
 	OVER_RING,
 	OVER_QUEUE,
 	RING_UNMAPPED,
+	RING_NOWHERE,
 	SHARED_RING,
 	TAIL_BACK,
 	/* what the kernel says does not agree with what it does */
@@ -69,6 +71,9 @@ enum complaint {
 	ARMED_ON_EMPTY,
 	CLOSED_ON_STARVE,
 	REMAINDER_SMALL,
+	REMAINDER_REFUSED,
+	BUNDLE_SINGLE,
+	SEND_CUT,
 	REQUEST_REFUSED,
 	NOT_SELECTED,
 	/* calls and limits */

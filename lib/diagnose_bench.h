@@ -25,7 +25,7 @@ struct finding *bench_add(struct bench *bench, enum complaint complaint,
 void bench_say(char *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void bench_say_span(char *text, uint64_t ns);
 void bench_say_nr(char *text, uint64_t nr, const char *noun); /* "1 request", "2 requests" */
-void bench_say_file(char *text, const struct case_stream *stream);
+void bench_say_file(char *text, const struct book_stream *stream);
 
 /* Whether the group's entries were seen to be wrong in this way, beyond doubt. */
 bool bench_is_sure(const struct bench *bench, enum lint_kind kind);

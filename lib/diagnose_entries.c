@@ -11,8 +11,15 @@ static void say_entries(char *text, const struct case_group *group, enum lint_ki
 	const struct lint_finding *found = &group->lint.found[kind];
 
 	if (kind == LINT_UNMAPPED) {
-		bench_say(text, "the ring of %u entries at 0x%" PRIx64 " is gone", group->entries,
-			  found->addr);
+		bench_say(text, "the ring of %u entries at 0x%" PRIx64 " is gone",
+			  group->sums.entries, found->addr);
+		return;
+	}
+	if (kind == LINT_NOWHERE) {
+		bench_say(text,
+			  "the ring of %u entries lies in the kernel, %u of them filled; no "
+			  "mapping of group %u at %u looks in a row",
+			  group->sums.entries, group->lint.available, group->bgid, found->most);
 		return;
 	}
 	if (kind == LINT_OVER_QUEUE && found->other == LINT_RING_ITSELF) {
@@ -23,9 +30,9 @@ static void say_entries(char *text, const struct case_group *group, enum lint_ki
 		  found->count == 1 ? "y" : "ies", found->bid, found->addr, found->len);
 	if (kind == LINT_SHRUNK)
 		bench_say(text, ", before %u", found->other);
-	if (kind == LINT_ZERO_LENGTH && group->phantom_ends)
+	if (kind == LINT_ZERO_LENGTH && group->sums.phantom_ends)
 		bench_say(text, "; %" PRIu64 " requests ended with 0 though data waited",
-			  group->phantom_ends);
+			  group->sums.phantom_ends);
 }
 
 static void judge_entries(struct bench *bench)
@@ -37,6 +44,7 @@ static void judge_entries(struct bench *bench)
 		{LINT_ZERO_LENGTH, ZERO_LENGTH}, {LINT_OVER_RING, OVER_RING},
 		{LINT_UNMAPPED, RING_UNMAPPED},  {LINT_SHRUNK, LENGTH_SHRUNK},
 		{LINT_UNPUBLISHED, UNPUBLISHED}, {LINT_OVER_QUEUE, OVER_QUEUE},
+		{LINT_NOWHERE, RING_NOWHERE},
 	};
 	const struct case_group *group = bench->group;
 
@@ -59,7 +67,7 @@ static void judge_overfull(struct bench *bench)
 
 	if (finding)
 		bench_say(finding->evidence, "%u buffers between head and tail of %u entries",
-			  found->other, bench->group->entries);
+			  found->other, bench->group->sums.entries);
 }
 
 /* One may be an accident of the order in which processors tell what they did. */
@@ -70,19 +78,20 @@ static void judge_double(struct bench *bench)
 	const struct case_group *group = bench->group;
 	const struct lint_finding *found = &group->lint.found[LINT_DUPLICATE];
 	bool is_seen = bench_is_sure(bench, LINT_DUPLICATE);
+	uint64_t doubles = casebook_doubles(group);
 	struct finding *finding =
 		bench_add(bench, RETURNED_TWICE, is_seen ? CONFIDENCE_CERTAIN : CONFIDENCE_LIKELY);
 
 	if (!finding)
 		return;
-	if (group->double_returns)
+	if (doubles)
 		bench_say(finding->evidence,
 			  "%" PRIu64 " returns of buffers that were in the ring, the "
 			  "last of bid %u",
-			  group->double_returns, group->double_bid);
+			  doubles, group->sums.double_bid);
 	if (is_seen)
 		bench_say(finding->evidence, "%sbid %u seen twice between head and tail",
-			  group->double_returns ? "; " : "", found->bid);
+			  doubles ? "; " : "", found->bid);
 }
 
 /* Whose memory, if not this group's, is it? NULL: nobody's that is known. */
@@ -107,9 +116,9 @@ static bool is_foreign(const struct bench *bench, const struct case_group **owne
 {
 	const struct case_group *group = bench->group;
 	const struct lint *lint = &group->lint;
-	uint32_t bid = group->alien_bid;
+	uint32_t bid = group->sums.alien_bid;
 
-	if (!group->alien_returns || bid >= lint->nr_memory || !lint->memory[bid].len)
+	if (!group->sums.alien_returns || bid >= lint->nr_memory || !lint->memory[bid].len)
 		return false;
 	*owner = owner_of(bench, lint->memory[bid].addr);
 	return *owner ||
@@ -126,7 +135,7 @@ static void judge_foreign(struct bench *bench, const struct case_group *owner)
 	if (!finding)
 		return;
 	bench_say(finding->evidence, "bid %u came into a ring that had its %u buffers; its memory ",
-		  group->alien_bid, group->entries);
+		  group->sums.alien_bid, group->sums.entries);
 	if (owner)
 		bench_say(finding->evidence, "is a buffer of group %u", owner->bgid);
 	else if (bench_is_sure(bench, LINT_SHARED))
@@ -172,7 +181,7 @@ static void judge_pairs(struct bench *bench)
 	}
 	/* slots that were not written all say bid 0 */
 	if (bench_is_sure(bench, LINT_DUPLICATE) ||
-	    (group->double_returns >= SURELY_TWICE && !bench->what->book->may_miss &&
+	    (casebook_doubles(group) >= SURELY_TWICE && !bench->what->book->may_miss &&
 	     !bench_is_sure(bench, LINT_ZERO_LENGTH)))
 		judge_double(bench);
 	if (bench_is_sure(bench, LINT_SHARED)) {
@@ -189,7 +198,7 @@ static void judge_pairs(struct bench *bench)
 			bench_say(finding->evidence,
 				  "%u entries, such as bid %u: 0x%" PRIx64 "; %" PRIu64
 				  " requests ended with -EFAULT",
-				  bad->count, bad->bid, bad->addr, group->efaults);
+				  bad->count, bad->bid, bad->addr, group->sums.efaults);
 	}
 }
 
@@ -211,7 +220,7 @@ static void judge_neighbours(struct bench *bench, const struct case_group *low,
 	struct finding *finding;
 
 	if (low->tgid != high->tgid || low->seen_ns != high->seen_ns ||
-	    low->ring_addr + low->entries * 16ULL <= high->ring_addr)
+	    low->ring_addr + low->sums.entries * 16ULL <= high->ring_addr)
 		return;
 	bench->group = high;
 	finding = bench_add(bench, SHARED_RING, CONFIDENCE_CERTAIN);

@@ -8,6 +8,7 @@
 #include "shortage.h"
 #include "text.h"
 
+#define CERTAIN_NS       1000000000ULL
 #define DRAINING_LEAST   16
 #define DRAINING_NS      2000000000ULL
 #define DRAINING_SOON_NS 3600000000000ULL
@@ -17,7 +18,7 @@ static void name_losses(char *text, const struct case_group *group, enum case_fa
 	unsigned int nr = 0;
 
 	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
-		const struct case_buffer *buffer = &group->buffers[bid];
+		const struct book_buffer *buffer = &group->buffers[bid];
 
 		if (casebook_fate(group, bid) != fate)
 			continue;
@@ -28,21 +29,39 @@ static void name_losses(char *text, const struct case_group *group, enum case_fa
 			bench_say_file(text, &group->streams[buffer->stream]);
 			bench_say(text, ", ");
 		}
-		bench_say_span(text, group->seen_ns - buffer->since_ns);
+		if (buffer->is_early)
+			bench_say(text, "since before the watch, ");
+		bench_say_span(text, casebook_age(group, buffer));
 		bench_say(text, ")");
 	}
 	if (nr > MOST_LISTED)
 		bench_say(text, ", %u more", nr - MOST_LISTED);
 }
 
-static uint64_t count_empty_starves(const struct case_group *group)
+/* A loss whose buffers were out for long at the end, or already before the beginning. */
+static enum confidence trust_in(const struct case_group *group, enum case_fate fate)
 {
-	return group->causes[STARVE_EMPTY_AT_ISSUE] + group->causes[STARVE_EMPTY_AT_DATA];
+	enum confidence confidence =
+		fate == FATE_FORGOTTEN ? CONFIDENCE_LIKELY : CONFIDENCE_CERTAIN;
+
+	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
+		const struct book_buffer *buffer = &group->buffers[bid];
+
+		if (casebook_fate(group, bid) == fate &&
+		    (buffer->is_early || casebook_age(group, buffer) < CERTAIN_NS))
+			confidence = CONFIDENCE_LIKELY;
+	}
+	return confidence;
 }
 
-static const struct case_stream *top_holder(const struct case_group *group)
+static uint64_t count_empty_starves(const struct case_group *group)
 {
-	const struct case_stream *top = NULL;
+	return group->sums.causes[STARVE_EMPTY_AT_ISSUE] + group->sums.causes[STARVE_EMPTY_AT_DATA];
+}
+
+static const struct book_stream *top_holder(const struct case_group *group)
+{
+	const struct book_stream *top = NULL;
 
 	for (uint32_t i = 0; i < group->nr_streams; i++)
 		if (group->streams[i].held > (top ? top->held : 0))
@@ -56,7 +75,7 @@ static uint64_t drained_ns(const struct case_group *group)
 	uint64_t first = UINT64_MAX, last = 0, now;
 
 	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
-		if (group->buffers[bid].place != BUFFER_HELD)
+		if (group->buffers[bid].place != BUFFER_HELD || group->buffers[bid].is_early)
 			continue;
 		if (group->buffers[bid].since_ns < first)
 			first = group->buffers[bid].since_ns;
@@ -73,20 +92,22 @@ static uint64_t drained_ns(const struct case_group *group)
 static void judge_draining(struct bench *bench)
 {
 	const struct case_group *group = bench->group;
-	const struct case_stream *top = top_holder(group);
+	const struct book_stream *top = top_holder(group);
 	uint64_t ns = drained_ns(group), empty_ns;
+	uint32_t taken = group->sums.held - group->sums.early;
 	struct finding *finding;
 
-	if (group->returned > group->filled || group->held < DRAINING_LEAST || ns < DRAINING_NS ||
-	    group->rec.available == REC_UNKNOWN_U32 || group->rec.available == 0)
+	if (group->sums.returned > group->sums.filled || taken < DRAINING_LEAST ||
+	    ns < DRAINING_NS || group->rec.available == REC_UNKNOWN_U32 ||
+	    group->rec.available == 0)
 		return;
-	empty_ns = ns / group->held * group->rec.available;
+	empty_ns = ns / taken * group->rec.available;
 	if (empty_ns > DRAINING_SOON_NS)
 		return;
 	finding = bench_add(bench, DRAINING, CONFIDENCE_POSSIBLE);
 	if (!finding)
 		return;
-	bench_say_nr(finding->evidence, group->held, "buffer");
+	bench_say_nr(finding->evidence, taken, "buffer");
 	bench_say(finding->evidence, " taken in ");
 	bench_say_span(finding->evidence, ns);
 	bench_say(finding->evidence, ", none returned");
@@ -99,13 +120,97 @@ static void judge_draining(struct bench *bench)
 	bench_say_span(finding->evidence, empty_ns);
 }
 
-void diagnose_losses(struct bench *bench)
+/* ---- lost before the watch, and overwritten in the ring's memory since */
+
+#define ROUNDS 4
+
+/*
+ * Of a group that was there before: bids that are missing among those that went round, which begin
+ * at 0. What lies beyond the last may never have been put in.
+ */
+static uint32_t find_absent(const struct case_group *group, uint32_t *absent, uint32_t max)
+{
+	uint64_t back = group->sums.returned - group->sums.filled;
+	uint32_t top = 0, nr = 0;
+
+	for (uint32_t bid = 0; bid < group->nr_buffers; bid++) {
+		if (group->buffers[bid].place != BUFFER_UNKNOWN)
+			top = bid;
+	}
+	if (group->sums.is_whole || group->sums.kind == GROUP_LEGACY ||
+	    top >= group->sums.entries || group->sums.returned < group->sums.filled ||
+	    group->sums.last_ns - group->sums.first_ns < CERTAIN_NS ||
+	    back < (uint64_t)ROUNDS * (group->sums.provided - group->sums.held + 1))
+		return 0;
+	for (uint32_t bid = 0; bid < top; bid++) {
+		if (group->buffers[bid].place != BUFFER_UNKNOWN)
+			continue;
+		if (nr < max)
+			absent[nr] = bid;
+		nr++;
+	}
+	return nr;
+}
+
+/*
+ * Where many are absent, bids may be given out in some other way; but not so likely where they
+ * would be, with those that were seen, as many as the ring has entries.
+ */
+static bool is_of_array(const struct case_group *group)
+{
+	uint32_t last = group->sums.entries - 1;
+
+	return last < group->nr_buffers && group->buffers[last].place != BUFFER_UNKNOWN;
+}
+
+static void judge_absent(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	uint32_t absent[MOST_LISTED], nr = find_absent(group, absent, MOST_LISTED);
+	bool are_few = nr * 4 <= group->sums.provided;
+	struct finding *finding;
+
+	if (!nr || (!are_few && !is_of_array(group)))
+		return;
+	finding = bench_add(bench, are_few ? LEAK : LEAK_BEFORE, CONFIDENCE_POSSIBLE);
+	if (!finding)
+		return;
+	bench_say(finding->evidence, "%u of %u buffers, bid%s", nr, group->sums.provided + nr,
+		  nr == 1 ? "" : "s");
+	for (uint32_t i = 0; i < nr && i < MOST_LISTED; i++)
+		bench_say(finding->evidence, "%s %u", i ? "," : "", absent[i]);
+	if (nr > MOST_LISTED)
+		bench_say(finding->evidence, ", %u more", nr - MOST_LISTED);
+	bench_say(finding->evidence,
+		  ": not seen while %" PRIu64 " others came back; out since before the watch, or "
+		  "never put in",
+		  group->sums.returned - group->sums.filled);
+}
+
+static void tell_loss(struct bench *bench, enum case_fate fate, uint64_t nr)
 {
 	static const enum complaint complaints[] = {
 		[FATE_FORGOTTEN] = LEAK,       [FATE_CLOSED] = LEAK_ON_CLOSE,
 		[FATE_FAILED] = LEAK_ON_ERROR, [FATE_UNNAMED] = LEAK_BUNDLE,
 		[FATE_ALL] = NEVER_RETURNED,
 	};
+	const struct case_group *group = bench->group;
+	uint64_t starves = count_empty_starves(group);
+	struct finding *finding = bench_add(bench, complaints[fate], trust_in(group, fate));
+
+	if (!finding)
+		return;
+	bench_say(finding->evidence, "%" PRIu64 " of %u buffers", nr, group->sums.provided);
+	name_losses(finding->evidence, group, fate);
+	if (!starves)
+		return;
+	bench_say(finding->evidence, "; ");
+	bench_say_nr(finding->evidence, starves, "request");
+	bench_say(finding->evidence, " starved");
+}
+
+void diagnose_losses(struct bench *bench)
+{
 	const struct case_group *group = bench->group;
 	uint64_t starves = count_empty_starves(group);
 	struct losses losses;
@@ -122,24 +227,10 @@ void diagnose_losses(struct bench *bench)
 	/* once bundles lose their tails, whoever closes first matters little */
 	if (losses.by_fate[FATE_UNNAMED])
 		losses.by_fate[FATE_FORGOTTEN] = 0;
+	judge_absent(bench);
 	for (int fate = FATE_FORGOTTEN; fate <= FATE_ALL; fate++) {
-		struct finding *finding;
-
-		if (!losses.by_fate[fate])
-			continue;
-		finding =
-			bench_add(bench, complaints[fate],
-				  fate == FATE_FORGOTTEN ? CONFIDENCE_LIKELY : CONFIDENCE_CERTAIN);
-		if (!finding)
-			return;
-		bench_say(finding->evidence, "%" PRIu64 " of %u buffers", losses.by_fate[fate],
-			  group->provided);
-		name_losses(finding->evidence, group, (enum case_fate)fate);
-		if (!starves)
-			continue;
-		bench_say(finding->evidence, "; ");
-		bench_say_nr(finding->evidence, starves, "request");
-		bench_say(finding->evidence, " starved");
+		if (losses.by_fate[fate])
+			tell_loss(bench, (enum case_fate)fate, losses.by_fate[fate]);
 	}
 }
 
@@ -159,8 +250,9 @@ static void say_room(const struct bench *bench, char *text, const struct sizing 
 	const struct ring_rec *ring = casebook_ring(bench->what->book, group->ring_id);
 	const struct diagnose_limit *limit = limit_of(bench, group->tgid);
 	uint64_t pool = (uint64_t)sizing->entries * sizing->buf_bytes;
-	uint64_t slots =
-		group->kind == GROUP_LEGACY ? 0 : ((sizing->entries * 16ULL) + 4095) & ~4095ULL;
+	uint64_t slots = group->sums.kind == GROUP_LEGACY
+				 ? 0
+				 : ((sizing->entries * 16ULL) + 4095) & ~4095ULL;
 	char bytes[16];
 
 	if (!sizing->buf_bytes)
@@ -214,6 +306,12 @@ static void say_results(char *text, const struct sizing *sizing)
 			  sizing->full_percent, sizing->buf_bytes);
 }
 
+/* Whether the replay at the present size tells about what happened. */
+static bool is_trusted(const struct sizing *sizing)
+{
+	return sizing->again * 4 >= sizing->seen;
+}
+
 /* Other sizes, tried on what happened; and what they cost. */
 static void advise_size(const struct bench *bench, struct finding *finding)
 {
@@ -228,7 +326,11 @@ static void advise_size(const struct bench *bench, struct finding *finding)
 		say_tries(text, &sizing);
 		return;
 	}
-	bench_say(text, "%u buffers would have sufficed.", sizing.entries);
+	if (is_trusted(&sizing))
+		bench_say(text, "%u buffers would have sufficed.", sizing.entries);
+	else
+		bench_say(text, "%u buffers may have sufficed: a replay does not starve as it did.",
+			  sizing.entries);
 	say_tries(text, &sizing);
 	bench_say(text,
 		  " Out at once then: %u; when one starved %u were out, and %u more were taken in "
@@ -243,20 +345,20 @@ static void advise_size(const struct bench *bench, struct finding *finding)
 }
 
 static void say_worst(char *text, const struct case_group *group, enum shortage_context context,
-		      const struct case_episode *worst)
+		      const struct book_episode *worst)
 {
 	bench_say(text, "; at worst %u of %u buffers were out, half of them for ", worst->held,
 		  worst->provided);
 	bench_say_span(text, worst->age_ns);
 	bench_say(text, " or longer");
 	if (context == SHORT_OF_FILL)
-		bench_say(text, ", and the ring has %u entries", group->entries);
+		bench_say(text, ", and the ring has %u entries", group->sums.entries);
 	if (context != SHORT_BY_ONE || worst->top >= group->nr_streams)
 		return;
 	bench_say(text, "; ");
 	bench_say_file(text, &group->streams[worst->top]);
 	bench_say(text, " had %u of them, %u files use the group", worst->top_held,
-		  group->nr_streams);
+		  casebook_count_streams(group, CASE_STREAMS));
 }
 
 static void explain_starves(struct bench *bench, enum complaint complaint,
@@ -264,8 +366,8 @@ static void explain_starves(struct bench *bench, enum complaint complaint,
 {
 	const struct case_group *group = bench->group;
 	struct finding *finding = bench_add(bench, complaint, CONFIDENCE_LIKELY);
-	uint64_t p50 = hist_quantile_ns(group->hold, 0.5);
-	uint64_t p99 = hist_quantile_ns(group->hold, 0.99);
+	uint64_t p50 = hist_quantile_ns(group->sums.hold, 0.5);
+	uint64_t p99 = hist_quantile_ns(group->sums.hold, 0.99);
 
 	if (!finding)
 		return;
@@ -322,7 +424,7 @@ static void judge_causes(struct bench *bench)
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		struct finding *finding;
 
-		if (!group->causes[pairs[i].cause])
+		if (!group->sums.causes[pairs[i].cause])
 			continue;
 		/* said by what lies in the memory */
 		if (bench_is_sure(bench, LINT_UNPUBLISHED) &&
@@ -335,7 +437,7 @@ static void judge_causes(struct bench *bench)
 		finding = bench_add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);
 		if (!finding)
 			return;
-		bench_say_nr(finding->evidence, group->causes[pairs[i].cause], "request");
+		bench_say_nr(finding->evidence, group->sums.causes[pairs[i].cause], "request");
 		bench_say(finding->evidence, " of group %u", group->bgid);
 	}
 }

@@ -119,6 +119,15 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		      "Watch for longer. If none comes back, find the path that forgets them: the "
 		      "evidence names who took most.",
 		      "https://github.com/frevib/io_uring-echo-server/issues/11"},
+	[LEAK_BEFORE] =
+		{"leak-before", SEVERITY_INFO, "most buffers were not seen",
+		 "The group was there before the watch. Few of its buffers go round, and with "
+		 "the bids that are missing below theirs they would be as many as the ring has "
+		 "entries: the others were lost before, or were never put in.",
+		 "buffers with the highest bid that the entries allow, four rounds of them in "
+		 "over a second, and more bids below that nobody took or returned",
+		 "Watch the program from its start: then what it loses is seen as it happens.",
+		 "https://github.com/frevib/io_uring-echo-server/issues/11"},
 	[RETURNED_TWICE] = {"returned-twice", SEVERITY_CRIT, "a buffer is in the ring twice",
 			    "The program returned a buffer that it did not hold; the kernel will "
 			    "hand it to two requests, and one overwrites the other's data.",
@@ -201,6 +210,16 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			   "the registered address is not among the process's writable mappings, "
 			   "at two looks",
 			   "Unregister the group before freeing its ring.", LIBURING "733"},
+	[RING_NOWHERE] =
+		{"ring-not-mapped", SEVERITY_WARN, "the program cannot reach the ring",
+		 "The ring lies in the kernel's memory (IOU_PBUF_RING_MMAP) and the program has no "
+		 "mapping of it: mmap() failed, was never called, or was undone. The group stays "
+		 "registered, and no buffer can be added to it.",
+		 "no mapping of the group's offset in a process that alone has the ring, at five "
+		 "looks in a row",
+		 "Map it at IORING_OFF_PBUF_RING | bgid << IORING_OFF_PBUF_SHIFT, which works for "
+		 "ids below 2048, and unregister the group if that fails.",
+		 "https://github.com/axboe/liburing/pull/1494"},
 	[SHARED_RING] = {"shared-ring", SEVERITY_CRIT, "two groups have one ring in common",
 			 "Two groups are registered over the same memory: both heads run over the "
 			 "same entries, so each buffer is handed out twice.",
@@ -220,7 +239,8 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		 "The kernel's head moved over buffers of which no completion tells, so the "
 		 "program "
 		 "cannot return them: requests with IOSQE_CQE_SKIP_SUCCESS take a buffer and say "
-		 "nothing, and some kernels lose one when they retry a request.",
+		 "nothing, and some kernels lose one when they retry a request or take more for a "
+		 "bundle than its result says.",
 		 "head moved further than completions named buffers, after a second without any "
 		 "event",
 		 "Do not select buffers in requests with IOSQE_CQE_SKIP_SUCCESS; without such "
@@ -260,13 +280,14 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 	[DELIVERED_TWICE] =
 		{"delivered-twice", SEVERITY_CRIT, "one buffer was given to two requests",
 		 "Completions named a buffer that an earlier one had named, and it was not "
-		 "returned "
-		 "in between: the data of one overwrote that of the other. The ring's entries show "
-		 "no mistake of the program, so it is likely the kernel's.",
+		 "returned in between: the data of one overwrote that of the other. Either the "
+		 "program wrote over entries that were in the ring, or the kernel gave one buffer "
+		 "to two requests.",
 		 "a bid named again by a completion while it was held, and never a return told for "
 		 "the first",
-		 "Try a newer kernel; until then do not let requests with MSG_WAITALL, bundles or "
-		 "io-wq share the group with others.",
+		 "Write only entries behind the tail, as io_uring_buf_ring_add() does. If the "
+		 "program does so, try a newer kernel; until then do not let requests with "
+		 "MSG_WAITALL, bundles or io-wq share the group with others.",
 		 LIBURING "605"},
 	[NOT_REARMED] = {"not-rearmed", SEVERITY_WARN, "multishot requests that ended for good",
 			 "A multishot request ended because there was no buffer, and nothing "
@@ -329,6 +350,37 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		 "Register the group with min_left set to the header's size where the kernel has "
 		 "it, or use a group that is not incremental for recvmsg.",
 		 LIBURING "1433"},
+	[REMAINDER_REFUSED] =
+		{"remainder-refused", SEVERITY_WARN,
+		 "what is left of a buffer is too little for the file",
+		 "Some files refuse to be read in less than a whole message (tun devices, "
+		 "eventfd, inotify), and what was left of the incremental buffer in use is "
+		 "shorter than that. Each read ends with -EINVAL, and the buffer stays first in "
+		 "line.",
+		 "requests that ended with -EINVAL while the entry at the head of an incremental "
+		 "ring was partly used",
+		 "Register the group with min_left set to the longest message where the kernel "
+		 "has it, make buffers a multiple of it, or use a group that is not incremental.",
+		 LIBURING "1548"},
+	[BUNDLE_SINGLE] =
+		{"bundle-single", SEVERITY_INFO, "bundles never take more than one buffer",
+		 "Requests ask for bundles, more data than a buffer holds waits and there are "
+		 "buffers, yet each completion brings one: some kernels begin each bundle with a "
+		 "single buffer, or do not see how much waits. It works, but slowly.",
+		 "eight or more completions of a bundle that filled one buffer with "
+		 "IORING_CQE_F_SOCK_NONEMPTY and buffers available, and none of several",
+		 "Arm multishot bundles, which continue with more than one on such kernels, use "
+		 "larger buffers, or a newer kernel.",
+		 LIBURING "1197"},
+	[SEND_CUT] =
+		{"send-cut", SEVERITY_WARN, "sends end before their buffer does",
+		 "Sends select a buffer and set a length, too, which is shorter than the buffer "
+		 "that they get: the rest of it is never sent, and the kernel takes the buffer "
+		 "for used. Which buffer a request gets is not known when its length is written.",
+		 "sends with buffer selection whose result is their own length, less than the "
+		 "length of their buffer's entry",
+		 "Leave the length of such sends 0, and write how much to send into the entry.",
+		 "https://lore.kernel.org/io-uring/20240429181556.31828-1-krisman@suse.de/"},
 	[REQUEST_REFUSED] =
 		{"request-refused", SEVERITY_INFO, "requests are mistaken in themselves",
 		 "Requests were refused before they began: their fields do not go together.",

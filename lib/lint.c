@@ -280,6 +280,11 @@ int lint_look(struct lint *lint, const struct lint_view *view)
 
 		note(&look, LINT_UNMAPPED, &ring, 0);
 	}
+	if (view->is_nowhere) {
+		struct ring_slot none = {0};
+
+		note(&look, LINT_NOWHERE, &none, 0);
+	}
 	if (view->ring_addr && touches_queue(view, view->ring_addr, view->ring_addr + bytes)) {
 		struct ring_slot ring = {.addr = view->ring_addr, .len = (uint32_t)bytes};
 
@@ -296,11 +301,16 @@ int lint_look(struct lint *lint, const struct lint_view *view)
 	return err;
 }
 
+/* A program that has registered a ring has yet to map it, and may be held up before it does. */
+#define SURELY_NOWHERE 5
+
 bool lint_is_sure(const struct lint *lint, enum lint_kind kind)
 {
 	bool may_race = kind == LINT_BAD_ADDRESS || kind == LINT_UNMAPPED ||
 			kind == LINT_UNPUBLISHED || kind == LINT_OVER_RING ||
 			kind == LINT_OVER_QUEUE;
 
+	if (kind == LINT_NOWHERE)
+		return lint->found[kind].most >= SURELY_NOWHERE;
 	return lint->found[kind].most >= (may_race ? 2 : 1);
 }

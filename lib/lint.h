@@ -23,6 +23,7 @@ enum lint_kind {
 	LINT_OVER_RING,   /* a buffer lies over the ring itself */
 	LINT_OVER_QUEUE,  /* a buffer or the ring lies over an SQ, a CQ or a mapped ring */
 	LINT_UNMAPPED,    /* the ring's memory is gone */
+	LINT_NOWHERE,     /* the ring lies in the kernel, and the program has no mapping of it */
 	LINT_KINDS
 };
 
@@ -38,6 +39,7 @@ struct lint_view {
 	uint32_t entries;
 	uint16_t head, tail; /* slots between them are stable */
 	bool is_incremental;
+	bool is_nowhere;    /* the kernel has the ring's memory, the program no mapping of it */
 	uint64_t ring_addr; /* 0: not known */
 	const struct lint_range *ranges;
 	size_t nr_ranges;                /* 0: not known */

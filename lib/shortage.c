@@ -27,7 +27,7 @@ void losses_of(const struct case_group *group, uint64_t before_ns, struct losses
 /* ---- causes and contexts */
 
 static enum shortage_context context_of(const struct case_group *group,
-					const struct case_episode *episode)
+					const struct book_episode *episode)
 {
 	struct losses losses;
 
@@ -38,29 +38,31 @@ static enum shortage_context context_of(const struct case_group *group,
 	if (losses.all * 2 >= episode->provided)
 		return SHORT_OF_LOST;
 	/* nothing has ever come back: whether it will, and how soon, is not known yet */
-	if (group->returned <= group->filled)
+	if (group->sums.returned <= group->sums.filled)
 		return SHORT_UNKNOWN;
-	if (group->entries && episode->provided * 2 <= group->entries)
+	if (group->sums.entries && episode->provided * 2 <= group->sums.entries)
 		return SHORT_OF_FILL;
-	if (group->nr_streams > 1 && episode->top_held * 4ULL >= episode->held * 3ULL)
+	if (episode->top_held * 4ULL >= episode->held * 3ULL &&
+	    casebook_count_streams(group, 2) > 1)
 		return SHORT_BY_ONE;
 	return episode->age_ns >= SLOW_NS ? SHORT_BY_SLOW : SHORT_BY_SIZE;
 }
 
 void shortage_of(const struct case_group *group, struct shortage *shortage)
 {
-	uint64_t empty = group->causes[STARVE_EMPTY_AT_ISSUE] + group->causes[STARVE_EMPTY_AT_DATA];
+	uint64_t empty = group->sums.causes[STARVE_EMPTY_AT_ISSUE] +
+			 group->sums.causes[STARVE_EMPTY_AT_DATA];
 	uint64_t told = 0;
 
 	memset(shortage, 0, sizeof(*shortage));
 	for (int cause = 0; cause < STARVE_CAUSES; cause++) {
-		shortage->causes[cause] = group->causes[cause];
-		shortage->starves += group->causes[cause];
+		shortage->causes[cause] = group->sums.causes[cause];
+		shortage->starves += group->sums.causes[cause];
 	}
 	for (uint32_t i = 0; i < group->nr_episodes; i++) {
-		const struct case_episode *episode = &group->episodes[i];
+		const struct book_episode *episode = &group->episodes[i];
 		enum shortage_context context = context_of(group, episode);
-		const struct case_episode **worst = &shortage->worst[context];
+		const struct book_episode **worst = &shortage->worst[context];
 
 		if (!*worst || episode->held > (*worst)->held)
 			*worst = episode;
@@ -143,7 +145,7 @@ struct replay {
 	uint64_t starves;
 };
 
-static void replay_flow(struct replay *replay, const struct case_flow *flow, uint32_t buffers,
+static void replay_flow(struct replay *replay, const struct book_flow *flow, uint32_t buffers,
 			uint64_t hold_ns)
 {
 	while (replay->nr && replay->due[replay->first % PHANTOMS] <= flow->at_ns) {
@@ -169,10 +171,10 @@ static void replay_flow(struct replay *replay, const struct case_flow *flow, uin
 /* 0 or -errno. */
 static int replay_all(const struct case_group *group, uint32_t buffers, struct replay *replay)
 {
-	uint64_t hold_ns = hist_quantile_ns(group->hold, 0.5);
+	uint64_t hold_ns = hist_quantile_ns(group->sums.hold, 0.5);
 
 	memset(replay, 0, sizeof(*replay));
-	if (group->flows_full || hold_ns == UINT64_MAX || !group->nr_flows)
+	if (group->sums.flows_full || hold_ns == UINT64_MAX || !group->nr_flows)
 		return -ENOENT;
 	replay->due = calloc(PHANTOMS, sizeof(*replay->due));
 	if (!replay->due)
@@ -206,7 +208,7 @@ static uint64_t count_busiest(const struct case_group *group)
 	uint64_t sum = 0, most = 0;
 
 	for (uint32_t to = 0, from = 0; to < group->nr_flows; to++) {
-		const struct case_flow *flow = &group->flows[to];
+		const struct book_flow *flow = &group->flows[to];
 
 		sum += flow->kind == FLOW_RETURN ? 0 : flow->nr;
 		for (; flow->at_ns - group->flows[from].at_ns > SIZING_WINDOW; from++)
@@ -227,7 +229,7 @@ static void measure_waiting(const struct case_group *group, struct sizing *sizin
 	uint32_t to = 0;
 
 	for (uint32_t i = 0; i < group->nr_flows; i++) {
-		const struct case_flow *flow = &group->flows[i];
+		const struct book_flow *flow = &group->flows[i];
 
 		for (; to < group->nr_flows &&
 		       group->flows[to].at_ns <= flow->at_ns + sizing->hold_p50_ns;
@@ -279,16 +281,16 @@ static void measure_results(const struct case_group *group, struct sizing *sizin
 
 	sizing->buf_bytes = group->lint.buf_bytes;
 	for (int log = 1; log < 33; log++) {
-		all += group->sizes[log];
+		all += group->sums.sizes[log];
 		/* at least half of what the next power of two is */
 		if (sizing->buf_bytes && (1ULL << (log - 1)) >= sizing->buf_bytes)
-			full += group->sizes[log];
+			full += group->sums.sizes[log];
 	}
 	if (!all)
 		return;
 	sizing->full_percent = (uint32_t)(full * 100 / all);
 	for (int log = 1; log < 32; log++) {
-		below += group->sizes[log];
+		below += group->sums.sizes[log];
 		if (below * 100 < all * 99)
 			continue;
 		sizing->fit_bytes = 1U << log;
@@ -303,12 +305,12 @@ int sizing_of(const struct case_group *group, struct sizing *sizing)
 	int err;
 
 	memset(sizing, 0, sizeof(*sizing));
-	sizing->now = group->provided;
+	sizing->now = group->sums.provided;
 	for (uint32_t i = 0; i < group->nr_flows; i++)
 		sizing->seen += group->flows[i].kind == FLOW_STARVE;
-	if (!group->provided || !group->returned)
+	if (!group->sums.provided || !group->sums.returned)
 		return -ENOENT;
-	err = replay_all(group, group->provided, &replay);
+	err = replay_all(group, group->sums.provided, &replay);
 	if (err)
 		return err;
 	sizing->again = replay.starves;
@@ -317,8 +319,8 @@ int sizing_of(const struct case_group *group, struct sizing *sizing)
 	err = try_sizes(group, sizing);
 	if (err)
 		return err;
-	sizing->hold_p50_ns = hist_quantile_ns(group->hold, 0.5);
-	sizing->hold_p99_ns = hist_quantile_ns(group->hold, 0.99);
+	sizing->hold_p50_ns = hist_quantile_ns(group->sums.hold, 0.5);
+	sizing->hold_p99_ns = hist_quantile_ns(group->sums.hold, 0.99);
 	sizing->arrivals = count_busiest(group);
 	/* rounded up */
 	by_rate = sizing->arrivals * (sizing->hold_p99_ns / 1000) / (SIZING_WINDOW / 1000) + 1;

@@ -36,7 +36,7 @@ struct shortage {
 	uint64_t causes[STARVE_CAUSES];    /* add up to `starves` */
 	uint64_t contexts[SHORT_CONTEXTS]; /* add up to those that found it empty */
 	uint32_t episodes[SHORT_CONTEXTS]; /* starves without a return in between are one */
-	const struct case_episode *worst[SHORT_CONTEXTS]; /* NULL: none */
+	const struct book_episode *worst[SHORT_CONTEXTS]; /* NULL: none */
 };
 
 void shortage_of(const struct case_group *group, struct shortage *shortage);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* bufscope doctor: who starves, why, and what to change. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@
 #define REPLAY     519
 #define BASELINE   520
 #define DIFF       521
+#define ROOM       522
+#define MOST_ROOM  (1U << 20)
 #define DEFAULT_NS UINT64_C(10000000000)
 
 struct options {
@@ -52,6 +55,9 @@ static void print_help(void)
 	     "      --baseline FILE  compare with an earlier report (-j); only what is new\n"
 	     "                       counts for the exit status\n"
 	     "      --diff FILE      compare this report with the baseline, and watch nothing\n"
+	     "      --room BUFFERS   room for so many buffers of all groups (default and most\n"
+	     "                       1M, in about 100 MB of memory); what does not fit is\n"
+	     "                       counted and told\n"
 	     "      --self           the table of abilities instead: what bufscope can do on\n"
 	     "                       this kernel and as this user, and what each missing one\n"
 	     "                       costs\n"
@@ -74,6 +80,16 @@ static int parse_level(struct options *o, const char *command)
 		}
 	}
 	return 1 + cmd_usage(command, "--fail-on takes info, warn or crit, not '%s'", optarg);
+}
+
+static int parse_room(struct options *o, const char *command)
+{
+	uint64_t buffers;
+
+	if (text_parse_size(optarg, 1, MOST_ROOM, &buffers))
+		return 1 + cmd_usage(command, "--room takes 1 ... 1M, not '%s'", optarg);
+	o->doctor.target.trace.room = (uint32_t)buffers;
+	return 0;
 }
 
 /* Where the argument of an option goes that takes it as it is; NULL: it is none of these. */
@@ -115,6 +131,8 @@ static int parse_option(int c, char **argv, struct options *o)
 		return 0;
 	case FAIL_ON:
 		return parse_level(o, argv[0]);
+	case ROOM:
+		return parse_room(o, argv[0]);
 	case SELF:
 		o->self = true;
 		return 0;
@@ -159,6 +177,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"bgid", required_argument, NULL, 'g'},
 		{"duration", required_argument, NULL, 'd'},
 		{"fail-on", required_argument, NULL, FAIL_ON},
+		{"room", required_argument, NULL, ROOM},
 		{"self", no_argument, NULL, SELF},
 		{"replay", required_argument, NULL, REPLAY},
 		{"baseline", required_argument, NULL, BASELINE},
@@ -181,6 +200,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		return 1 + cmd_usage(argv[0], "a command stands after --: '%s'", argv[optind]);
 	if (optind < argc)
 		o->doctor.command = argv + optind;
+	else if (strcmp(argv[optind - 1], "--") == 0)
+		return 1 + cmd_usage(argv[0], "no command after --");
 	stop = check_options(o, argv[0]);
 	if (stop)
 		return stop;
@@ -266,14 +287,21 @@ static int report(const struct options *o, const struct consultation *c)
 	return code;
 }
 
-/* Before anything is watched for long: that it can be read is known only then. */
-static int check_baseline(const struct options *o)
+/* Before anything is watched for long: whether files can be read and written. */
+static int check_files(const struct options *o)
 {
 	struct doctor_list before = {0};
 	int code = o->baseline ? doctor_list_read(&before, o->baseline) : EXIT_OK;
+	FILE *file;
 
 	doctor_list_done(&before);
-	return code;
+	if (code || !o->file)
+		return code;
+	file = fopen(o->file, "ae");
+	if (file && !fclose(file))
+		return EXIT_OK;
+	cmd_error("cannot write '%s': %s", o->file, strerror(errno));
+	return EXIT_FAILED;
 }
 
 static int consult(struct options *o)
@@ -307,7 +335,7 @@ int cmd_doctor(int argc, char **argv, const struct globals *globals)
 		return explain(o.explain);
 	if (o.self)
 		return examine_self(&o);
-	code = check_baseline(&o);
+	code = check_files(&o);
 	if (code)
 		return code;
 	return o.diff ? report(&o, NULL) : consult(&o);

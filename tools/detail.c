@@ -164,7 +164,7 @@ static int holders_of_book(struct detail *detail, const struct case_group *book)
 	if (!holders)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < book->nr_streams; i++) {
-		const struct case_stream *stream = &book->streams[i];
+		const struct book_stream *stream = &book->streams[i];
 
 		if (!stream->selected && !stream->starved && !stream->held)
 			continue;
@@ -222,19 +222,97 @@ static int holders_of_ledger(struct detail *detail)
 	return 0;
 }
 
-/* ---- events and findings */
+/* ---- what happened last, and findings */
 
-static void collect_events(struct detail *detail, const struct exam *exam,
-			   const struct group_rec *group)
+/* The newest first; what is older than all when there is no more room is left out. */
+static void add_event(struct detail *detail, const struct trace_rec *rec)
 {
-	uint64_t nr = exam->nr_events < EXAM_EVENTS ? exam->nr_events : EXAM_EVENTS;
+	size_t at = detail->nr_events;
 
-	for (uint64_t i = 1; i <= nr && detail->nr_events < DETAIL_EVENTS; i++) {
-		const struct trace_rec *rec = &exam->events[(exam->nr_events - i) % EXAM_EVENTS];
+	if (at == DETAIL_EVENTS && rec->at_ns <= detail->events[--at].at_ns)
+		return;
+	for (; at > 0 && detail->events[at - 1].at_ns < rec->at_ns; at--)
+		detail->events[at] = detail->events[at - 1];
+	detail->events[at] = *rec;
+	detail->nr_events += detail->nr_events < DETAIL_EVENTS;
+}
 
-		if (rec->ring_id == group->ring_id && rec->bgid == group->bgid)
-			detail->events[detail->nr_events++] = *rec;
+/* Where it is, and since when. False: that is not known. */
+static bool place_of(const struct case_group *book, uint32_t bid, struct trace_rec *rec)
+{
+	const struct book_buffer *buffer = &book->buffers[bid];
+
+	if (buffer->place == BUFFER_UNKNOWN || buffer->is_early || !buffer->since_ns)
+		return false;
+	*rec = (struct trace_rec){.kind = buffer->place == BUFFER_HELD ? TRACE_SELECT
+								       : TRACE_RETURN,
+				  .at_ns = buffer->since_ns,
+				  .bid = bid,
+				  .nr = 1,
+				  .fd = -1};
+	if (buffer->place == BUFFER_HELD && buffer->stream < book->nr_streams) {
+		rec->fd = book->streams[buffer->stream].fd;
+		rec->opcode = book->streams[buffer->stream].opcode;
 	}
+	return true;
+}
+
+/* Those that came or went at once are one event. */
+static void add_buffers(struct detail *detail, const struct case_group *book)
+{
+	struct trace_rec run = {0}, rec;
+
+	for (uint32_t bid = 0; bid < book->nr_buffers; bid++) {
+		if (!place_of(book, bid, &rec))
+			continue;
+		if (run.nr && rec.kind == run.kind && rec.at_ns == run.at_ns && rec.fd == run.fd &&
+		    bid == run.bid + run.nr) {
+			run.nr++;
+			continue;
+		}
+		if (run.nr)
+			add_event(detail, &run);
+		run = rec;
+	}
+	if (run.nr)
+		add_event(detail, &run);
+}
+
+/* What no request of its file has followed yet. */
+static void add_ends(struct detail *detail, const struct book_stream *stream)
+{
+	struct trace_rec rec = {.bid = REC_UNKNOWN_U32, .fd = stream->fd, .opcode = stream->opcode};
+
+	if (stream->ended_ns) {
+		rec.kind = TRACE_MSHOT_END;
+		rec.at_ns = stream->ended_ns;
+		rec.res = stream->ended_res;
+		add_event(detail, &rec);
+	}
+}
+
+static void add_starves(struct detail *detail, const struct book_episode *episode)
+{
+	const struct trace_rec rec = {
+		.kind = TRACE_STARVE,
+		.at_ns = episode->at_ns,
+		.nr = (uint32_t)(episode->starves < UINT32_MAX ? episode->starves : UINT32_MAX),
+		.bid = REC_UNKNOWN_U32,
+		.fd = -1,
+		.res = BOOK_NO_BUFS,
+		.cause = episode->at_issue ? STARVE_EMPTY_AT_ISSUE : STARVE_EMPTY_AT_DATA,
+	};
+
+	add_event(detail, &rec);
+}
+
+static void collect_events(struct detail *detail, const struct case_group *book)
+{
+	add_buffers(detail, book);
+	for (uint32_t i = 0; i < book->nr_streams; i++)
+		add_ends(detail, &book->streams[i]);
+	for (uint32_t i = 0; i < book->nr_episodes; i++)
+		add_starves(detail, &book->episodes[i]);
 }
 
 /* Those of the ring as a whole concern its groups, too. */
@@ -262,7 +340,8 @@ static int collect_book(struct detail *detail, const struct exam *exam,
 	if (!detail->is_full)
 		return detail->has_counts ? holders_of_ledger(detail) : 0;
 	detail->lost = observe_trace_lost(exam->observe);
-	collect_events(detail, exam, group);
+	detail->unfit = exam->sample.losses[LOSS_LEDGERS] + exam->sample.losses[LOSS_ACCOUNTS];
+	collect_events(detail, book);
 	collect_findings(detail, exam, group);
 	return holders_of_book(detail, book);
 }

@@ -43,11 +43,14 @@ struct detail {
 	bool is_full; /* events are followed: the next blocks mean something */
 	struct holder holders[DETAIL_HOLDERS]; /* who holds most first */
 	size_t nr_holders, more_holders;
-	struct trace_rec events[DETAIL_EVENTS]; /* newest first */
+	struct trace_rec events[DETAIL_EVENTS]; /* the last of each buffer, and of each file that
+						   has ended; starves in a row are one, nr of them;
+						   newest first */
 	size_t nr_events;
 	struct finding findings[DETAIL_FINDINGS];
 	size_t nr_findings;
-	uint64_t lost; /* events */
+	uint64_t lost;  /* records */
+	uint64_t unfit; /* groups for which the books have no room */
 };
 
 /* Where it comes from. */

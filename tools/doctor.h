@@ -31,7 +31,7 @@ struct doctor_opts {
 struct doctor_blind {
 	uint64_t records_lost;
 	uint64_t losses[LOSS_MAX];
-	uint32_t early_groups;  /* were there before: what they had lent is not known */
+	uint32_t early_groups;  /* were there before: since when what they had lent is not known */
 	uint32_t unread_groups; /* their memory was not read */
 	uint32_t legacy_groups; /* have no memory that could be read */
 	uint64_t gap_ns;        /* longest time between two looks */
@@ -45,8 +45,6 @@ struct consultation {
 	struct casebook book;
 	struct diagnosis diagnosis;
 	struct doctor_blind blind;
-	struct diagnose_limit *limits;
-	size_t nr_limits;
 	enum sample_backend backend;
 };
 
@@ -105,6 +103,9 @@ struct doctor_report {
 	const struct doctor_list *now;
 	const struct doctor_list *gone; /* NULL: nothing to compare with */
 };
+
+/* In a sentence: which group, what is wrong with it, what to do. False: nothing was found. */
+bool doctor_summary(char *text, size_t size, const struct doctor_report *report);
 
 void doctor_text(FILE *file, const struct doctor_report *report);
 void doctor_json(FILE *file, const struct doctor_report *report);

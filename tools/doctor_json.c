@@ -92,11 +92,11 @@ static void write_results(struct json *json, const struct case_group *group)
 {
 	json_open(json, "results", '[');
 	for (int log = 0; log < 33; log++) {
-		if (!group->sizes[log])
+		if (!group->sums.sizes[log])
 			continue;
 		json_open(json, NULL, '{');
 		json_u64(json, "below_bytes", 1ULL << log);
-		json_u64(json, "count", group->sizes[log]);
+		json_u64(json, "count", group->sums.sizes[log]);
 		json_close(json, '}');
 	}
 	json_close(json, ']');
@@ -164,6 +164,7 @@ void doctor_json(FILE *file, const struct doctor_report *report)
 {
 	struct json json = {.file = file};
 	struct utsname uts = {0};
+	char summary[1024];
 
 	uname(&uts);
 	json_open(&json, NULL, '{');
@@ -171,6 +172,8 @@ void doctor_json(FILE *file, const struct doctor_report *report)
 	json_text(&json, "kernel", uts.release);
 	if (report->consultation)
 		write_consultation(&json, report->consultation);
+	text_or_null(&json, "summary",
+		     doctor_summary(summary, sizeof(summary), report) ? summary : NULL);
 	write_list(&json, "findings", report->now);
 	if (report->gone)
 		write_list(&json, "gone", report->gone);

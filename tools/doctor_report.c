@@ -28,6 +28,12 @@ static void put_part(FILE *file, const char *label, const char *text)
 	}
 }
 
+/* In one piece, however long: it will be copied. */
+static void put_link(FILE *file, const char *address)
+{
+	fprintf(file, "  %-*s%s\n", INDENT - 2, "see", address);
+}
+
 /* "  text", wrapped. */
 static void put_item(FILE *file, const char *text)
 {
@@ -116,7 +122,7 @@ static size_t put_findings(FILE *file, const struct doctor_list *list, size_t fr
 	put_part(file, "cause", complaint_texts[first->complaint].cause);
 	put_part(file, "change", complaint_texts[first->complaint].cure);
 	if (complaint_texts[first->complaint].reference)
-		put_part(file, "see", complaint_texts[first->complaint].reference);
+		put_link(file, complaint_texts[first->complaint].reference);
 	return nr;
 }
 
@@ -199,6 +205,9 @@ static const char *loss_text(enum sample_loss loss)
 		[LOSS_LEDGERS] = "groups: which buffers they have, for want of room",
 		[LOSS_REQUESTS] = "requests were forgotten for want of room: the files of their "
 				  "completions",
+		[LOSS_HIDDEN] = "requests take a buffer of a legacy group and complete silently: "
+				"which",
+		[LOSS_BIDS] = "returns were overwritten before they were read: which buffers",
 		[LOSS_CALLS] =
 			"calls of the kernel's buffer functions, of which no return was seen",
 		[LOSS_EVENTS] = "events that the kernel did not deliver: no finding is certain",
@@ -224,6 +233,14 @@ static void put_unseen(struct blind_writer *to, uint64_t nr, const char *what)
 	to->any = true;
 	snprintf(line, sizeof(line), "%" PRIu64 " %s", nr, what);
 	put_item(to->file, line);
+}
+
+static void put_groups(struct blind_writer *to, uint64_t nr, const char *what)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "%s %s", nr == 1 ? "group" : "groups", what);
+	put_unseen(to, nr, text);
 }
 
 static void put_hidden(struct blind_writer *to, bool is_hidden, const char *what)
@@ -267,15 +284,14 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 		   "returns were not judged, and no finding is certain");
 	for (int i = 0; i < LOSS_MAX; i++)
 		put_unseen(&to, blind->losses[i], loss_text((enum sample_loss)i));
-	put_unseen(&to, blind->early_groups,
-		   "groups were there before the watch: what they had lent then, and the addresses "
-		   "of their rings");
-	put_unseen(&to, blind->unread_groups,
-		   "groups came and went between two looks, or their rings are out of reach (some "
-		   "over 256 entries on old kernels): what lay in their rings");
-	put_unseen(&to, blind->legacy_groups,
-		   "groups are legacy ones: their buffers lie in the kernel, where no memory tells "
-		   "of them");
+	put_groups(&to, blind->early_groups,
+		   "from before the watch: since when what was lent then was out (of legacy "
+		   "groups: what), and the addresses of the rings");
+	put_groups(&to, blind->unread_groups,
+		   "gone between two looks, or with rings out of reach (some over 256 entries on "
+		   "old kernels): what lay in the rings");
+	put_groups(&to, blind->legacy_groups,
+		   "of the legacy kind: buffers lie in the kernel, where no memory tells of them");
 	put_gap(&to, blind->gap_ns);
 	put_hidden(&to, blind->maps_unread,
 		   "the mappings of some processes (not permitted): whether addresses are valid");
@@ -287,6 +303,73 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 			   : "no buffer group was there");
 }
 
+/* ---- what to do first */
+
+static uint64_t starves_of(const struct casebook *book, const struct doctor_entry *entry)
+{
+	for (size_t i = 0; book && i < book->nr_groups; i++) {
+		struct shortage shortage;
+
+		if (book->groups[i]->bgid != entry->bgid ||
+		    doctor_ring_ordinal(book, book->groups[i]->ring_id) != entry->ring)
+			continue;
+		shortage_of(book->groups[i], &shortage);
+		return shortage.starves;
+	}
+	return 0;
+}
+
+/* The gravest of a group that starves, else the gravest. */
+static const struct doctor_entry *first_to_mend(const struct doctor_list *list,
+						const struct casebook *book)
+{
+	for (size_t i = 0; i < list->nr; i++) {
+		if (list->at[i].severity != SEVERITY_INFO && starves_of(book, &list->at[i]))
+			return &list->at[i];
+	}
+	return list->nr ? &list->at[0] : NULL;
+}
+
+bool doctor_summary(char *text, size_t size, const struct doctor_report *report)
+{
+	const struct casebook *book = report->consultation ? &report->consultation->book : NULL;
+	const struct doctor_entry *entry = first_to_mend(report->now, book);
+	const char *cure, *end;
+	char where[160], starves[48] = "";
+	uint64_t nr;
+
+	if (!entry || entry->complaint < 0)
+		return false;
+	cure = entry->size[0] ? entry->size : complaint_texts[entry->complaint].cure;
+	end = strstr(cure, ". ");
+	nr = starves_of(book, entry);
+	if (nr)
+		snprintf(starves, sizeof(starves), " starves (%" PRIu64 " request%s)", nr,
+			 plural(nr));
+	name_place(where, sizeof(where), entry);
+	snprintf(text, size, "%s%s: %s. %.*s", where, starves,
+		 complaint_texts[entry->complaint].title,
+		 (int)(end ? (size_t)(end - cure) + 1 : strlen(cure)), cure);
+	return true;
+}
+
+/* The first line is what is read at three in the morning. */
+static void put_summary(FILE *file, const struct doctor_report *report)
+{
+	char text[1024], safe[1200];
+	const char *rest;
+
+	if (!doctor_summary(text, sizeof(text), report))
+		return;
+	rest = text_escape(safe, sizeof(safe), text);
+	while (*rest) {
+		const char *line = rest;
+		size_t bytes = text_wrap(&rest, COLUMNS);
+
+		fprintf(file, "%.*s\n", (int)bytes, line);
+	}
+}
+
 /* ---- the whole */
 
 size_t doctor_count_groups(const struct casebook *book)
@@ -294,8 +377,8 @@ size_t doctor_count_groups(const struct casebook *book)
 	size_t nr = 0;
 
 	for (size_t i = 0; i < book->nr_groups; i++)
-		nr += book->groups[i]->is_sampled || book->groups[i]->entries ||
-		      book->groups[i]->provided;
+		nr += book->groups[i]->is_sampled || book->groups[i]->sums.entries ||
+		      book->groups[i]->sums.provided;
 	return nr;
 }
 
@@ -324,6 +407,7 @@ void doctor_text(FILE *file, const struct doctor_report *report)
 {
 	const struct consultation *c = report->consultation;
 
+	put_summary(file, report);
 	put_head(file, report);
 	for (size_t i = 0; i < report->now->nr;)
 		i += put_findings(file, report->now, i);
@@ -344,5 +428,5 @@ void doctor_explain(FILE *file, int complaint)
 	put_part(file, "evidence", text->evidence);
 	put_part(file, "change", text->cure);
 	if (text->reference)
-		put_part(file, "see", text->reference);
+		put_link(file, text->reference);
 }

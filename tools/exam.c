@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What do the events of one group or process tell while the others are watched lightly? */
+/* What would the doctor say of one group or process while the others are watched lightly? */
 #include "exam.h"
 
 #include <errno.h>
@@ -8,7 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#define TRACE_BYTES (16U << 20)
+#define TRACE_BYTES (4U << 20)
+#define MOST_TAKES  16 /* at once: others may make records as fast as they are taken */
 
 static uint64_t now_ns(void)
 {
@@ -18,27 +19,36 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static int begin(struct exam *exam, const struct observe_opts *opts, struct observe_err *err)
+{
+	int code = inspection_begin(&exam->inspection);
+
+	if (code)
+		return code;
+	exam->observe = observe_open(opts, err);
+	if (exam->observe)
+		return 0;
+	return err->code ? err->code : -EIO;
+}
+
 int exam_begin(struct exam *exam, const struct observe_opts *opts, char *why)
 {
 	struct observe_opts full = *opts;
 	struct observe_err err = {0};
+	int code;
 
 	exam_end(exam);
 	full.depth = OBSERVE_FULL;
 	full.is_optional = false;
-	full.trace = (struct observe_trace){.kinds = CASEBOOK_KINDS | 1U << TRACE_MSHOT_END,
+	full.trace = (struct observe_trace){.kinds = CASEBOOK_KINDS,
+					    .is_booked = true,
+					    .room = opts->trace.room,
 					    .bytes = TRACE_BYTES};
-	exam->events = calloc(EXAM_EVENTS, sizeof(*exam->events));
-	if (!exam->events) {
-		snprintf(why, EXAM_WHY, "out of memory");
-		return -ENOMEM;
-	}
-	exam->observe = observe_open(&full, &err);
-	if (!exam->observe) {
-		snprintf(why, EXAM_WHY, "%s", err.what[0] ? err.what : strerror(errno));
-		free(exam->events);
-		exam->events = NULL;
-		return err.code ? err.code : -EIO;
+	code = begin(exam, &full, &err);
+	if (code) {
+		snprintf(why, EXAM_WHY, "%s", err.what[0] ? err.what : strerror(-code));
+		exam_end(exam);
+		return code;
 	}
 	exam->tgid = full.nr_tgids ? full.tgids[0] : 0;
 	exam->bgid = full.bgid;
@@ -48,13 +58,11 @@ int exam_begin(struct exam *exam, const struct observe_opts *opts, char *why)
 
 void exam_end(struct exam *exam)
 {
-	if (!exam->observe)
-		return;
 	observe_close(exam->observe);
+	inspection_done(&exam->inspection);
 	diagnosis_done(&exam->diagnosis);
 	casebook_done(&exam->book);
 	sample_done(&exam->sample);
-	free(exam->events);
 	memset(exam, 0, sizeof(*exam));
 }
 
@@ -63,14 +71,15 @@ static void take(void *context, const struct trace_rec *rec)
 	struct exam *exam = context;
 
 	casebook_take(&exam->book, rec);
-	if (rec->kind < TRACE_CREATE)
-		exam->events[exam->nr_events++ % EXAM_EVENTS] = *rec;
+	exam->nr_records++;
 }
 
 void exam_take(struct exam *exam)
 {
-	if (exam->observe)
-		observe_trace(exam->observe, take, exam);
+	int more = exam->observe != NULL;
+
+	for (int i = 0; i < MOST_TAKES && more > 0; i++)
+		more = observe_trace(exam->observe, take, exam);
 }
 
 /* ---- joining */
@@ -79,7 +88,7 @@ static void forget_counts(struct group_counts *counts)
 {
 	memset(counts->total, 0xff, sizeof(counts->total)); /* COUNT_UNKNOWN */
 	memset(counts->gauge, 0xff, sizeof(counts->gauge));
-	counts->wraps = 0;
+	counts->wraps = counts->unread = counts->looked_ns = 0;
 }
 
 /* A source that only looks has no counts at all. */
@@ -124,9 +133,19 @@ static void join(struct sample *sample, const struct sample *exam)
 	}
 }
 
+/* All of it at each look, as the doctor does at its end: who has each buffer, too. */
+static int read_books(struct exam *exam)
+{
+	struct book_view view;
+	int err = observe_books(exam->observe, &view);
+
+	if (!err)
+		casebook_read(&exam->book, &view, true);
+	return err;
+}
+
 int exam_look(struct exam *exam, struct sample *sample)
 {
-	struct diagnose_case what = {.book = &exam->book};
 	int err;
 
 	if (!exam->observe)
@@ -136,11 +155,14 @@ int exam_look(struct exam *exam, struct sample *sample)
 	if (err)
 		return err;
 	exam_take(exam);
+	err = read_books(exam);
+	if (err)
+		return err;
 	casebook_sample(&exam->book, &exam->sample);
+	inspection_look(&exam->inspection, exam->observe, &exam->book, &exam->sample);
 	join(sample, &exam->sample);
-	exam->book.ended_ns = exam->sample.at_ns;
 	exam->book.may_miss =
 		observe_trace_lost(exam->observe) > 0 || exam->sample.losses[LOSS_EVENTS] > 0;
 	diagnosis_done(&exam->diagnosis);
-	return diagnose(&what, &exam->diagnosis);
+	return inspection_conclude(&exam->inspection, &exam->book, &exam->diagnosis);
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One group or one process, watched in full while the rest is watched lightly: every event goes
- * into a casebook, what is counted is added to the samples of the others.
+ * One group or one process, watched in full while the rest is watched lightly: what the kernel's
+ * programs book of it is read at each look, as the doctor does, and what is counted is added to the
+ * samples of the others.
  */
 #ifndef BUFSCOPE_EXAM_H
 #define BUFSCOPE_EXAM_H
 
-#include "../lib/diagnose.h"
-#include "../lib/observe.h"
+#include "inspection.h"
 
-#define EXAM_EVENTS 4096 /* the last ones are kept */
-#define EXAM_WHY    200
+#define EXAM_WHY 200
 
 struct exam {
 	struct observe *observe; /* NULL: nothing is examined */
@@ -19,8 +18,8 @@ struct exam {
 	struct sample sample;
 	struct casebook book;
 	struct diagnosis diagnosis;
-	struct trace_rec *events; /* a ring of EXAM_EVENTS */
-	uint64_t nr_events;       /* in all */
+	struct inspection inspection;
+	uint64_t nr_records; /* taken: of what is rare, no single completions */
 };
 
 /*
@@ -30,7 +29,7 @@ struct exam {
 int exam_begin(struct exam *exam, const struct observe_opts *opts, char *why);
 void exam_end(struct exam *exam);
 
-/* Takes in the events that are there. */
+/* Takes in the records that are there: what is rare is told one by one. */
 void exam_take(struct exam *exam);
 
 /*

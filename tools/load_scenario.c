@@ -10,8 +10,8 @@
 #include "cmd.h"
 
 static const struct scenario *const acts[] = {
-	load_scenarios_starve, load_scenarios_return, load_scenarios_entry,
-	load_scenarios_bound,  load_scenarios_call,   load_scenarios_sane,
+	load_scenarios_starve, load_scenarios_return, load_scenarios_entry, load_scenarios_bound,
+	load_scenarios_call,   load_scenarios_extent, load_scenarios_sane,
 };
 
 #define NR_ACTS (sizeof(acts) / sizeof(acts[0]))

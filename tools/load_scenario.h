@@ -20,7 +20,7 @@ struct scenario {
 /* The end of a list has no name. */
 extern const struct scenario load_scenarios_starve[], load_scenarios_return[],
 	load_scenarios_entry[], load_scenarios_bound[], load_scenarios_call[],
-	load_scenarios_sane[];
+	load_scenarios_extent[], load_scenarios_sane[];
 
 /*
  * "list" prints all of them. `entries`: of groups that it fills whole, instead of its own; 0: its

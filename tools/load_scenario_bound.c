@@ -24,7 +24,7 @@ static void put_stray(struct stage *stage, uintptr_t address)
 		stage_put(&group, bid, bid);
 	stage_put_at(&group, entry, 15);
 	stage_publish(&group, 16);
-	stage_sleep(900);
+	stage_linger();
 }
 
 /* The last word of either offsets: where newer headers have user_addr, liburing 2.3 has resv2. */
@@ -106,7 +106,18 @@ static void remainder_small(struct stage *stage)
 	}
 	if (!failed)
 		stage_fail(stage, "this kernel retires such buffers", ENOSYS);
-	stage_sleep(400);
+	stage_linger();
+}
+
+/* As if mmap() had failed, which nobody noticed. */
+static void ring_not_mapped(struct stage *stage)
+{
+	struct bs_buf_reg reg = {.ring_entries = 16, .bgid = 5, .flags = IOU_PBUF_RING_MMAP};
+	int err = io_uring_register_buf_ring(&stage->ring, (void *)&reg, 0);
+
+	if (err)
+		stage_fail(stage, "cannot register a ring in the kernel", -err);
+	stage_linger();
 }
 
 const struct scenario load_scenarios_bound[] = {
@@ -114,6 +125,8 @@ const struct scenario load_scenarios_bound[] = {
 	 over_queue},
 	{"over-mapped-queue", "a buffer lies over the mapped SQ", "over-queue", NULL,
 	 over_mapped_queue},
+	{"ring-not-mapped", "a ring in kernel memory is registered, not mapped", "ring-not-mapped",
+	 NULL, ring_not_mapped},
 	{"outside-table", "reads beyond the registered buffers", "outside-table", NULL,
 	 outside_table},
 	{"remainder-small", "recvmsg into what is left of a buffer", "remainder-small", NULL,

@@ -81,7 +81,7 @@ static void memlock_low(struct stage *stage)
 		stage_fail(stage, "cannot open a ring", EPERM);
 	while (all.iov_len && io_uring_register_buffers(&own, &all, 1))
 		all.iov_len -= 4096;
-	stage_sleep(600);
+	stage_linger();
 	io_uring_queue_exit(&own);
 }
 
@@ -142,7 +142,7 @@ static void skipped_completion(struct stage *stage)
 			stage_return(&group,
 				     (uint16_t)(stage->got[0].flags >> IORING_CQE_BUFFER_SHIFT));
 	}
-	stage_sleep(1800);
+	stage_linger();
 }
 
 /* Another ring sends completions that say they had buffers, from bid `first` on. */
@@ -181,7 +181,29 @@ static void forged_buffer(struct stage *stage)
 	stage_send(stage, 0, 2);
 	stage_reap(stage, 50);
 	forge(stage, 8, 3);
-	stage_sleep(1800);
+	stage_linger();
+}
+
+/* What came to requests that say nothing is told by another ring, when no request is under way. */
+static void after_last(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	for (uint16_t bid = 0; bid < 8; bid++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
+
+		stage_send(stage, 0, 1);
+		io_uring_prep_recv(sqe, stage->near[0], NULL, 0, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+		io_uring_submit(&stage->ring);
+		stage_sleep(20);
+		forge(stage, bid, 1);
+		stage_reap(stage, 50);
+		stage_return(&group, bid);
+	}
+	stage_sleep(300);
 }
 
 /* A socket that has lost messages says -ENOBUFS itself, as netlink's do. */
@@ -224,7 +246,7 @@ static void cursor_astray(struct stage *stage)
 	for (uint16_t bid = 0; bid < 8; bid++)
 		stage_put(&group, bid, bid);
 	stage_publish(&group, 8);
-	stage_sleep(700);
+	stage_linger();
 	before = group.ring->bufs[0].addr;
 	for (int i = 0; i < 3; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
@@ -237,7 +259,7 @@ static void cursor_astray(struct stage *stage)
 	close(file);
 	if (group.ring->bufs[0].addr - before == 36)
 		stage_fail(stage, "this kernel counts what it read", ENOSYS);
-	stage_sleep(900);
+	stage_linger();
 }
 
 /* The last buffers are in use for long, and a request waits for one. */
@@ -260,7 +282,7 @@ static void armed_on_empty(struct stage *stage)
 			kept[nr++] = (uint16_t)(stage->got[0].flags >> IORING_CQE_BUFFER_SHIFT);
 		}
 		if (round)
-			stage_sleep(2000);
+			stage_linger();
 		while (nr)
 			stage_return(&group, kept[--nr]);
 	}
@@ -280,6 +302,8 @@ const struct scenario load_scenarios_call[] = {
 	 skipped_completion},
 	{"forged-buffer", "a message says that it had a buffer", "named-not-taken", NULL,
 	 forged_buffer},
+	{"after-last", "another ring completes what says nothing itself", "after-last", NULL,
+	 after_last},
 	{"not-empty", "a socket that says -ENOBUFS of itself", "not-empty", NULL, not_empty},
 	{"cursor-astray", "short reads of a file into an incremental buffer", "cursor-astray", NULL,
 	 cursor_astray},

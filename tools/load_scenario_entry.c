@@ -31,7 +31,7 @@ static void zero_length(struct stage *stage)
 	stage_sleep(300);
 	stage_send(stage, 0, 32);
 	use(stage, 0, 8);
-	stage_sleep(300);
+	stage_linger();
 }
 
 static void bad_address(struct stage *stage)
@@ -47,7 +47,7 @@ static void bad_address(struct stage *stage)
 	stage_publish(&group, 16);
 	stage_send(stage, 0, 1);
 	use(stage, 0, 8);
-	stage_sleep(400);
+	stage_linger();
 }
 
 static void shared_memory(struct stage *stage)
@@ -64,7 +64,7 @@ static void shared_memory(struct stage *stage)
 		stage_put_at(&group, entry, bid);
 	}
 	stage_publish(&group, 16);
-	stage_sleep(700);
+	stage_linger();
 }
 
 static void overfilled(struct stage *stage)
@@ -81,7 +81,7 @@ static void overfilled(struct stage *stage)
 	stage_arm(stage, 0, 0, STAGE_MULTISHOT);
 	stage_send(stage, 0, 1);
 	stage_reap(stage, 50);
-	stage_sleep(400);
+	stage_linger();
 }
 
 static void over_ring(struct stage *stage)
@@ -95,7 +95,7 @@ static void over_ring(struct stage *stage)
 	entry.addr = (uintptr_t)group.ring + 128;
 	stage_put_at(&group, entry, 15);
 	stage_publish(&group, 16);
-	stage_sleep(700);
+	stage_linger();
 }
 
 static void ring_unmapped(struct stage *stage)
@@ -106,7 +106,7 @@ static void ring_unmapped(struct stage *stage)
 	stage_group(stage, &group, 256);
 	use(stage, 0, 4);
 	munmap(group.ring, 256 * sizeof(struct io_uring_buf));
-	stage_sleep(800);
+	stage_linger();
 }
 
 static void shared_ring(struct stage *stage)
@@ -123,7 +123,7 @@ static void shared_ring(struct stage *stage)
 		stage_arm(stage, 0, (uint16_t)(i % 2), 0);
 		stage_reap(stage, 50);
 	}
-	stage_sleep(700);
+	stage_linger();
 }
 
 /* Incremental buffers that were used up have length 0 until they are written again. */
@@ -144,14 +144,28 @@ static void not_rewritten(struct stage *stage)
 	stage_publish(&group, 4);
 	stage_send(stage, 0, 4 * STAGE_BYTES / STAGE_MESSAGE + 1);
 	use(stage, 0, 8);
-	stage_sleep(700);
+	stage_linger();
 }
 
 struct adding {
 	struct stage *stage;
 	struct stage_group *group;
 	uint16_t bid;
+	int has_read, may_store;
 };
+
+#define TICKS_MS 60 /* within it a tick sees what the tail is */
+
+static void wait_for(const int *flag)
+{
+	while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE))
+		stage_sleep(1);
+}
+
+static void set(int *flag)
+{
+	__atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+}
 
 /* Loses the processor between reading the tail and storing it. */
 static void *add_slowly(void *context)
@@ -161,7 +175,8 @@ static void *add_slowly(void *context)
 	uint16_t tail = ring->tail;
 
 	stage_put(adding->group, adding->bid, 0);
-	stage_sleep(60);
+	set(&adding->has_read);
+	wait_for(&adding->may_store);
 	__atomic_store_n(&ring->tail, (uint16_t)(tail + 1), __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -173,7 +188,7 @@ static void two_threads(struct stage *stage)
 	stage_pairs(stage, 1, SOCK_SEQPACKET);
 	stage_group(stage, &group, 16);
 	for (unsigned int round = 0; round < 2; round++) {
-		struct adding adding = {stage, &group, 0};
+		struct adding adding = {.stage = stage, .group = &group};
 		uint16_t taken[4];
 		pthread_t other;
 
@@ -187,9 +202,11 @@ static void two_threads(struct stage *stage)
 		adding.bid = taken[0];
 		if (pthread_create(&other, NULL, add_slowly, &adding))
 			stage_fail(stage, "cannot start a thread", EAGAIN);
-		stage_sleep(20);
+		wait_for(&adding.has_read);
 		for (unsigned int i = 1; i < 4; i++)
 			stage_return(&group, taken[i]);
+		stage_sleep(TICKS_MS);
+		set(&adding.may_store);
 		pthread_join(other, NULL);
 		stage_sleep(100);
 	}
@@ -212,8 +229,9 @@ static void set_up_anew(struct stage *stage)
 }
 
 const struct scenario load_scenarios_entry[] = {
+	/* 6.1 takes such entries without a word */
 	{"zero-length", "the tail is moved over 12 slots that were not written", "zero-length",
-	 NULL, zero_length},
+	 "taken-untold", zero_length},
 	{"bad-address", "an entry points to nowhere", "bad-address", NULL, bad_address},
 	{"shared-memory", "buffers overlap by half", "shared-memory", NULL, shared_memory},
 	{"overfilled", "six buffers go into four slots", "overfilled", NULL, overfilled},

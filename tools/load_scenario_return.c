@@ -25,11 +25,15 @@ static int one(struct stage *stage, unsigned int pair)
 
 static void traffic(struct stage *stage, struct stage_group *group, unsigned int ms)
 {
-	for (unsigned int i = 0; i < ms / 4; i++) {
+	uint64_t start_ns = stage_now();
+
+	while (stage_lasts(stage, start_ns, ms)) {
+		uint64_t from_ns = stage_now();
 		int bid = one(stage, 0);
 
 		if (bid >= 0)
 			stage_return(group, (uint16_t)bid);
+		stage_held(stage, from_ns);
 		stage_sleep(4);
 	}
 }
@@ -87,6 +91,7 @@ static void leak_on_close(struct stage *stage)
 	stage_pairs(stage, 1, SOCK_SEQPACKET);
 	stage_group(stage, &group, 32);
 	for (int i = 0; i < 24; i++) {
+		uint64_t from_ns = stage_now();
 		int bid;
 
 		stage_pair(stage, 1, SOCK_SEQPACKET);
@@ -94,6 +99,7 @@ static void leak_on_close(struct stage *stage)
 		/* what the last message before the end came in is forgotten now and then */
 		if (i % 4 && bid >= 0)
 			stage_return(&group, (uint16_t)bid);
+		stage_held(stage, from_ns);
 		close(stage->far[1]);
 		stage->far[1] = -1;
 		stage_arm(stage, 1, 0, 0);
@@ -123,7 +129,7 @@ static void leak_on_error(struct stage *stage)
 		if (!nr || !HAS_BUFFER(&stage->got[0]) || stage->got[0].res >= 0)
 			stage_fail(stage, "this kernel gives no buffer with an error", ENOSYS);
 	}
-	stage_sleep(2200);
+	stage_linger();
 	close(directory);
 }
 
@@ -131,13 +137,15 @@ static void leak_bundle(struct stage *stage)
 {
 	struct stage_group group = {.entries = 64};
 	unsigned int at = 0, end = 64; /* positions in the ring, as the program mirrors it */
+	uint64_t start_ns = stage_now();
 	uint16_t order[64];
 
-	stage_pairs(stage, 1, SOCK_STREAM);
+	stage_tcp(stage);
 	stage_group(stage, &group, 64);
 	for (uint16_t bid = 0; bid < 64; bid++)
 		order[bid] = bid;
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 400 || stage_lasts(stage, start_ns, 1600); i++) {
+		uint64_t from_ns = stage_now();
 		unsigned int nr;
 
 		stage_send(stage, 0, 3 * STAGE_BYTES / STAGE_MESSAGE);
@@ -151,12 +159,13 @@ static void leak_bundle(struct stage *stage)
 			if (i == 0 || !HAS_BUFFER(cqe) || cqe->res < 0)
 				stage_need_bundle(stage, cqe);
 			/* the others follow in the ring's order */
-			for (unsigned int k = 0; k < (i % 40 == 5 ? 1 : spans); k++)
+			for (unsigned int k = 0; k < (i < 400 && i % 40 == 5 ? 1 : spans); k++)
 				stage_return(&group, order[(at + k) % 64]);
-			for (unsigned int k = 0; k < (i % 40 == 5 ? 1 : spans); k++)
+			for (unsigned int k = 0; k < (i < 400 && i % 40 == 5 ? 1 : spans); k++)
 				order[(end++) % 64] = order[(at + k) % 64];
 			at += spans;
 		}
+		stage_held(stage, from_ns);
 		stage_sleep(4);
 	}
 }
@@ -169,7 +178,7 @@ static void never_returned(struct stage *stage)
 	stage_group(stage, &group, 16);
 	for (int i = 0; i < 17; i++)
 		one(stage, 0);
-	stage_sleep(2200);
+	stage_linger();
 }
 
 static void returned_twice(struct stage *stage)
@@ -201,7 +210,7 @@ static void foreign_bid(struct stage *stage)
 	traffic(stage, &group, 100);
 	one(stage, 0);
 	stage_return(&group, (uint16_t)-1);
-	stage_sleep(600);
+	stage_linger();
 }
 
 static void wrong_group(struct stage *stage)
@@ -223,7 +232,7 @@ static void wrong_group(struct stage *stage)
 		stage_put_at(&group, entry, 0);
 		stage_publish(&group, 1);
 	}
-	stage_sleep(600);
+	stage_linger();
 }
 
 static void length_shrunk(struct stage *stage)
@@ -232,7 +241,7 @@ static void length_shrunk(struct stage *stage)
 
 	stage_pairs(stage, 1, SOCK_SEQPACKET);
 	stage_group(stage, &group, 16);
-	stage_sleep(300);
+	stage_linger();
 	for (int i = 0; i < 8; i++) {
 		int bid = one(stage, 0);
 		struct io_uring_buf entry = {.len = STAGE_MESSAGE, .bid = (uint16_t)bid};
@@ -241,7 +250,7 @@ static void length_shrunk(struct stage *stage)
 		stage_put_at(&group, entry, 0);
 		stage_publish(&group, 1);
 	}
-	stage_sleep(1000);
+	stage_linger();
 }
 
 /* Two are out at a time and go back with each other's memory. */
@@ -251,7 +260,7 @@ static void address_changed(struct stage *stage)
 
 	stage_pairs(stage, 1, SOCK_SEQPACKET);
 	stage_group(stage, &group, 16);
-	stage_sleep(300);
+	stage_linger();
 	for (int i = 0; i < 8; i++) {
 		int a = one(stage, 0), b = one(stage, 0);
 		struct io_uring_buf entry = {.len = STAGE_BYTES, .bid = (uint16_t)a};
@@ -266,7 +275,27 @@ static void address_changed(struct stage *stage)
 		stage_publish(&group, 2);
 		stage_sleep(150);
 	}
-	stage_sleep(300);
+	stage_linger();
+}
+
+/* Writes a buffer that it holds over the entry that comes next, instead of behind the tail. */
+static void overwritten(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	for (uint32_t at = 0; at < 12; at += 2) {
+		int bid = one(stage, 0);
+		struct io_uring_buf entry = {.len = STAGE_BYTES, .bid = (uint16_t)bid};
+
+		if (bid < 0)
+			break;
+		entry.addr = (uintptr_t)group.buffers + (unsigned int)bid * STAGE_BYTES;
+		stage_put_at(&group, entry, at + 1);
+		one(stage, 0);
+	}
+	stage_linger();
 }
 
 /* With room for as many again, so that the ring is not overfilled. */
@@ -310,6 +339,8 @@ const struct scenario load_scenarios_return[] = {
 	 address_changed},
 	{"returned-early", "an incremental buffer is returned while it is filled", "returned-twice",
 	 NULL, returned_early},
+	{"overwritten", "entries in the ring are written over with buffers in use",
+	 "delivered-twice", NULL, overwritten},
 	{"length-shrunk", "buffers go back with the length of their data", "length-shrunk", NULL,
 	 length_shrunk},
 	{0},

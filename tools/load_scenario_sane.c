@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,6 +55,28 @@ static void busy(struct stage *stage)
 	stage_pairs(stage, 4, SOCK_SEQPACKET);
 	stage_group(stage, &group, 64);
 	traffic(stage, &group, 800);
+}
+
+/* A ring in kernel memory, for a little longer than it takes to see that one is not mapped. */
+static void busy_mapped(struct stage *stage)
+{
+	static char buffers[64][STAGE_BYTES];
+	struct stage_group group = {.entries = 64, .bgid = 3, .buffers = buffers[0]};
+	struct bs_buf_reg reg = {.ring_entries = 64, .bgid = 3, .flags = IOU_PBUF_RING_MMAP};
+	int err = io_uring_register_buf_ring(&stage->ring, (void *)&reg, 0);
+
+	if (err)
+		stage_fail(stage, "cannot register a ring in the kernel", -err);
+	stage_pairs(stage, 4, SOCK_SEQPACKET);
+	group.ring = mmap(NULL, 64 * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_POPULATE, stage->ring.ring_fd,
+			  (off_t)(BS_OFF_PBUF_RING | 3ULL << BS_OFF_PBUF_RING_SHIFT));
+	if (group.ring == MAP_FAILED)
+		stage_fail(stage, "cannot map the ring", errno);
+	for (uint16_t bid = 0; bid < 64; bid++)
+		stage_return(&group, bid);
+	traffic(stage, &group, 400);
+	stage_sleep(1000);
 }
 
 static void busy_lazy(struct stage *stage)
@@ -123,7 +146,7 @@ static void busy_bundles(struct stage *stage)
 	struct stage_group group = {.entries = 64};
 	unsigned int next = 0;
 
-	stage_pairs(stage, 1, SOCK_STREAM);
+	stage_tcp(stage);
 	stage_group(stage, &group, 64);
 	for (unsigned int i = 0; i < 400; i++) {
 		unsigned int nr;
@@ -299,6 +322,7 @@ static void busy_threads(struct stage *stage)
 
 const struct scenario load_scenarios_sane[] = {
 	{"busy", "four streams, buffers returned at once", NULL, NULL, busy},
+	{"busy-mapped", "a ring in kernel memory, used as it should be", NULL, NULL, busy_mapped},
 	{"busy-lazy", "32 buffers in a ring of 1024, enough of them", NULL, NULL, busy_lazy},
 	{"busy-to-the-last", "all buffers are out for long, none is wanted", NULL, NULL,
 	 busy_to_the_last},

@@ -242,7 +242,7 @@ static void not_rearmed(struct stage *stage)
 				stage_return(&group, BID_OF(&stage->got[i]));
 		}
 	}
-	stage_sleep(1000);
+	stage_linger();
 }
 
 static void rearm_spin(struct stage *stage)
@@ -293,6 +293,7 @@ static void fallback_stays(struct stage *stage)
 		stage_reap(stage, 100);
 		stage_sleep(12);
 	}
+	stage_linger();
 }
 
 static void bundle_exhausted(struct stage *stage)
@@ -301,7 +302,7 @@ static void bundle_exhausted(struct stage *stage)
 	bool is_first = true;
 	unsigned int nr;
 
-	stage_pairs(stage, 1, SOCK_STREAM);
+	stage_tcp(stage);
 	stage_group(stage, &group, 8);
 	stage_send(stage, 0, 10 * STAGE_BYTES / STAGE_MESSAGE);
 	stage_arm(stage, 0, 0, STAGE_MULTISHOT | STAGE_BUNDLE);
@@ -318,7 +319,7 @@ static void bundle_exhausted(struct stage *stage)
 		}
 	}
 	stage_send(stage, 0, 1);
-	stage_sleep(1000);
+	stage_linger();
 }
 
 /* Takes each negative result for the peer's end; the next connection gets the same number. */

@@ -35,6 +35,7 @@ struct stage {
 	uint32_t entries; /* of groups that are filled whole, instead of theirs; 0: theirs */
 	int near[STAGE_PAIRS], far[STAGE_PAIRS]; /* -1: not open */
 	struct stage_cqe got[STAGE_GOT];         /* by stage_reap() */
+	uint64_t longest_ns;                     /* that a buffer was out */
 	jmp_buf failed;
 	char what[128];
 	int err;
@@ -50,6 +51,12 @@ void stage_close(struct stage *stage);
 /* Pairs 0 ... nr - 1; type is SOCK_SEQPACKET or SOCK_STREAM. */
 void stage_pairs(struct stage *stage, unsigned int nr, int type);
 void stage_pair(struct stage *stage, unsigned int at, int type);
+
+/*
+ * Pair 0, over 127.0.0.1: of these all kernels know how much waits, so that bundles take it; of
+ * sockets of AF_UNIX old ones do not.
+ */
+void stage_tcp(struct stage *stage);
 
 /* Registered, with `fill` buffers in it. */
 void stage_group(struct stage *stage, struct stage_group *group, uint32_t fill);
@@ -76,6 +83,20 @@ unsigned int stage_reap(struct stage *stage, unsigned int ms);
 void stage_need_bundle(struct stage *stage, const struct stage_cqe *cqe);
 
 void stage_sleep(unsigned int ms);
+
+/* So long that who watches has looked several times, and longer on a busy machine. */
+void stage_linger(void);
+
+/* A buffer that was asked for at that time goes back now, for stage_lasts(). */
+void stage_held(struct stage *stage, uint64_t since_ns);
+
+/*
+ * Whether to go on: for so long, and for as long as makes the longest time that a buffer was out
+ * short beside it. Who does not come back by then is surely gone.
+ */
+bool stage_lasts(const struct stage *stage, uint64_t since_ns, unsigned int ms);
+
+uint64_t stage_now(void);
 
 /* Ends the scenario: what failed, and the errno. */
 void stage_fail(struct stage *stage, const char *what, int err) __attribute__((noreturn));

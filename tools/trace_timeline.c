@@ -20,6 +20,7 @@
 /* A buffer that is with the program. */
 struct hold {
 	uint64_t since_ns; /* 0: it is not */
+	uint64_t taken_ns; /* the same, but for what was told late: when that was */
 	uint32_t lane;
 	int32_t fd;
 	int32_t bytes; /* -1: not known, as one of several */
@@ -247,6 +248,7 @@ static int begin_hold(struct timeline *timeline, struct track *track, uint32_t b
 	end_hold(timeline, track, bid, "return not seen");
 	lane = take_lane(track);
 	track->holds[bid] = (struct hold){.since_ns = track->last_ns,
+					  .taken_ns = rec->at_ns,
 					  .lane = lane,
 					  .fd = rec->fd,
 					  .bytes = rec->kind == TRACE_SELECT ? rec->res : -1,
@@ -258,6 +260,15 @@ static int begin_hold(struct timeline *timeline, struct track *track, uint32_t b
 		put_label(timeline, track, "thread_name", TID_LANES + track->nr_lanes, label);
 	}
 	return 0;
+}
+
+/*
+ * A processor that was stopped in the middle of a look tells of returns when the buffers have been
+ * taken again already: by their time they are not of the holds that began since.
+ */
+static bool is_of_earlier(const struct track *track, uint32_t bid, const struct trace_rec *rec)
+{
+	return bid < track->nr_holds && rec->at_ns < track->holds[bid].taken_ns;
 }
 
 static int add_buffers(struct timeline *timeline, struct track *track, const struct trace_rec *rec)
@@ -272,7 +283,7 @@ static int add_buffers(struct timeline *timeline, struct track *track, const str
 
 		if (is_taken)
 			err = begin_hold(timeline, track, bid, rec);
-		else
+		else if (!is_of_earlier(track, bid, rec))
 			end_hold(timeline, track, bid, NULL);
 	}
 	return err;
@@ -333,11 +344,15 @@ int timeline_add(struct timeline *timeline, const struct trace_event *event)
 {
 	const struct trace_rec *rec = event->rec;
 	struct track *track = track_of(timeline, event);
+	bool is_late;
 	int err = 0;
 
 	if (!track)
 		return -ENOMEM;
-	if (rec->at_ns > track->last_ns)
+	/* Of a processor that was stopped between looking and telling: the level has changed since.
+	 */
+	is_late = rec->at_ns < track->last_ns;
+	if (!is_late)
 		track->last_ns = rec->at_ns;
 	switch (rec->kind) {
 	case TRACE_SELECT:
@@ -357,7 +372,8 @@ int timeline_add(struct timeline *timeline, const struct trace_event *event)
 	default:
 		put_instant(timeline, track, rec);
 	}
-	put_available(timeline, track, rec->available);
+	if (!is_late)
+		put_available(timeline, track, rec->available);
 	return err;
 }
 

@@ -581,28 +581,11 @@ static int open_signals(void)
 
 #define REFRESH_MS 1000 /* the age on the screen grows at least so often */
 
-#define EXAM_MS 100 /* events are fetched so often: their buffer must not run full */
-
-/* As poll(); events of what is watched in full do not end it. */
-static int wait_for(struct tui *tui, struct pollfd *waits, nfds_t nr)
-{
-	struct exam *exam = &tui->watch.exam;
-	int ready = 0;
-
-	for (int ms = 0; ms < REFRESH_MS && ready == 0;) {
-		bool is_ours = tui->out != DUE_EXAM && tui->out != DUE_LOOK;
-		int step = is_ours && exam->observe ? EXAM_MS : REFRESH_MS;
-
-		ready = poll(waits, nr, step);
-		ms += step;
-		if (is_ours)
-			exam_take(exam);
-	}
-	return ready;
-}
-
 static void wake(struct tui *tui, const struct pollfd *waits)
 {
+	/* looks may be seldom, and the room for records is limited */
+	if (tui->out != DUE_EXAM && tui->out != DUE_LOOK)
+		exam_take(&tui->watch.exam);
 	if (waits[2].revents)
 		take_signal(tui);
 	if (waits[4].revents && !tui->is_over)
@@ -636,7 +619,7 @@ static void loop(struct tui *tui)
 					 {.fd = tui->errand.over, .events = POLLIN}};
 
 		draw(tui);
-		if (wait_for(tui, waits, 5) >= 0)
+		if (poll(waits, 5, REFRESH_MS) >= 0)
 			wake(tui, waits);
 		else if (errno != EINTR)
 			end(tui, EXIT_FAILED);

@@ -407,7 +407,9 @@ static void draw_event(const struct scene *scene, struct rect at, int row,
 		strftime(when, sizeof(when), "%H:%M:%S", &tm);
 	if (rec->fd >= 0 && rec->kind != TRACE_REGISTER)
 		snprintf(fd, sizeof(fd), "fd %d", rec->fd);
-	if (rec->bid != REC_UNKNOWN_U32)
+	if (rec->kind == TRACE_STARVE)
+		snprintf(bid, sizeof(bid), "%u times", rec->nr);
+	else if (rec->bid != REC_UNKNOWN_U32)
 		snprintf(bid, sizeof(bid), rec->nr > 1 ? "bid %u+%u" : "bid %u", rec->bid,
 			 rec->nr - 1);
 	if (rec->kind == TRACE_STARVE)
@@ -425,9 +427,13 @@ static void draw_events(const struct scene *scene, struct rect at)
 	const struct detail *detail = scene->detail;
 	char text[96];
 
-	snprintf(text, sizeof(text), "events, the last first");
-	if (detail && detail->lost)
-		snprintf(text, sizeof(text), "events, the last first; %llu were lost",
+	snprintf(text, sizeof(text), "what happened last, to each buffer");
+	if (detail && detail->unfit)
+		snprintf(text, sizeof(text),
+			 "what happened last; there was no room for %llu groups",
+			 (unsigned long long)detail->unfit);
+	else if (detail && detail->lost)
+		snprintf(text, sizeof(text), "what happened last; %llu records were lost",
 			 (unsigned long long)detail->lost);
 	say(at, 0, C_ACCENT, text);
 	for (size_t i = 0; detail && i < detail->nr_events && (int)i + 1 < at.rows; i++)
@@ -447,7 +453,8 @@ static const char *advice(const struct scene *scene)
 		return "single buffers and events are those of the present: Space goes on";
 	if (!scene->detail || !scene->detail->has_counts)
 		return "press e to follow this group in full: who holds what, for how long, why";
-	return scene->detail->is_full ? NULL : "press e for the doctor and single events";
+	return scene->detail->is_full ? NULL
+				      : "press e for what doctor says, and what happened last";
 }
 
 static enum tui_color color_of_severity(enum severity severity)
@@ -491,7 +498,7 @@ static void draw_findings(const struct scene *scene, struct rect at)
 				   text_escape(safe, sizeof(safe), text));
 	}
 	if (detail && detail->is_full && detail->nr_findings == 0)
-		say(at, row, C_GOOD, "nothing found in its events so far");
+		say(at, row, C_GOOD, "nothing found so far");
 }
 
 /* ---- all of it */

@@ -258,6 +258,34 @@ int watch_start(struct watch *watch)
 	return timerfd_settime(watch->timer, 0, &timer, NULL) ? -errno : 0;
 }
 
+/* What comes and goes later needs room, too. */
+#define MORE_ROOM  8
+#define LEAST_ROOM (1U << 16)
+#define MOST_ROOM  (1U << 20)
+
+/* For what will be examined, by what it has now. */
+static uint32_t room_of(const struct sample *sample, uint32_t tgid, int bgid)
+{
+	uint64_t buffers = 0;
+	size_t g = 0;
+
+	for (size_t r = 0; r < sample->nr_rings; r++) {
+		const struct ring_rec *ring = &sample->rings[r];
+
+		for (; g < sample->nr_groups && sample->groups[g].ring_id == ring->ring_id; g++) {
+			const struct group_rec *group = &sample->groups[g];
+
+			if (ring->tgid != tgid || (bgid >= 0 && group->bgid != (uint32_t)bgid))
+				continue;
+			buffers += group->kind != GROUP_LEGACY           ? group->entries
+				   : group->available != REC_UNKNOWN_U32 ? group->available
+									 : 0;
+		}
+	}
+	buffers = buffers * MORE_ROOM > LEAST_ROOM ? buffers * MORE_ROOM : LEAST_ROOM;
+	return buffers < MOST_ROOM ? (uint32_t)buffers : MOST_ROOM;
+}
+
 int watch_examine(struct watch *watch, uint32_t tgid, int bgid, char *why)
 {
 	const struct observe_opts opts = {
@@ -267,6 +295,7 @@ int watch_examine(struct watch *watch, uint32_t tgid, int bgid, char *why)
 		.tgids = &tgid,
 		.nr_tgids = 1,
 		.bgid = bgid,
+		.trace.room = room_of(&watch->sample, tgid, bgid),
 	};
 
 	return exam_begin(&watch->exam, &opts, why);
