@@ -13,8 +13,8 @@
  *
  * Threads: a pool belongs to the thread that opened it, as its ring does. Calls from any other
  * thread are refused with -EPERM before anything is touched; only bs_pool_read_stats() may be
- * called from everywhere. A BS_POOL_GLOBAL belongs to all threads of its process; BS_POOL_HEAP and
- * BS_POOL_LOCAL can be handed over (bs_pool_hand_over()).
+ * called from everywhere. A BS_POOL_GLOBAL belongs to all threads of its process; BS_POOL_HEAP,
+ * BS_POOL_LOCAL and BS_POOL_FALLBACK can be handed over (bs_pool_hand_over()).
  */
 #ifndef BUFSCOPE_H
 #define BUFSCOPE_H
@@ -138,33 +138,33 @@ struct bs_buf {
 };
 
 struct bs_pool_stats {
-	uint32_t entries;  /* slots of the ring; legacy: buffers */
-	uint32_t buffers;  /* buffers the pool owns */
-	uint32_t in_use;   /* lent to the program now, with inc at least a piece of each */
-	uint32_t peak;     /* most ever lent at once */
-	uint64_t taken;    /* buffers that left the group: the kernel's head has moved this far;
-			      or that were acquired */
-	uint64_t returned; /* buffers put into the group, the first fill included: the kernel's
-			      tail has moved this far, or legacy: put into requests */
-	uint64_t selected; /* completions that named a buffer */
-	uint64_t partial;  /* of these: completions after which the buffer stayed current */
-	uint64_t starved;  /* completions with -ENOBUFS and without a buffer; or calls of
-			      bs_pool_acquire() that got fewer than they asked for */
-	uint64_t bytes;    /* sum of the results, if positive, of completions that named a buffer */
-	uint64_t refused;  /* calls refused with an error other than -ENOSPC */
+	uint32_t in_use;    /* lent to the program now, with inc at least a piece of each */
+	uint32_t peak;      /* most ever lent at once */
+	uint32_t in_flight; /* managed operations that are not over */
+	uint32_t buffers;   /* buffers the pool owns */
+	uint64_t taken;     /* buffers that left the group: the kernel's head has moved this far;
+			       or that were acquired */
+	uint64_t returned;  /* buffers put into the group, the first fill included: the kernel's
+			       tail has moved this far, or legacy: put into requests */
+	uint64_t selected;  /* completions that named a buffer */
+	uint64_t bytes;   /* sum of the results, if positive, of completions that named a buffer */
+	uint64_t partial; /* of the selected: after which the buffer stayed current */
+	uint64_t starved; /* completions with -ENOBUFS and without a buffer; or calls of
+			     bs_pool_acquire() that got fewer than they asked for */
+	uint64_t refused; /* calls refused with an error other than -ENOSPC */
 	uint64_t allocated;  /* buffers got from the system: all at first, heap: as acquired */
 	uint64_t registered; /* fixed: buffers put into the ring's table */
 	uint64_t evicted;    /* fixed: of these, in the place of another one */
 	uint64_t hits;       /* fixed: buffers lent that were registered already */
 	uint64_t plain;      /* fixed: buffers lent without registration; plain reads serve them */
-	uint32_t in_flight;  /* managed operations that are not over */
+	uint32_t entries;    /* slots of the ring; legacy: buffers */
 	uint32_t kind;       /* enum bs_pool_kind; with BS_POOL_FALL_BACK what it became */
 };
 
 /**
  * bs_pool_open() - allocate a pool and register it on a ring.
  * @ring: an initialised ring of the calling thread; it must outlive the pool, at its address.
- *        May be NULL for heap, global and local pools.
+ *        May be NULL for heap, global, local and fallback pools, and with BS_POOL_FALL_BACK.
  * @opts: see struct bs_pool_opts; fields past opts->size count as zero.
  *
  * All buffers are in the group on return. The calling thread becomes the owner.
@@ -190,8 +190,8 @@ struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *o
  * Return: number of buffers (0: the completion left none to the program); -ENOSPC if @max is too
  * small (nothing was taken, call again with more room); -ERANGE (bid beyond the pool), -EPROTO
  * (the kernel's account differs: the bid is not in the group, or a piece does not lie where it
- * should; the pool is of no use any more), -EINVAL (no completion given), -EPERM (not the owner),
- * -EBADF (pool closed).
+ * should; the pool is of no use any more), -EOPNOTSUPP (a kind of which the program picks), -EINVAL
+ * (no completion given), -EPERM (not the owner), -EBADF (pool closed).
  */
 int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
 		 unsigned int max);
@@ -221,15 +221,14 @@ int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr);
 int bs_pool_acquire_bid(struct bs_pool *pool, uint16_t bid, struct bs_buf *buf);
 
 /**
- * bs_pool_hand_over() - give up the ownership of a pool; BS_POOL_HEAP and BS_POOL_LOCAL.
+ * bs_pool_hand_over() - give up the ownership of a pool; heap, local and fallback.
  *
  * Buffers that are out travel with it. Until another thread calls bs_pool_adopt() all calls are
  * refused with -EPERM. How that thread learns of the pool is the program's business: whatever
  * passes the pointer (a queue, a mutex) orders the memory, too.
  *
- * Return: 0; -EOPNOTSUPP (a kind that is bound to its ring, or to nobody; a pool with
- * metadata or with a ring of its own), -EBUSY (managed
- * operations are in flight), -EPERM, -EBADF.
+ * Return: 0; -EOPNOTSUPP (a kind that is bound to its ring, or to nobody; a pool with metadata or
+ * with a ring of its own), -EBUSY (managed operations are in flight), -EPERM, -EBADF.
  */
 int bs_pool_hand_over(struct bs_pool *pool);
 
@@ -381,6 +380,10 @@ int bs_op_cancel(struct bs_op *op);
 /**
  * bs_pool_cancel() - the same for all operations of a pool, before bs_pool_close().
  *
+ * Those of a global pool are on the rings of other threads, too: there nothing is submitted, so
+ * only what was submitted before is ended; and a ring of one issuer (SINGLE_ISSUER) refuses it
+ * (-EEXIST). Their threads reap them.
+ *
  * Return: how many were armed, or -errno as bs_op_cancel().
  */
 int bs_pool_cancel(struct bs_pool *pool);
@@ -394,9 +397,10 @@ int bs_pool_cancel(struct bs_pool *pool);
  *
  * Not for global pools: each thread reaps its own ring.
  *
- * Return: 1; 0 (none in time); -EINVAL (global, or opened without a ring), -EBUSY (what the kernel
- * says of a full completion queue),
- * -EINTR, -EPERM, -EBADF.
+ * Without a ring all that one poll(2) finds is served before the next one.
+ *
+ * Return: 1; 0 (none in time); -EINVAL (global, or opened without a ring that it needs), -EBUSY
+ * (what the kernel says of a full completion queue), -ENOMEM (fallback), -EINTR, -EPERM, -EBADF.
  */
 int bs_pool_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeout_ms);
 

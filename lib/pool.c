@@ -5,7 +5,7 @@
  * A call passes three gates: the pool is open, the caller owns it, each buffer is out exactly as
  * the caller says. Then the kind (pool_ring.c, pool_heap.c ...) acts; nothing is touched before.
  */
-#include "pool.h"
+#include "pool_ring.h"
 
 #include <errno.h>
 #include <liburing.h>
@@ -22,7 +22,6 @@
 #define MAX_BUF_BYTES (1u << 30)
 /* Data of every buffer is aligned enough for any structure, as struct io_uring_recvmsg_out. */
 #define BUF_ALIGN   16u
-#define WORD_BITS   64u
 #define META_BYTES  4096u
 #define OWN_ENTRIES 256u /* of a ring that a pool opens itself */
 
@@ -35,11 +34,11 @@
  *
  * initial-exec: eight bytes find room also after dlopen(), and reading them takes no call.
  */
-static __thread uint64_t self __attribute__((tls_model("initial-exec")));
+__thread uint64_t pool_self __attribute__((tls_model("initial-exec")));
 static uint64_t last_token;
 
 /* Headers are never really constant; `refused` is what also strangers may write. */
-static int refuse(const struct bs_pool *pool, int err)
+int pool_refuse(const struct bs_pool *pool, int err)
 {
 	__atomic_add_fetch((uint64_t *)&pool->stats.refused, 1, __ATOMIC_RELAXED);
 	return err;
@@ -50,52 +49,29 @@ static uint32_t forks;
 
 static uint64_t own_token(void)
 {
-	if (!self)
-		self = __atomic_add_fetch(&last_token, 1, __ATOMIC_RELAXED);
-	return self;
+	if (!pool_self)
+		pool_self = __atomic_add_fetch(&last_token, 1, __ATOMIC_RELAXED);
+	return pool_self;
 }
 
-/* Headers are type-stable: their lock may be taken whatever became of the pool meanwhile. */
-static int enter_shared(const struct bs_pool *pool)
+/*
+ * Headers are type-stable: their lock may be taken whatever became of the pool meanwhile. The lock
+ * alone does not show what was written while the pool was opened, for nobody held it then: that is
+ * what the second look at the owner acquires.
+ */
+int pool_enter_other(const struct bs_pool *pool, uint64_t owner)
 {
-	pthread_mutex_t *lock = (pthread_mutex_t *)&pool->lock;
+	uint32_t *lock = (uint32_t *)&pool->lock;
 
+	if (owner != POOL_ANYONE)
+		return owner ? pool_refuse(pool, -EPERM) : -EBADF;
 	if (__atomic_load_n(&pool->forks, __ATOMIC_RELAXED) != forks)
-		return refuse(pool, -EPERM);
-	pthread_mutex_lock(lock);
-	if (__atomic_load_n(&pool->owner, __ATOMIC_RELAXED) == POOL_ANYONE)
+		return pool_refuse(pool, -EPERM);
+	pool_lock(lock);
+	if (__atomic_load_n(&pool->owner, __ATOMIC_ACQUIRE) == POOL_ANYONE)
 		return 0;
-	pthread_mutex_unlock(lock);
+	pool_unlock(lock);
 	return -EBADF;
-}
-
-/* Each call that enters a pool leaves it. */
-static inline int enter(const struct bs_pool *pool)
-{
-	uint64_t owner;
-
-	if (!pool)
-		return -EBADF;
-	owner = __atomic_load_n(&pool->owner, __ATOMIC_RELAXED);
-	if (__builtin_expect(owner && owner == self, 1))
-		return 0;
-	if (owner == POOL_ANYONE)
-		return enter_shared(pool);
-	return owner ? refuse(pool, -EPERM) : -EBADF;
-}
-
-static inline void leave(const struct bs_pool *pool)
-{
-	if (__builtin_expect(pool->ops->is_shared, 0))
-		pthread_mutex_unlock((pthread_mutex_t *)&pool->lock);
-}
-
-static inline int leave_with(const struct bs_pool *pool, int result)
-{
-	if (__builtin_expect(result < 0 && result != -ENOSPC, 0))
-		refuse(pool, result);
-	leave(pool);
-	return result;
 }
 
 /* ---- headers */
@@ -126,7 +102,7 @@ static void after_fork(void)
 
 static void after_fork_child(void)
 {
-	self = 0;
+	pool_self = 0;
 	forks++;
 	pool_forget_roster();
 	pthread_mutex_unlock(&closed.lock);
@@ -148,12 +124,6 @@ static struct bs_pool *header_reuse(void)
 	return pool;
 }
 
-/* Held for moments: one who waits looks again for a while before he sleeps. */
-static void init_lock(pthread_mutex_t *lock)
-{
-	*lock = (pthread_mutex_t)PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
-}
-
 static struct bs_pool *header_get(void)
 {
 	struct bs_pool *pool;
@@ -170,7 +140,6 @@ static struct bs_pool *header_get(void)
 		if (!pool)
 			return NULL;
 		memset(pool, 0, sizeof(*pool));
-		init_lock(&pool->lock);
 	}
 	__atomic_store_n(&pool->serial, serial, __ATOMIC_RELEASE);
 	return pool;
@@ -186,97 +155,6 @@ static void header_put(struct bs_pool *pool)
 		closed.oldest = pool;
 	closed.newest = pool;
 	pthread_mutex_unlock(&closed.lock);
-}
-
-/* ---- leases */
-
-static inline uint64_t piece_bit(uint32_t piece)
-{
-	return 1ull << piece % WORD_BITS;
-}
-
-static inline uint64_t *piece_word(const struct bs_pool *pool, uint32_t bid, uint32_t piece)
-{
-	if (piece < WORD_BITS)
-		return &pool->pieces[bid].out;
-	return &pool->pieces_more[(size_t)bid * pool->pieces_words + piece / WORD_BITS - 1];
-}
-
-static inline uint32_t piece_of(const struct pool_lease *lease, const struct bs_buf *buf)
-{
-	return lease->live - (lease->next - buf->lease);
-}
-
-void pool_mark_piece(struct bs_pool *pool, uint32_t bid)
-{
-	uint32_t piece = pool->leases[bid].live;
-
-	*piece_word(pool, bid, piece) |= piece_bit(piece);
-	pool->pieces[bid].nr_out++;
-}
-
-/* From here on the piece is out no more: its second copy in the same call is refused, too. */
-static int take_back(struct bs_pool *pool, const struct bs_buf *buf)
-{
-	struct pool_lease *lease;
-	uint64_t *word, bit;
-
-	if (buf->pool != pool)
-		return -EXDEV;
-	if (buf->serial != pool->serial)
-		return -EBADF;
-	if (buf->bid >= pool->buffers)
-		return -ERANGE;
-	lease = &pool->leases[buf->bid];
-	if (lease->next - buf->lease - 1 >= lease->live)
-		return -EALREADY;
-	if (!pool->pieces) {
-		lease->live = 0;
-		return 0;
-	}
-	word = piece_word(pool, buf->bid, piece_of(lease, buf));
-	bit = piece_bit(piece_of(lease, buf));
-	if (!(*word & bit))
-		return -EALREADY;
-	*word &= ~bit;
-	pool->pieces[buf->bid].nr_out--;
-	return 0;
-}
-
-static void undo_take_back(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
-{
-	while (nr--) {
-		struct pool_lease *lease = &pool->leases[bufs[nr].bid];
-		uint32_t piece = piece_of(lease, &bufs[nr]);
-
-		if (!pool->pieces) {
-			lease->live = 1;
-			continue;
-		}
-		*piece_word(pool, bufs[nr].bid, piece) |= piece_bit(piece);
-		pool->pieces[bufs[nr].bid].nr_out++;
-	}
-}
-
-static int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
-{
-	uint32_t idle = 0;
-	unsigned int i;
-	int err;
-
-	for (i = 0; i < nr; i++) {
-		err = take_back(pool, &bufs[i]);
-		if (err) {
-			undo_take_back(pool, bufs, i);
-			return err;
-		}
-		idle += !pool_is_out(pool, bufs[i].bid);
-	}
-	pool->ops->give(pool, bufs, nr);
-	POOL_SET(pool, in_use, pool->stats.in_use - idle);
-	for (i = 0; i < nr; i++)
-		PROBE(release, pool, bufs[i].bid);
-	return 0;
 }
 
 /* ---- the kernel */
@@ -315,46 +193,21 @@ static size_t data_bytes(const struct bs_pool *pool)
 	return (size_t)pool->capacity * pool->stride;
 }
 
-static size_t pieces_more_bytes(const struct bs_pool *pool)
-{
-	return (size_t)pool->buffers * pool->pieces_words * sizeof(uint64_t);
-}
-
-/*
- * A buffer has no more pieces than bytes, and one empty piece when a failed operation ends it.
- * Room for all of them is set aside and costs memory only where more than 64 are used.
- */
-int pool_track_pieces(struct bs_pool *pool)
-{
-	pool->pieces = calloc(pool->buffers, sizeof(*pool->pieces));
-	if (!pool->pieces)
-		return -ENOMEM;
-	pool->pieces_words = pool->buf_bytes / WORD_BITS;
-	if (!pool->pieces_words)
-		return 0;
-	pool->pieces_more = pool_map(pieces_more_bytes(pool));
-	return pool->pieces_more ? 0 : -ENOMEM;
-}
-
 static void free_memory(struct bs_pool *pool)
 {
 	if (pool->data)
 		munmap(pool->data, data_bytes(pool));
-	if (pool->pieces_more)
-		munmap(pool->pieces_more, pieces_more_bytes(pool));
-	free(pool->pieces);
+	pool_forget_pieces(pool);
 	free(pool->leases);
 	pool->data = NULL;
-	pool->pieces_more = NULL;
-	pool->pieces = NULL;
 	pool->leases = NULL;
 }
 
 /* ---- opening */
 
-static const struct pool_ops *ops_of(enum bs_pool_kind kind)
+static const struct pool_ops *ops_of(const struct bs_pool_opts *opts)
 {
-	switch (kind) {
+	switch (opts->kind) {
 	case BS_POOL_RING:
 	case BS_POOL_MMAP:
 	case BS_POOL_INC:
@@ -368,7 +221,7 @@ static const struct pool_ops *ops_of(enum bs_pool_kind kind)
 	case BS_POOL_LOCAL:
 		return &pool_local_ops;
 	case BS_POOL_FIXED:
-		return &pool_fixed_ops;
+		return opts->table ? &pool_fixed_ops : &pool_registered_ops;
 	case BS_POOL_FALLBACK:
 		return &pool_fallback_ops;
 	}
@@ -378,7 +231,7 @@ static const struct pool_ops *ops_of(enum bs_pool_kind kind)
 /* What belongs to some kinds only. */
 static int read_kind(const struct bs_pool_opts *opts)
 {
-	const struct pool_ops *ops = ops_of(opts->kind);
+	const struct pool_ops *ops = ops_of(opts);
 
 	if (!ops)
 		return -EINVAL;
@@ -393,7 +246,7 @@ static int read_kind(const struct bs_pool_opts *opts)
 		return -EINVAL;
 	if (!opts->max_buffers)
 		return 0;
-	if (!ops->is_shared || opts->max_buffers > MAX_BUFFERS)
+	if (!ops->ways.is_shared || opts->max_buffers > MAX_BUFFERS)
 		return -EINVAL;
 	return opts->max_buffers < opts->buffers ? -EINVAL : 0;
 }
@@ -424,19 +277,19 @@ static int read_opts(struct bs_pool_opts *out, const struct bs_pool_opts *in)
 /* A reader that still holds an earlier life of this header sees the new serial with the figures. */
 static void clear_stats(struct bs_pool *pool)
 {
-	uint64_t *wide[] = {&pool->stats.taken,   &pool->stats.returned,  &pool->stats.selected,
-			    &pool->stats.partial, &pool->stats.starved,   &pool->stats.bytes,
-			    &pool->stats.refused, &pool->stats.allocated, &pool->stats.registered,
-			    &pool->stats.evicted, &pool->stats.hits,      &pool->stats.plain};
+	struct pool_stats *now = &pool->stats;
+	uint64_t *wide[] = {&now->taken,      &now->returned, &now->selected, &now->bytes,
+			    &now->partial,    &now->starved,  &now->refused,  &now->allocated,
+			    &now->registered, &now->evicted,  &now->hits,     &now->plain};
+	uint32_t *narrow[] = {&now->in_use,  &now->peak,    &now->in_flight,
+			      &now->mirrors, &now->entries, &now->buffers};
 	size_t i;
 
 	for (i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
 		__atomic_store_n(wide[i], 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&pool->stats.entries, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&pool->stats.buffers, pool->buffers, __ATOMIC_RELEASE);
-	__atomic_store_n(&pool->stats.in_use, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&pool->stats.in_flight, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&pool->stats.peak, 0, __ATOMIC_RELEASE);
+	for (i = 0; i < sizeof(narrow) / sizeof(narrow[0]); i++)
+		__atomic_store_n(narrow[i], 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&now->buffers, pool->buffers, __ATOMIC_RELEASE);
 }
 
 static int open_pool(struct bs_pool *pool, struct io_uring *ring, const struct bs_pool_opts *opts)
@@ -446,6 +299,7 @@ static int open_pool(struct bs_pool *pool, struct io_uring *ring, const struct b
 	pool->buf_bytes = opts->buf_bytes;
 	pool->stride = (opts->buf_bytes + BUF_ALIGN - 1) & ~(BUF_ALIGN - 1);
 	pool->pieces_words = 0;
+	pool->top = POOL_BOTTOM;
 	pool->bgid = opts->bgid;
 	pool->is_single = opts->flags & BS_POOL_SINGLE;
 	clear_stats(pool);
@@ -453,7 +307,7 @@ static int open_pool(struct bs_pool *pool, struct io_uring *ring, const struct b
 	pool->leases = calloc(pool->capacity, sizeof(*pool->leases));
 	if (!pool->leases)
 		return -ENOMEM;
-	if (!pool->ops->has_no_data) {
+	if (!pool->ways.is_allocating) {
 		pool->data = pool_map(data_bytes(pool));
 		if (!pool->data)
 			return -ENOMEM;
@@ -464,7 +318,7 @@ static int open_pool(struct bs_pool *pool, struct io_uring *ring, const struct b
 
 static void publish(struct bs_pool *pool)
 {
-	uint64_t owner = pool->ops->is_shared ? POOL_ANYONE : own_token();
+	uint64_t owner = pool->ways.is_shared ? POOL_ANYONE : own_token();
 
 	__atomic_store_n(&pool->forks, forks, __ATOMIC_RELAXED);
 	__atomic_store_n(&pool->owner, owner, __ATOMIC_RELEASE);
@@ -490,17 +344,18 @@ static int open_single(struct io_uring *ring, const struct bs_pool_opts *opts, s
 	struct bs_pool *pool;
 	int err;
 
-	if (!ring && !ops_of(opts->kind)->is_ringless)
+	if (!ring && !ops_of(opts)->is_ringless)
 		return -EINVAL;
 	pool = header_get();
 	if (!pool)
 		return -ENOMEM;
-	pool->ops = ops_of(opts->kind);
+	pool->ops = ops_of(opts);
+	pool->ways = pool->ops->ways;
 	pool->ring = opts->kind == BS_POOL_FALLBACK ? NULL : ring;
 	pool->own_ring = NULL;
 	pool->meta = NULL;
 	pool->of = of;
-	pool->ops_first = pool->ops_last = NULL;
+	pool->ops_first = NULL;
 	pool_name(pool, opts);
 	err = open_pool(pool, ring, opts);
 	if (err) {
@@ -520,7 +375,7 @@ static void close_single(struct bs_pool *pool)
 	pool->ops->close(pool);
 	pool_unlist(pool);
 	free_memory(pool);
-	leave(pool);
+	pool_exit(pool);
 	header_put(pool); /* from here on it may be another pool's */
 }
 
@@ -540,7 +395,7 @@ static int open_both(struct io_uring *ring, const struct bs_pool_opts *opts, str
 	if (err || !opts->meta_buffers)
 		return err;
 	err = open_single(ring, &meta, *out, &(*out)->meta);
-	if (err && !enter(*out))
+	if (err && !pool_enter(*out))
 		close_single(*out);
 	return err;
 }
@@ -602,8 +457,8 @@ struct bs_pool *bs_pool_open(struct io_uring *ring, const struct bs_pool_opts *o
 
 /* ---- using */
 
-static int take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
-		unsigned int max)
+int pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+	      unsigned int max)
 {
 	int nr;
 
@@ -624,104 +479,27 @@ static int take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_
 int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
 		 unsigned int max)
 {
-	int err = enter(pool);
+	int err = pool_enter(pool);
 
 	if (err)
 		return err;
 	if (!cqe)
-		return leave_with(pool, -EINVAL);
+		return pool_leave(pool, -EINVAL);
 	if (!pool->ops->take)
-		return leave_with(pool, -EOPNOTSUPP);
-	return leave_with(pool, take(pool, cqe, bufs, max));
-}
-
-static unsigned int acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
-{
-	unsigned int got = pool->ops->acquire(pool, bufs, nr);
-
-	POOL_ADD(pool, taken, got);
-	pool_count_lent(pool, got);
-	if (got < nr)
-		pool_count_starve(pool);
-	return got;
-}
-
-int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
-{
-	int err = enter(pool);
-
-	if (err)
-		return err;
-	if (!pool->ops->acquire)
-		return leave_with(pool, -EOPNOTSUPP);
-	if (nr > INT32_MAX || (!bufs && nr))
-		return leave_with(pool, -EINVAL);
-	err = (int)acquire(pool, bufs, nr);
-	leave(pool);
-	return err;
-}
-
-static int acquire_bid(struct bs_pool *pool, uint32_t bid, struct bs_buf *buf)
-{
-	int err;
-
-	if (!pool->ops->acquire)
-		return -EOPNOTSUPP;
-	if (!buf)
-		return -EINVAL;
-	if (bid >= pool->buffers)
-		return -ERANGE;
-	err = pool_is_out(pool, bid) ? -EBUSY : pool->ops->acquire_bid(pool, bid, buf);
-	if (err) {
-		pool_count_starve(pool);
-		return err;
-	}
-	POOL_ADD(pool, taken, 1);
-	pool_count_lent(pool, 1);
-	return 0;
-}
-
-int bs_pool_acquire_bid(struct bs_pool *pool, uint16_t bid, struct bs_buf *buf)
-{
-	int err = enter(pool);
-
-	if (err)
-		return err;
-	err = acquire_bid(pool, bid, buf);
-	if (err == -EBUSY || err == -ENOBUFS) { /* no misuse */
-		leave(pool);
-		return err;
-	}
-	return leave_with(pool, err);
-}
-
-int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
-{
-	int err = enter(pool);
-
-	if (err)
-		return err;
-	return leave_with(pool, bufs || !nr ? give(pool, bufs, nr) : -EINVAL);
-}
-
-void bs_buf_drop(struct bs_buf *buf)
-{
-	/* One that was given already is no misuse here. */
-	if (buf->pool && !enter(buf->pool)) {
-		give(buf->pool, buf, 1);
-		leave(buf->pool);
-	}
-	memset(buf, 0, sizeof(*buf));
+		return pool_leave(pool, -EOPNOTSUPP);
+	if (POOL_USUAL(ring_is_usual(pool, cqe)) && bufs && max)
+		return pool_leave(pool, ring_lend(pool, cqe, bufs));
+	return pool_leave(pool, pool_take(pool, cqe, bufs, max));
 }
 
 int bs_pool_available(const struct bs_pool *pool)
 {
-	int nr = enter(pool);
+	int nr = pool_enter(pool);
 
 	if (nr)
 		return nr;
 	nr = (int)(pool->stats.returned - pool->stats.taken);
-	leave(pool);
+	pool_exit(pool);
 	return nr;
 }
 
@@ -729,10 +507,10 @@ struct bs_pool *bs_pool_meta(struct bs_pool *pool)
 {
 	struct bs_pool *meta;
 
-	if (enter(pool))
+	if (pool_enter(pool))
 		return NULL;
 	meta = pool->meta;
-	leave(pool);
+	pool_exit(pool);
 	return meta;
 }
 
@@ -740,17 +518,17 @@ struct io_uring *bs_pool_ring(struct bs_pool *pool)
 {
 	struct io_uring *ring;
 
-	if (enter(pool))
+	if (pool_enter(pool))
 		return NULL;
 	ring = pool->ring;
-	leave(pool);
+	pool_exit(pool);
 	return ring;
 }
 
 int bs_buf_index(const struct bs_buf *buf)
 {
 	struct bs_pool *pool = buf->pool;
-	int err = enter(pool);
+	int err = pool_enter(pool);
 
 	if (err)
 		return err;
@@ -761,9 +539,9 @@ int bs_buf_index(const struct bs_buf *buf)
 	else if (!pool_is_out(pool, buf->bid))
 		err = -EALREADY;
 	if (err)
-		return leave_with(pool, err);
-	err = pool->ops->index ? pool->ops->index(pool, buf->bid) : -ENOENT;
-	leave(pool);
+		return pool_leave(pool, err);
+	err = pool_index(pool, buf->bid);
+	pool_exit(pool);
 	return err;
 }
 
@@ -771,14 +549,14 @@ int bs_buf_index(const struct bs_buf *buf)
 
 int bs_pool_hand_over(struct bs_pool *pool)
 {
-	int err = enter(pool);
+	int err = pool_enter(pool);
 
 	if (err)
 		return err;
 	if (!pool->ops->is_movable || pool->own_ring || pool->meta || pool->of)
-		return leave_with(pool, -EOPNOTSUPP);
+		return pool_leave(pool, -EOPNOTSUPP);
 	if (pool->stats.in_flight)
-		return leave_with(pool, -EBUSY);
+		return pool_leave(pool, -EBUSY);
 	__atomic_store_n(&pool->owner, POOL_NOBODY, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -792,7 +570,7 @@ int bs_pool_adopt(struct bs_pool *pool)
 	if (__atomic_compare_exchange_n(&pool->owner, &nobody, own_token(), false, __ATOMIC_ACQUIRE,
 					__ATOMIC_RELAXED))
 		return 0;
-	return nobody ? refuse(pool, -EPERM) : -EBADF;
+	return nobody ? pool_refuse(pool, -EPERM) : -EBADF;
 }
 
 /* ---- watching */
@@ -812,11 +590,12 @@ static bool is_open(const struct bs_pool *pool, uint32_t serial)
 int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
 {
 	struct bs_pool_stats now;
-	uint32_t serial;
+	uint32_t serial, mirrors;
 
 	if (!pool)
 		return -EBADF;
 	serial = __atomic_load_n(&pool->serial, __ATOMIC_ACQUIRE);
+	mirrors = READ(mirrors);
 	now.entries = READ(entries);
 	now.buffers = READ(buffers);
 	now.in_use = READ(in_use);
@@ -828,11 +607,11 @@ int bs_pool_read_stats(const struct bs_pool *pool, struct bs_pool_stats *stats)
 	now.starved = READ(starved);
 	now.bytes = READ(bytes);
 	now.refused = READ(refused);
-	now.allocated = READ(allocated);
+	now.allocated = mirrors & POOL_MIRRORS_ALLOCATED ? now.taken : READ(allocated);
 	now.kind = READ(kind);
 	now.registered = READ(registered);
 	now.evicted = READ(evicted);
-	now.hits = READ(hits);
+	now.hits = mirrors & POOL_MIRRORS_HITS ? now.taken : READ(hits);
 	now.plain = READ(plain);
 	now.in_flight = READ(in_flight);
 	if (!is_open(pool, serial))
@@ -846,18 +625,18 @@ int bs_pool_close(struct bs_pool *pool)
 	struct bs_pool *meta;
 	struct io_uring *own;
 	uint32_t out;
-	int err = enter(pool);
+	int err = pool_enter(pool);
 
 	if (err)
 		return err;
 	if (pool->of)
-		return leave_with(pool, -EPERM);
+		return pool_leave(pool, -EPERM);
 	meta = pool->meta;
 	if (pool->stats.in_flight || (meta && meta->stats.in_flight))
-		return leave_with(pool, -EBUSY);
+		return pool_leave(pool, -EBUSY);
 	out = pool->stats.in_use;
 	own = pool->own_ring;
-	if (meta && !enter(meta)) {
+	if (meta && !pool_enter(meta)) {
 		out += meta->stats.in_use;
 		close_single(meta);
 	}
@@ -867,32 +646,4 @@ int bs_pool_close(struct bs_pool *pool)
 		free(own);
 	}
 	return (int)out;
-}
-
-/* ---- what managed operations use */
-
-int pool_enter(const struct bs_pool *pool)
-{
-	return enter(pool);
-}
-
-int pool_leave(const struct bs_pool *pool, int result)
-{
-	return leave_with(pool, result);
-}
-
-int pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
-	      unsigned int max)
-{
-	return take(pool, cqe, bufs, max);
-}
-
-bool pool_acquire_one(struct bs_pool *pool, struct bs_buf *buf)
-{
-	return acquire(pool, buf, 1) == 1;
-}
-
-int pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
-{
-	return give(pool, bufs, nr);
 }

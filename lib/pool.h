@@ -6,13 +6,30 @@
 #ifndef BUFSCOPE_POOL_H
 #define BUFSCOPE_POOL_H
 
-#include <pthread.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "bufscope.h"
+#include "pool_lock.h"
 #include "pool_probe.h"
+
+#define POOL_LINE 64u /* of the caches */
+
+/* What each operation goes through is laid out straight, and all else away from it. */
+#define POOL_USUAL(condition) __builtin_expect(!!(condition), 1)
+#define POOL_RARE(condition)  __builtin_expect(!!(condition), 0)
+
+/* Which way an operation goes. */
+struct pool_ways {
+	bool is_shared;     /* every call is made under the pool's lock, by any thread */
+	bool is_carried;    /* an operation has its buffer from its beginning */
+	bool is_plain;      /* a buffer is lent and given by the stack alone */
+	bool is_allocating; /* plain, but for its memory: impl, by bid, of what is lent */
+	bool is_registered; /* the kernel knows buffer `bid` as number base + bid */
+	bool is_ring;       /* impl is a struct pool_ring, and buffers are lent whole */
+};
 
 /*
  * One kind of pool. Called by the owner only; the statistics that the kernel's side moves (taken,
@@ -26,7 +43,10 @@ struct pool_ops {
 	int (*take)(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
 		    unsigned int max);
 
-	/* The program is done with these pieces; they are checked and marked. Cannot fail. */
+	/*
+	 * The program is done with these pieces; they are checked and marked. Cannot fail. NULL:
+	 * plain.
+	 */
 	void (*give)(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr);
 
 	/* Takes everything from the kernel and frees what open() made. */
@@ -39,17 +59,16 @@ struct pool_ops {
 	/* Lends a buffer of the pool that is not out. 0 or -errno. */
 	int (*acquire_bid)(struct bs_pool *pool, uint32_t bid, struct bs_buf *buf);
 
-	/* fixed: where bid, which is lent, is registered, or -ENOENT. */
+	/* Where bid, which is lent, is registered, or -ENOENT. NULL: it is if all are. */
 	int (*index)(const struct bs_pool *pool, uint32_t bid);
 
 	bool is_movable;  /* it may change its owner */
 	bool is_ringless; /* it may be opened without a ring */
-	bool is_shared;   /* every call is made under the pool's lock, by any thread */
-	bool has_no_data; /* it finds memory itself */
+	struct pool_ways ways;
 };
 
 extern const struct pool_ops pool_ring_ops, pool_legacy_ops, pool_heap_ops, pool_global_ops,
-	pool_local_ops, pool_fixed_ops, pool_fallback_ops;
+	pool_local_ops, pool_fixed_ops, pool_registered_ops, pool_fallback_ops;
 
 /*
  * Lendings of one bid. Its pieces carry ascending numbers, the last `live` of them belong to the
@@ -58,6 +77,18 @@ extern const struct pool_ops pool_ring_ops, pool_legacy_ops, pool_heap_ops, pool
 struct pool_lease {
 	uint32_t next; /* number of the next piece; wraps */
 	uint32_t live; /* pieces of the present lending, 0: not lent */
+	union {
+		/* where the program picks */
+		struct bs_op *op; /* lent: in flight with it, or NULL */
+		struct {
+			uint32_t below, above;
+		} place; /* free: in the stack */
+		/* where the kernel picks from a ring */
+		struct {
+			uint16_t next; /* the bid published right after this one, if any was */
+			bool in_group; /* the kernel may fill it */
+		} slot;
+	};
 };
 
 /* Which pieces of the present lending are out; only where a buffer is lent piecewise. */
@@ -66,15 +97,31 @@ struct pool_pieces {
 	uint32_t nr_out;
 };
 
+#define POOL_BOTTOM UINT32_MAX       /* no free buffer is on top */
 #define POOL_ANYONE UINT64_MAX       /* owner of a shared pool */
 #define POOL_NOBODY (UINT64_MAX - 1) /* handed over, not adopted yet */
+
+/*
+ * What struct bs_pool_stats tells, in another order: what each operation counts stands together.
+ * All atomic; `refused` is counted by any thread.
+ */
+struct pool_stats {
+	uint32_t in_use, peak, in_flight;
+	uint32_t mirrors; /* POOL_MIRRORS_*: what is not counted, for it is what `taken` is */
+	uint64_t taken, returned, selected, bytes;
+	uint64_t partial, starved, refused, allocated, registered, evicted, hits, plain;
+	uint32_t buffers, entries, kind;
+};
+
+#define POOL_MIRRORS_ALLOCATED 1u
+#define POOL_MIRRORS_HITS      2u
 
 /*
  * Headers are type-stable: recycled, never handed back to libc, so that whoever holds a stale
  * pointer reads a header that says "closed", or one with another serial.
  *
  * Written by the owner alone, except where it says otherwise. What other threads read is stored
- * and loaded atomically.
+ * and loaded atomically. What each operation needs lies in two lines of the caches.
  */
 struct bs_pool {
 	uint64_t owner;  /* token of the owning thread, 0: closed, or POOL_*; atomic */
@@ -82,30 +129,40 @@ struct bs_pool {
 	uint32_t buffers;
 	uint32_t buf_bytes;
 	uint32_t stride; /* from one buffer to the next */
-	const struct pool_ops *ops;
-	void *impl; /* of the kind */
-	unsigned char *data;
-	struct pool_lease *leases;  /* by bid */
-	struct pool_pieces *pieces; /* by bid; NULL: buffers are lent whole */
-	uint64_t *pieces_more;      /* by bid, pieces_words each; untouched as long as unused */
-	const char *name;           /* never NULL: of a pool without one that of its kind */
-	uint32_t pieces_words;
+	struct pool_ways ways;
 	uint16_t bgid;
-	bool is_single;            /* BS_POOL_SINGLE */
-	uint32_t capacity;         /* memory is set aside for so many buffers */
-	uint32_t forks;            /* shared: the process, by how often it was forked */
-	struct io_uring *ring;     /* NULL: none */
-	struct io_uring *own_ring; /* the same, if it was opened here */
-	struct bs_pool *meta;      /* the pool of metadata buffers, closed with this one */
-	struct bs_pool *of;        /* this is the one of metadata, of that pool */
-	struct bs_op *ops_first;   /* in flight */
-	struct bs_op *ops_last;
-	pthread_mutex_t lock;        /* shared: of everything here; never destroyed */
-	struct bs_pool_stats stats;  /* atomic; `refused` is counted by any thread */
+	unsigned char *data;
+	struct pool_lease *leases; /* by bid */
+	void *impl;                /* of the kind */
+	const struct pool_ops *ops;
+
+	struct pool_pieces *pieces __attribute__((aligned(POOL_LINE))); /* by bid; NULL: whole */
+	uint64_t *pieces_more; /* by bid, pieces_words each; untouched as long as unused */
+	const char *name;      /* never NULL: of a pool without one that of its kind */
+	uint32_t pieces_words;
+	uint32_t base;               /* fixed: its first slot in the ring's table */
+	uint32_t capacity;           /* memory is set aside for so many buffers */
+	uint32_t forks;              /* shared: the process, by how often it was forked */
+	struct io_uring *ring;       /* NULL: none */
+	struct io_uring *own_ring;   /* the same, if it was opened here */
+	struct bs_pool *meta;        /* the pool of metadata buffers, closed with this one */
+	struct bs_pool *of;          /* this is the one of metadata, of that pool */
 	struct bs_pool *next_closed; /* under the lock of the closed headers */
 	char own_name[BS_NAME_BYTES];
 	uint32_t roster; /* its entry, from 1; 0: none yet. It stays with the header */
-} __attribute__((aligned(64)));
+	bool is_single;  /* BS_POOL_SINGLE */
+
+	/* Written by each call, of a shared pool by each thread. */
+	uint32_t lock __attribute__((aligned(POOL_LINE))); /* shared: of everything here */
+	uint32_t top;            /* where the program picks: the next one */
+	struct bs_op *ops_first; /* in flight without a buffer of their own; a circle */
+	struct pool_stats stats;
+} __attribute__((aligned(POOL_LINE)));
+
+_Static_assert(offsetof(struct bs_pool, pieces) == POOL_LINE, "what all need");
+_Static_assert(offsetof(struct bs_pool, stats.partial) ==
+		       offsetof(struct bs_pool, lock) + POOL_LINE,
+	       "and what all count");
 
 /* One writer at a time, any reader: a plain load and an atomic store, no read-modify-write. */
 #define POOL_SET(pool, field, value)                                                               \
@@ -114,37 +171,41 @@ struct bs_pool {
 
 /* For kinds that lend a buffer in pieces, from open(). 0 or -errno. */
 int pool_track_pieces(struct bs_pool *pool);
+void pool_forget_pieces(struct bs_pool *pool);
 
 static inline bool pool_is_out(const struct bs_pool *pool, uint32_t bid)
 {
 	return pool->pieces ? pool->pieces[bid].nr_out : pool->leases[bid].live;
 }
 
-/* Part of pool_lend(). */
+/* Before it is lent. */
 void pool_mark_piece(struct bs_pool *pool, uint32_t bid);
 
-/*
- * Lends the bytes of bid from offset on; what is out already gets a further piece. How many
- * buffers more are out now: for pool_count_lent().
- */
-static inline uint32_t pool_lend(struct bs_pool *pool, uint32_t bid, uint32_t offset,
-				 struct bs_buf *buf)
+/* Lends the bytes from `addr` on, which are some of bid's. */
+static inline void pool_lend_at(struct bs_pool *pool, uint32_t bid, void *addr, struct bs_buf *buf)
 {
 	struct pool_lease *lease = &pool->leases[bid];
-	uint32_t new_out = !pool_is_out(pool, bid);
 
-	if (pool->pieces)
-		pool_mark_piece(pool, bid);
 	buf->pool = pool;
-	/* In integers: a pool that finds memory itself has no data. */
-	buf->addr = (void *)((uintptr_t)pool->data + (size_t)bid * pool->stride + offset);
+	buf->addr = addr;
 	buf->bid = (uint16_t)bid;
-	buf->lease = lease->next;
+	buf->lease = lease->next++;
 	buf->serial = pool->serial;
-	lease->next++;
 	lease->live++;
 	PROBE(acquire, pool, bid);
-	return new_out;
+}
+
+static inline void *pool_addr(const struct bs_pool *pool, uint32_t bid)
+{
+	return pool->data + (size_t)bid * pool->stride;
+}
+
+/* Where bid, which is lent, is registered, or -ENOENT. */
+static inline int pool_index(const struct bs_pool *pool, uint32_t bid)
+{
+	if (pool->ways.is_registered)
+		return (int)(pool->base + bid);
+	return pool->ops->index ? pool->ops->index(pool, bid) : -ENOENT;
 }
 
 static inline void pool_count_lent(struct bs_pool *pool, uint32_t nr)
@@ -162,22 +223,89 @@ static inline void pool_count_starve(struct bs_pool *pool)
 	PROBE(starve, pool, pool->stats.in_use);
 }
 
-/* The lending of bid is over: all pieces are back and the buffer enters its group again. */
-static inline void pool_settle(struct bs_pool *pool, uint32_t bid)
-{
-	pool->leases[bid].live = 0;
-}
+/* pool_ops.acquire and acquire_bid of plain pools. */
+unsigned int pool_plain_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr);
+int pool_plain_acquire_bid(struct bs_pool *pool, uint32_t bid, struct bs_buf *buf);
+
+/* Of a kind of which the program picks: how many were lent. */
+unsigned int pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr);
+
+/* ---- entering and leaving */
+
+extern __thread uint64_t pool_self __attribute__((tls_model("initial-exec")));
+
+/* Counts a refusal; its error. */
+__attribute__((cold)) int pool_refuse(const struct bs_pool *pool, int err);
+
+/* The pool is not the caller's own. */
+int pool_enter_other(const struct bs_pool *pool, uint64_t owner);
 
 /*
- * What the public calls do, for pool_op.c. Each call that could enter a pool leaves it; between the
- * two the pool is the caller's. pool_leave() counts a refusal and returns `result`.
+ * 0 or -errno. Each call that could enter a pool leaves it; between the two the pool is the
+ * caller's.
  */
-int pool_enter(const struct bs_pool *pool);
-int pool_leave(const struct bs_pool *pool, int result);
+static inline int pool_enter(const struct bs_pool *pool)
+{
+	uint64_t owner;
+
+	if (!pool)
+		return -EBADF;
+	owner = __atomic_load_n(&pool->owner, __ATOMIC_RELAXED);
+	if (POOL_USUAL(owner && owner == pool_self))
+		return 0;
+	return pool_enter_other(pool, owner);
+}
+
+static inline void pool_exit(const struct bs_pool *pool)
+{
+	if (POOL_RARE(pool->ways.is_shared))
+		pool_unlock((uint32_t *)&pool->lock);
+}
+
+/* The same; returns `result`, and counts it if it is a refusal. */
+static inline int pool_leave(const struct bs_pool *pool, int result)
+{
+	if (POOL_RARE(result < 0) && result != -ENOSPC)
+		pool_refuse(pool, result);
+	pool_exit(pool);
+	return result;
+}
+
+/* What the public calls do, for pool_op.c: inside. */
 int pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
 	      unsigned int max);
-bool pool_acquire_one(struct bs_pool *pool, struct bs_buf *buf);
 int pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr);
+
+/* Operations in flight without a buffer of their own: a circle, of which the pool has the first. */
+static inline void pool_link_op(struct bs_pool *pool, struct bs_op *op)
+{
+	struct bs_op *first = pool->ops_first;
+
+	if (first) {
+		op->next = first;
+		op->prev = first->prev;
+		op->prev->next = op;
+		first->prev = op;
+	} else {
+		pool->ops_first = op->next = op->prev = op;
+	}
+}
+
+static inline void pool_unlink_op(struct bs_pool *pool, struct bs_op *op)
+{
+	if (op->next == op) {
+		pool->ops_first = NULL;
+	} else {
+		op->next->prev = op->prev;
+		op->prev->next = op->next;
+		if (pool->ops_first == op)
+			pool->ops_first = op->next;
+	}
+	op->next = op->prev = NULL;
+}
+
+/* Without io_uring: it stands before all others, if it can end without waiting. */
+void pool_fallback_hurry(struct bs_pool *pool, struct bs_op *op);
 
 /* Without io_uring: waits, reads for one operation, and says so. 1, 0 (timeout) or -errno. */
 int pool_fallback_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeout_ms);
@@ -189,18 +317,33 @@ enum op_phase {
 	OP_STOPPING, /* to be ended, whatever comes */
 	OP_READY,    /* fallback: its completion was handed out, not passed to bs_op_done() yet */
 };
-#define OP_PHASE 0xffu
-#define OP_RECV  0x100u /* not a read */
-#define OP_STOP  0x200u /* was cancelled: is not asked for again */
+#define OP_PHASE  0xffu
+#define OP_RECV   0x100u /* not a read */
+#define OP_STOP   0x200u /* was cancelled: is not asked for again */
+#define OP_POLLED 0x400u /* fallback: there was something to read */
 
 static inline enum op_phase op_phase(const struct bs_op *op)
 {
 	return (enum op_phase)(op->state & OP_PHASE);
 }
 
+/*
+ * Written under the lock, where there is one: by who cancels, too. Read without it for what never
+ * changes.
+ */
+static inline void op_set_state(struct bs_op *op, uint32_t state)
+{
+	__atomic_store_n(&op->state, (uint16_t)state, __ATOMIC_RELAXED);
+}
+
 static inline void op_set_phase(struct bs_op *op, enum op_phase phase)
 {
-	op->state = (uint16_t)((op->state & ~OP_PHASE) | phase);
+	op_set_state(op, (op->state & ~OP_PHASE) | phase);
+}
+
+static inline bool op_is_recv(const struct bs_op *op)
+{
+	return __atomic_load_n(&op->state, __ATOMIC_RELAXED) & OP_RECV;
 }
 
 /* io_uring_register(2). 0, a count or -errno. */

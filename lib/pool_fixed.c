@@ -2,9 +2,10 @@
 /*
  * Which of the buffers are registered with the ring, and where?
  *
- * With a slot for each buffer all are registered at once. With fewer, a buffer is registered when
- * it is lent, in the place of one that is not: what is lent may be in flight, so it is pinned.
- * Registration that fails costs no buffer, only the gain: it is lent without.
+ * Without a table of its own size all are registered at once, in their order, and there is nothing
+ * to be done when they are lent. With one, a buffer is registered when it is lent, in the place of
+ * one that is not: what is lent may be in flight, so it is pinned. Registration that fails costs no
+ * buffer, only the gain: it is lent without.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -19,13 +20,12 @@
 #define MAX_TABLE 16384u
 
 struct pool_fixed {
-	struct pool_stack stack;
 	struct io_uring *ring;
-	struct evict *evict; /* NULL: all are registered */
-	uint16_t *slots;     /* by bid; NO_SLOT: not registered */
-	uint16_t *bids;      /* by slot, what is there; of filled ones */
 	uint32_t base;       /* the first slot that is this pool's */
 	bool is_guest;       /* the table is another pool's */
+	struct evict *evict; /* NULL, as the others: all are registered */
+	uint16_t *slots;     /* by bid; NO_SLOT: not registered */
+	uint16_t *bids;      /* by slot, what is there; of filled ones */
 };
 
 /* ---- the kernel's table */
@@ -46,7 +46,7 @@ static int update(const struct pool_fixed *f, uint32_t slot, const struct iovec 
 	return pool_register_nr(f->ring, IORING_REGISTER_BUFFERS_UPDATE, &reg, sizeof(reg));
 }
 
-static int register_all(const struct bs_pool *pool, struct pool_fixed *f)
+static int register_all(const struct bs_pool *pool, const struct pool_fixed *f)
 {
 	struct iovec *iovs = calloc(pool->buffers, sizeof(*iovs));
 	uint32_t bid;
@@ -55,9 +55,8 @@ static int register_all(const struct bs_pool *pool, struct pool_fixed *f)
 	if (!iovs)
 		return -ENOMEM;
 	for (bid = 0; bid < pool->buffers; bid++) {
-		iovs[bid].iov_base = pool->data + (size_t)bid * pool->stride;
+		iovs[bid].iov_base = pool_addr(pool, bid);
 		iovs[bid].iov_len = pool->buf_bytes;
-		f->slots[bid] = (uint16_t)bid;
 	}
 	nr = update(f, 0, iovs, pool->buffers);
 	free(iovs);
@@ -71,7 +70,7 @@ static int register_all(const struct bs_pool *pool, struct pool_fixed *f)
 /* Puts bid into a slot; false: it goes without. */
 static bool settle(struct bs_pool *pool, struct pool_fixed *f, uint32_t bid)
 {
-	struct iovec iov = {pool->data + (size_t)bid * pool->stride, pool->buf_bytes};
+	struct iovec iov = {pool_addr(pool, bid), pool->buf_bytes};
 	const uint32_t nr = 1;
 	int slot = evict_choose(f->evict);
 
@@ -99,22 +98,18 @@ static void find_slot(struct bs_pool *pool, struct pool_fixed *f, uint32_t bid)
 {
 	if (f->slots[bid] != NO_SLOT) {
 		POOL_ADD(pool, hits, 1);
-		if (f->evict)
-			evict_touch(f->evict, f->slots[bid]);
+		evict_touch(f->evict, f->slots[bid]);
 	} else if (!settle(pool, f, bid)) {
 		POOL_ADD(pool, plain, 1);
 		return;
 	}
-	if (f->evict)
-		evict_pin(f->evict, f->slots[bid]);
+	evict_pin(f->evict, f->slots[bid]);
 }
 
 static void lend(struct bs_pool *pool, struct pool_fixed *f, uint32_t bid, struct bs_buf *buf)
 {
 	find_slot(pool, f, bid);
-	pool_lend(pool, bid, 0, buf);
-	buf->len = pool->buf_bytes;
-	buf->more = 0;
+	pool_lend_plain(pool, bid, pool_addr(pool, bid), buf);
 }
 
 static unsigned int fixed_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
@@ -122,8 +117,8 @@ static unsigned int fixed_acquire(struct bs_pool *pool, struct bs_buf *bufs, uns
 	struct pool_fixed *f = pool->impl;
 	unsigned int got;
 
-	for (got = 0; got < nr && f->stack.nr; got++)
-		lend(pool, f, pool_stack_pop(&f->stack), &bufs[got]);
+	for (got = 0; got < nr && !pool_stack_is_empty(pool); got++)
+		lend(pool, f, pool_stack_pop(pool), &bufs[got]);
 	return got;
 }
 
@@ -131,7 +126,7 @@ static int fixed_acquire_bid(struct bs_pool *pool, uint32_t bid, struct bs_buf *
 {
 	struct pool_fixed *f = pool->impl;
 
-	pool_stack_remove(&f->stack, bid);
+	pool_stack_remove(pool, bid);
 	lend(pool, f, bid, buf);
 	return 0;
 }
@@ -144,10 +139,9 @@ static void fixed_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned
 	for (i = 0; i < nr; i++) {
 		uint32_t bid = bufs[i].bid;
 
-		pool_settle(pool, bid);
-		if (f->evict && f->slots[bid] != NO_SLOT)
+		if (f->slots[bid] != NO_SLOT)
 			evict_unpin(f->evict, f->slots[bid]);
-		pool_stack_push(&f->stack, bid);
+		pool_stack_push(pool, bid);
 	}
 	POOL_ADD(pool, returned, nr);
 }
@@ -166,7 +160,6 @@ static void fixed_free(struct bs_pool *pool)
 	struct pool_fixed *f = pool->impl;
 
 	evict_free(f->evict);
-	pool_stack_done(&f->stack);
 	free(f->slots);
 	free(f->bids);
 	free(f);
@@ -186,16 +179,16 @@ static int alloc_tables(struct bs_pool *pool, struct pool_fixed *f, const struct
 {
 	uint32_t bid;
 
+	if (!opts->table)
+		return 0;
 	f->slots = calloc(pool->buffers, sizeof(*f->slots));
-	f->bids = calloc(opts->table ? opts->table : 1, sizeof(*f->bids));
-	if (!f->slots || !f->bids || pool_stack_init(&f->stack, pool->buffers, pool->buffers))
+	f->bids = calloc(opts->table, sizeof(*f->bids));
+	f->evict = evict_new(opts->evict, opts->table);
+	if (!f->slots || !f->bids || !f->evict)
 		return -ENOMEM;
 	for (bid = 0; bid < pool->buffers; bid++)
 		f->slots[bid] = NO_SLOT;
-	if (!opts->table)
-		return 0;
-	f->evict = evict_new(opts->evict, opts->table);
-	return f->evict ? 0 : -ENOMEM;
+	return 0;
 }
 
 /* The slots that this pool and the one of its metadata need. */
@@ -232,17 +225,28 @@ static int fixed_open(struct bs_pool *pool, struct io_uring *ring, const struct 
 		fixed_free(pool);
 		return err;
 	}
-	if (!f->evict) {
-		err = register_all(pool, f);
-		if (err) {
-			fixed_close(pool);
-			return err;
-		}
-		POOL_SET(pool, registered, pool->buffers);
-		PROBE2(register, pool, (uint32_t)0, pool->buffers);
-	}
+	pool->base = f->base;
+	pool_stack_fill(pool, 0);
 	POOL_SET(pool, entries, opts->table ? opts->table : pool->buffers);
 	POOL_SET(pool, returned, pool->buffers);
+	return 0;
+}
+
+static int registered_open(struct bs_pool *pool, struct io_uring *ring,
+			   const struct bs_pool_opts *opts)
+{
+	int err = fixed_open(pool, ring, opts);
+
+	if (err)
+		return err;
+	err = register_all(pool, pool->impl);
+	if (err) {
+		fixed_close(pool);
+		return err;
+	}
+	POOL_SET(pool, registered, pool->buffers);
+	POOL_SET(pool, mirrors, POOL_MIRRORS_HITS);
+	PROBE2(register, pool, (uint32_t)0, pool->buffers);
 	return 0;
 }
 
@@ -253,4 +257,13 @@ const struct pool_ops pool_fixed_ops = {
 	.acquire = fixed_acquire,
 	.acquire_bid = fixed_acquire_bid,
 	.index = fixed_index,
+	.ways = {.is_carried = true},
+};
+
+const struct pool_ops pool_registered_ops = {
+	.open = registered_open,
+	.close = fixed_close,
+	.acquire = pool_plain_acquire,
+	.acquire_bid = pool_plain_acquire_bid,
+	.ways = {.is_carried = true, .is_plain = true, .is_registered = true},
 };

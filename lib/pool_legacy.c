@@ -105,10 +105,8 @@ static void legacy_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigne
 	struct pool_legacy *l = pool->impl;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++) {
-		pool_settle(pool, bufs[i].bid);
+	for (i = 0; i < nr; i++)
 		l->waiting[l->nr_waiting++] = bufs[i].bid;
-	}
 	if (!io_uring_sq_ready(l->ring))
 		l->unsent = 0;
 	provide_waiting(pool);
@@ -132,8 +130,9 @@ static int legacy_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, str
 		return -ENOSPC;
 	bufs->len = bytes < pool->buf_bytes ? bytes : pool->buf_bytes;
 	bufs->more = 0;
+	pool_lend_at(pool, bid, pool_addr(pool, bid), bufs);
 	POOL_ADD(pool, taken, 1);
-	pool_count_lent(pool, pool_lend(pool, bid, 0, bufs));
+	pool_count_lent(pool, 1);
 	return 1;
 }
 

@@ -4,49 +4,57 @@
  *
  * Where the kernel picks, an operation is a request with a group. Of the other kinds it carries a
  * buffer from its beginning to its completion, and a multishot one is asked for again each time.
- * Operations in flight stand in a list of their pool, so that all can be cancelled.
+ * Operations in flight stand in a list of their pool, or with the buffer that they carry, so that
+ * all can be cancelled. A ring is its thread's: requests are written outside of a pool's lock.
  */
 #include <errno.h>
 #include <liburing.h>
 
-#include "pool.h"
+#include "pool_ring.h"
+#include "pool_stack.h"
 #include "uapi.h"
+
+/* In each of the few places where it is asked for: no call, no registers to be saved. */
+#define INLINE inline __attribute__((always_inline))
 
 static bool is_fallback(const struct bs_pool *pool)
 {
 	return pool->ops == &pool_fallback_ops;
 }
 
-static bool kernel_picks(const struct bs_pool *pool)
+/* ---- the account */
+
+/* The buffer that the operation carries next. */
+static INLINE int load(struct bs_pool *pool, struct bs_op *op)
 {
-	return pool->ops->take;
+	op->buf.pool = NULL;
+	if (POOL_RARE(!pool_acquire_one(pool, &op->buf)))
+		return -ENOBUFS;
+	pool->leases[op->buf.bid].op = op;
+	return 0;
 }
 
-/* ---- the list */
-
-static void link_op(struct bs_pool *pool, struct bs_op *op)
+/* The buffer goes back without data. */
+static int unload(struct bs_pool *pool, struct bs_op *op)
 {
-	op->next = NULL;
-	op->prev = pool->ops_last;
-	if (op->prev)
-		op->prev->next = op;
-	else
-		pool->ops_first = op;
-	pool->ops_last = op;
+	int err = op->buf.pool ? pool_give(pool, &op->buf, 1) : 0;
+
+	op->buf.pool = NULL;
+	return err;
+}
+
+static INLINE void arm(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+{
+	op_set_state(op, (is_recv ? OP_RECV : 0) | OP_ARMED);
+	op->pool = pool;
+	op->serial = pool->serial;
+	op->armed = 1;
+	op->res = 0;
 	POOL_ADD(pool, in_flight, 1);
 }
 
-static void finish(struct bs_pool *pool, struct bs_op *op)
+static INLINE void disarm(struct bs_pool *pool, struct bs_op *op)
 {
-	if (op->prev)
-		op->prev->next = op->next;
-	else
-		pool->ops_first = op->next;
-	if (op->next)
-		op->next->prev = op->prev;
-	else
-		pool->ops_last = op->prev;
-	op->next = op->prev = NULL;
 	op->armed = 0;
 	op_set_phase(op, OP_IDLE);
 	POOL_SET(pool, in_flight, pool->stats.in_flight - 1);
@@ -63,7 +71,7 @@ static struct io_uring_sqe *get_sqe(struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
-	if (sqe)
+	if (POOL_USUAL(sqe))
 		return sqe;
 	io_uring_submit(ring);
 	return io_uring_get_sqe(ring);
@@ -75,129 +83,198 @@ static uint32_t room(const struct bs_pool *pool, const struct bs_op *op)
 }
 
 /* Of a group: nothing is said of memory, and a length of 0 is that of the buffer. */
-static void prepare_select(const struct bs_pool *pool, const struct bs_op *op,
-			   struct io_uring_sqe *sqe)
+static INLINE void prepare_select(const struct bs_pool *pool, const struct bs_op *op,
+				  struct io_uring_sqe *sqe, bool is_recv)
 {
 	bool is_multishot = op->flags & BS_OP_MULTISHOT;
 	int opcode = IORING_OP_READ;
 
-	if (op->state & OP_RECV)
+	if (is_recv)
 		opcode = IORING_OP_RECV;
 	else if (is_multishot)
 		opcode = BS_OP_READ_MULTISHOT;
 	io_uring_prep_rw(opcode, sqe, op->fd, NULL, is_multishot ? 0 : op->len,
-			 op->state & OP_RECV ? 0 : op->offset);
-	if (op->state & OP_RECV && is_multishot)
-		sqe->ioprio |= IORING_RECV_MULTISHOT;
+			 is_recv ? 0 : op->offset);
+	if (is_recv && is_multishot)
+		sqe->ioprio = IORING_RECV_MULTISHOT;
 	/* Of a legacy group a bundle does not tell how many buffers it took, or which. */
-	if (op->flags & BS_OP_BUNDLE && pool->ops == &pool_ring_ops &&
+	if (POOL_RARE(op->flags & BS_OP_BUNDLE) && pool->ops == &pool_ring_ops &&
 	    ring_of(pool, op)->features & IORING_FEAT_RECVSEND_BUNDLE)
 		sqe->ioprio |= IORING_RECVSEND_BUNDLE;
-	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->flags = IOSQE_BUFFER_SELECT;
 	sqe->buf_group = pool->bgid;
 }
 
-static void prepare_own(const struct bs_pool *pool, struct bs_op *op, struct io_uring_sqe *sqe)
+static INLINE void prepare_own(const struct bs_pool *pool, const struct bs_op *op,
+			       struct io_uring_sqe *sqe, bool is_recv)
 {
-	int index;
+	int index = is_recv ? -ENOENT : pool_index(pool, op->buf.bid);
 
-	if (op->state & OP_RECV) {
-		io_uring_prep_recv(sqe, op->fd, op->buf.addr, room(pool, op), 0);
-		return;
+	io_uring_prep_rw(is_recv ? IORING_OP_RECV : IORING_OP_READ, sqe, op->fd, op->buf.addr,
+			 room(pool, op), is_recv ? 0 : op->offset);
+	if (index >= 0) {
+		sqe->opcode = IORING_OP_READ_FIXED;
+		sqe->buf_index = (uint16_t)index;
 	}
-	index = pool->ops->index ? pool->ops->index(pool, op->buf.bid) : -ENOENT;
-	if (index < 0)
-		io_uring_prep_read(sqe, op->fd, op->buf.addr, room(pool, op), op->offset);
-	else
-		io_uring_prep_read_fixed(sqe, op->fd, op->buf.addr, room(pool, op), op->offset,
-					 index);
 }
 
-/* Once more on its way; nothing has changed if it cannot be. */
-static int issue(struct bs_pool *pool, struct bs_op *op)
+/* Of no use to go on: what was booked is undone. */
+static __attribute__((cold)) int call_off(struct bs_pool *pool, struct bs_op *op)
 {
-	struct io_uring_sqe *sqe;
-
-	op->buf.pool = NULL;
-	if (is_fallback(pool)) /* gets a buffer when there are data */
-		return 0;
-	if (!kernel_picks(pool) && !pool_acquire_one(pool, &op->buf))
-		return -ENOBUFS;
-	sqe = get_sqe(ring_of(pool, op));
-	if (!sqe) {
-		if (op->buf.pool)
-			pool_give(pool, &op->buf, 1);
+	if (pool_enter(pool))
 		return -EAGAIN;
-	}
-	if (kernel_picks(pool))
-		prepare_select(pool, op, sqe);
+	if (pool->ways.is_carried)
+		unload(pool, op);
 	else
-		prepare_own(pool, op, sqe);
+		pool_unlink_op(pool, op);
+	disarm(pool, op);
+	pool_exit(pool);
+	return -EAGAIN;
+}
+
+/* Its request; outside of the lock, for the pool does not change in what is read here. */
+static INLINE int request(struct bs_pool *pool, struct bs_op *op, bool is_recv, bool is_carried)
+{
+	struct io_uring_sqe *sqe = get_sqe(ring_of(pool, op));
+
+	if (POOL_RARE(!sqe))
+		return call_off(pool, op);
+	if (is_carried)
+		prepare_own(pool, op, sqe, is_recv);
+	else
+		prepare_select(pool, op, sqe, is_recv);
 	io_uring_sqe_set_data(sqe, op);
 	return 0;
 }
 
-static int check(const struct bs_pool *pool, const struct bs_op *op, bool is_recv)
+/* ---- starting */
+
+static INLINE int check(const struct bs_pool *pool, const struct bs_op *op, bool is_recv)
 {
-	if (op->flags & ~(BS_OP_MULTISHOT | BS_OP_BUNDLE))
+	if (POOL_RARE(!op))
 		return -EINVAL;
-	if (op->flags & BS_OP_BUNDLE && (!is_recv || pool->pieces || pool->is_single))
+	if (POOL_RARE(op->armed))
+		return -EALREADY;
+	if (POOL_RARE(op->flags & ~BS_OP_MULTISHOT) &&
+	    (op->flags & ~(BS_OP_MULTISHOT | BS_OP_BUNDLE) || !is_recv || pool->pieces ||
+	     pool->is_single))
 		return -EINVAL;
-	return is_fallback(pool) || ring_of(pool, op) ? 0 : -EINVAL;
+	return POOL_USUAL(op->ring) || pool->ring || is_fallback(pool) ? 0 : -EINVAL;
 }
 
-static int start(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+static INLINE int start_carried(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 {
-	int err;
+	int err = load(pool, op);
 
-	if (op->armed)
-		return -EALREADY;
-	err = check(pool, op, is_recv);
-	if (err)
-		return err;
-	op->state = is_recv ? OP_RECV : 0;
-	err = issue(pool, op);
-	if (err)
-		return err;
-	op->pool = pool;
-	op->serial = pool->serial;
-	op->armed = 1;
-	op->res = 0;
-	op_set_phase(op, OP_ARMED);
-	link_op(pool, op);
+	if (POOL_USUAL(!err))
+		arm(pool, op, is_recv);
+	pool_exit(pool);
+	return POOL_USUAL(!err) ? request(pool, op, is_recv, true) : err;
+}
+
+/* Without a buffer until there are data. */
+static INLINE int start_listed(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+{
+	op->buf.pool = NULL;
+	arm(pool, op, is_recv);
+	pool_link_op(pool, op);
+	if (POOL_USUAL(!is_fallback(pool)))
+		return request(pool, op, is_recv, false);
+	pool_fallback_hurry(pool, op);
 	return 0;
 }
 
-static int enter_and_start(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+static INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 {
 	int err = pool_enter(pool);
 
-	if (err)
+	if (POOL_RARE(err))
 		return err;
-	if (!op)
-		return pool_leave(pool, -EINVAL);
-	err = start(pool, op, is_recv);
-	if (err == -ENOBUFS || err == -EAGAIN) { /* no misuse */
-		pool_leave(pool, 0);
-		return err;
-	}
-	return pool_leave(pool, err);
+	err = check(pool, op, is_recv);
+	if (POOL_RARE(err))
+		return pool_leave(pool, err);
+	if (pool->ways.is_carried)
+		return start_carried(pool, op, is_recv);
+	return start_listed(pool, op, is_recv);
 }
 
 int bs_read_managed_at(struct bs_pool *pool, struct bs_op *op)
 {
-	return enter_and_start(pool, op, false);
+	return start(pool, op, false);
 }
 
 int bs_recv_managed(struct bs_pool *pool, struct bs_op *op)
 {
-	return enter_and_start(pool, op, true);
+	return start(pool, op, true);
 }
 
 /* ---- completions */
 
-static int done_select(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
-		       unsigned int max)
+/* The operation's buffer, with data, is the program's now. */
+static INLINE int hand_out(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
+{
+	*buf = op->buf;
+	buf->len = (uint32_t)res;
+	pool->leases[buf->bid].op = NULL;
+	op->buf.pool = NULL;
+	POOL_ADD(pool, selected, 1);
+	POOL_ADD(pool, bytes, (uint64_t)res);
+	return 1;
+}
+
+/* Where a read has its place the next one follows; where it has none, it goes on by itself. */
+static INLINE bool wants_more(const struct bs_op *op)
+{
+	return POOL_RARE(op->flags & BS_OP_MULTISHOT) && op->res > 0 && !(op->state & OP_STOP);
+}
+
+/* With what it carries next. */
+static __attribute__((noinline)) int go_on(struct bs_pool *pool, struct bs_op *op)
+{
+	if (load(pool, op)) {
+		disarm(pool, op);
+		return pool_leave(pool, 1);
+	}
+	op_set_phase(op, OP_ARMED);
+	pool_exit(pool);
+	request(pool, op, op_is_recv(op), true);
+	return 1;
+}
+
+static INLINE int done_carried(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
+{
+	int nr;
+
+	if (POOL_RARE(res > 0 && !buf))
+		return pool_leave(pool, -ENOSPC);
+	op->res = res;
+	nr = POOL_USUAL(res > 0) ? hand_out(pool, op, res, buf) : unload(pool, op);
+	if (POOL_RARE(wants_more(op)))
+		return go_on(pool, op);
+	disarm(pool, op);
+	return pool_leave(pool, nr);
+}
+
+static int done_fallback(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
+{
+	int nr;
+
+	if (res > 0 && !buf)
+		return -ENOSPC;
+	op->res = res;
+	nr = res > 0 && op->buf.pool ? hand_out(pool, op, res, buf) : unload(pool, op);
+	if (wants_more(op)) {
+		op_set_phase(op, OP_ARMED);
+		return nr;
+	}
+	pool_unlink_op(pool, op);
+	disarm(pool, op);
+	return nr;
+}
+
+/* What came without data, or in several buffers, or from another kind. */
+static __attribute__((noinline)) int take_any(struct bs_pool *pool, const struct io_uring_cqe *cqe,
+					      struct bs_buf *bufs, unsigned int max)
 {
 	struct bs_buf empty;
 	int nr;
@@ -205,57 +282,25 @@ static int done_select(struct bs_pool *pool, const struct io_uring_cqe *cqe, str
 	if (cqe->res > 0)
 		return pool_take(pool, cqe, bufs, max);
 	nr = pool_take(pool, cqe, &empty, 1);
-	if (nr == 1)
-		nr = pool_give(pool, &empty, 1);
-	return nr;
+	return nr == 1 ? pool_give(pool, &empty, 1) : nr;
 }
 
-static int done_own(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *bufs)
-{
-	struct bs_buf buf = op->buf;
-
-	op->buf.pool = NULL;
-	if (!buf.pool) /* fallback: ended without one */
-		return 0;
-	if (res <= 0)
-		return pool_give(pool, &buf, 1);
-	buf.len = (uint32_t)res;
-	POOL_ADD(pool, selected, 1);
-	POOL_ADD(pool, bytes, (uint64_t)res);
-	bufs[0] = buf;
-	return 1;
-}
-
-/* Where a read has its place the next one follows; where it has none, it goes on by itself. */
-static bool goes_on(struct bs_pool *pool, struct bs_op *op, const struct io_uring_cqe *cqe)
-{
-	if (kernel_picks(pool))
-		return cqe->flags & IORING_CQE_F_MORE;
-	if (!(op->flags & BS_OP_MULTISHOT) || cqe->res <= 0 || op->state & OP_STOP)
-		return false;
-	if (issue(pool, op))
-		return false;
-	op_set_phase(op, OP_ARMED);
-	return true;
-}
-
-static int done(struct bs_pool *pool, struct bs_op *op, const struct io_uring_cqe *cqe,
-		struct bs_buf *bufs, unsigned int max)
+static INLINE int done_select(struct bs_pool *pool, struct bs_op *op,
+			      const struct io_uring_cqe *cqe, struct bs_buf *bufs, unsigned int max)
 {
 	int nr;
 
-	if (kernel_picks(pool)) {
-		nr = done_select(pool, cqe, bufs, max);
-	} else {
-		if (cqe->res > 0 && (!max || !bufs))
-			return -ENOSPC;
-		nr = done_own(pool, op, cqe->res, bufs);
-	}
-	if (nr == -ENOSPC)
+	if (POOL_USUAL(ring_is_usual(pool, cqe)) && POOL_USUAL(bufs && max))
+		nr = ring_lend(pool, cqe, bufs);
+	else
+		nr = take_any(pool, cqe, bufs, max);
+	if (POOL_RARE(nr == -ENOSPC))
 		return nr;
 	op->res = cqe->res;
-	if (!goes_on(pool, op, cqe))
-		finish(pool, op);
+	if (!(cqe->flags & IORING_CQE_F_MORE)) {
+		pool_unlink_op(pool, op);
+		disarm(pool, op);
+	}
 	return nr;
 }
 
@@ -265,39 +310,52 @@ int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *
 	struct bs_pool *pool;
 	int err;
 
-	if (!op || !cqe || cqe->user_data != (uintptr_t)op || !op->armed)
+	if (POOL_RARE(!op || !cqe) || POOL_RARE(cqe->user_data != (uintptr_t)op) ||
+	    POOL_RARE(!op->armed))
 		return -EINVAL;
 	pool = op->pool;
 	err = pool_enter(pool);
-	if (err)
+	if (POOL_RARE(err))
 		return err;
-	return pool_leave(pool, done(pool, op, cqe, bufs, max));
+	if (pool->ways.is_carried)
+		return done_carried(pool, op, cqe->res, max ? bufs : NULL);
+	if (POOL_USUAL(!is_fallback(pool)))
+		return pool_leave(pool, done_select(pool, op, cqe, bufs, max));
+	return pool_leave(pool, done_fallback(pool, op, cqe->res, max ? bufs : NULL));
 }
 
 /* ---- ending */
 
-/* Whatever the answer, the operation's own completion says how it ended. */
-static int cancel_request(const struct bs_pool *pool, struct bs_op *op)
+static int submit(struct io_uring *ring)
 {
-	struct io_uring *ring = ring_of(pool, op);
+	int ret = io_uring_sq_ready(ring) ? io_uring_submit(ring) : 0;
+
+	return ret < 0 ? ret : 0;
+}
+
+/* Whatever the answer, the operation's own completion says how it ended. */
+static int cancel(struct bs_pool *pool, struct bs_op *op)
+{
 	struct io_uring_sync_cancel_reg reg = {.addr = (uintptr_t)op, .fd = -1};
 	int err;
 
-	if (io_uring_sq_ready(ring)) {
-		err = io_uring_submit(ring);
-		if (err < 0)
-			return err;
+	op_set_state(op, op->state | OP_STOP);
+	if (op_phase(op) == OP_ARMED)
+		op_set_phase(op, OP_STOPPING);
+	if (is_fallback(pool)) {
+		pool_fallback_hurry(pool, op);
+		return 0;
 	}
-	err = pool_register(ring, IORING_REGISTER_SYNC_CANCEL, &reg);
+	err = pool_register(ring_of(pool, op), IORING_REGISTER_SYNC_CANCEL, &reg);
 	return err == -ENOENT || err == -EALREADY || err == -ETIME ? 0 : err;
 }
 
-static int cancel(struct bs_pool *pool, struct bs_op *op)
+/* What was not submitted yet cannot be canceled. */
+static int submit_and_cancel(struct bs_pool *pool, struct bs_op *op)
 {
-	op->state |= OP_STOP;
-	if (op_phase(op) == OP_ARMED)
-		op_set_phase(op, OP_STOPPING);
-	return is_fallback(pool) ? 0 : cancel_request(pool, op);
+	int err = is_fallback(pool) ? 0 : submit(ring_of(pool, op));
+
+	return err ? err : cancel(pool, op);
 }
 
 int bs_op_cancel(struct bs_op *op)
@@ -307,21 +365,50 @@ int bs_op_cancel(struct bs_op *op)
 	if (!op || !op->armed)
 		return -EINVAL;
 	err = pool_enter(op->pool);
-	return err ? err : pool_leave(op->pool, cancel(op->pool, op));
+	return err ? err : pool_leave(op->pool, submit_and_cancel(op->pool, op));
+}
+
+/* Of a shared pool they are on other threads' rings, into which nobody else may reach. */
+static int cancel_carried(struct bs_pool *pool)
+{
+	uint32_t bid;
+	int err = 0, nr = 0;
+
+	for (bid = 0; bid < pool->buffers && !err; bid++) {
+		const struct pool_lease *lease = &pool->leases[bid];
+
+		if (!lease->live || !lease->op)
+			continue;
+		err = pool->ways.is_shared ? cancel(pool, lease->op)
+					   : submit_and_cancel(pool, lease->op);
+		nr++;
+	}
+	return err ? err : nr;
+}
+
+/* Backwards: what is canceled may go before all others. */
+static int cancel_listed(struct bs_pool *pool)
+{
+	struct bs_op *op = pool->ops_first, *prev;
+	uint32_t nr = pool->stats.in_flight, i;
+	int err = 0;
+
+	if (op)
+		op = op->prev;
+	for (i = 0; i < nr && !err; i++, op = prev) {
+		prev = op->prev;
+		err = submit_and_cancel(pool, op);
+	}
+	return err ? err : (int)nr;
 }
 
 int bs_pool_cancel(struct bs_pool *pool)
 {
-	struct bs_op *op;
-	int err = pool_enter(pool), nr = 0;
+	int err = pool_enter(pool);
 
 	if (err)
 		return err;
-	for (op = pool->ops_first; op && !err; op = op->next) {
-		err = cancel(pool, op);
-		nr++;
-	}
-	return pool_leave(pool, err ? err : nr);
+	return pool_leave(pool, pool->ways.is_carried ? cancel_carried(pool) : cancel_listed(pool));
 }
 
 /* ---- waiting */
@@ -357,7 +444,7 @@ int bs_pool_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeout_ms)
 
 	if (ret)
 		return ret;
-	if (!cqe || pool->ops->is_shared || (!pool->ring && !is_fallback(pool)))
+	if (!cqe || pool->ways.is_shared || (!pool->ring && !is_fallback(pool)))
 		return pool_leave(pool, -EINVAL);
 	ret = is_fallback(pool) ? pool_fallback_next(pool, cqe, timeout_ms)
 				: ring_next(pool->ring, cqe, timeout_ms);

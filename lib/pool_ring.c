@@ -14,35 +14,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "pool.h"
+#include "pool_ring.h"
 #include "uapi.h"
 
 #define MAX_ENTRIES 32768u
-#define NO_BID      0xffffu
-
-struct ring_slot {
-	uint16_t next; /* the bid published right after this one, NO_BID: none yet */
-	bool in_group; /* the kernel may fill it */
-};
-
-/* Of a buffer that is filled piecewise. */
-struct ring_fill {
-	uint32_t cursor; /* bytes lent since it entered the group */
-	uint16_t pos;    /* the tail when it entered: where its entry is */
-};
-
-struct pool_ring {
-	struct io_uring *ring;
-	struct io_uring_buf *entries; /* shared with the kernel */
-	struct ring_slot *slots;      /* by bid */
-	struct ring_fill *fills;      /* by bid; NULL: not inc */
-	uint32_t mask;
-	uint16_t bgid;
-	uint16_t tail; /* as the kernel sees it after the next publication */
-	uint16_t last; /* bid published last */
-	bool single;
-	bool mmap;
-};
 
 /* ---- registration */
 
@@ -104,44 +79,19 @@ static int register_group(struct pool_ring *r, uint16_t min_left)
 
 /* ---- publication */
 
-static inline uint64_t buf_addr(const struct bs_pool *pool, uint32_t bid)
+static void append(struct bs_pool *pool, struct pool_ring *r, uint32_t bid)
 {
-	return (uintptr_t)pool->data + (uint64_t)bid * pool->stride;
-}
-
-static void append(const struct bs_pool *pool, struct pool_ring *r, uint32_t bid)
-{
-	struct io_uring_buf *entry = &r->entries[r->tail & r->mask];
-
-	/* Field by field: the tail lies in the first entry's resv. */
-	entry->addr = buf_addr(pool, bid);
-	entry->len = pool->buf_bytes;
-	entry->bid = (uint16_t)bid;
-
-	/* In this order: the last one may be this one, taken and returned meanwhile. */
-	r->slots[r->last].next = (uint16_t)bid;
-	r->slots[bid] = (struct ring_slot){.next = NO_BID, .in_group = true};
 	if (r->fills)
 		r->fills[bid] = (struct ring_fill){.pos = r->tail};
-	r->last = (uint16_t)bid;
-	r->tail++;
-}
-
-/* The kernel reads entries up to the tail it sees: they must be complete before. */
-static void publish(struct bs_pool *pool, struct pool_ring *r, uint32_t nr)
-{
-	if (!nr)
-		return;
-	__atomic_store_n(&r->entries[0].resv, r->tail, __ATOMIC_RELEASE);
-	POOL_ADD(pool, returned, nr);
+	ring_append(pool, r, bid);
 }
 
 /* inc: no piece is out, the kernel has let go, and another piece did not bring it back before. */
-static bool is_complete(struct bs_pool *pool, const struct pool_ring *r, uint32_t bid)
+static bool is_complete(struct bs_pool *pool, uint32_t bid)
 {
-	if (pool_is_out(pool, bid) || r->slots[bid].in_group)
+	if (pool_is_out(pool, bid) || pool->leases[bid].slot.in_group)
 		return false;
-	pool_settle(pool, bid);
+	pool->leases[bid].live = 0;
 	return true;
 }
 
@@ -152,12 +102,13 @@ static void ring_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned 
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		if (r->fills && !is_complete(pool, r, bufs[i].bid))
+		if (r->fills && !is_complete(pool, bufs[i].bid))
 			continue;
 		append(pool, r, bufs[i].bid);
 		published++;
 	}
-	publish(pool, r, published);
+	if (published)
+		ring_publish(pool, r, published);
 }
 
 /* ---- completions */
@@ -184,14 +135,14 @@ static int count_buffers(const struct bs_pool *pool, struct delivery *d)
 	for (d->nr = 1;; d->nr++) {
 		if (bid >= pool->buffers)
 			return d->nr == 1 ? -ERANGE : -EPROTO;
-		if (!r->slots[bid].in_group)
+		if (!pool->leases[bid].slot.in_group)
 			return -EPROTO;
 		room = pool->buf_bytes - filled(r, bid);
 		d->last = bid;
 		if (bytes <= room || r->single)
 			return 0;
 		bytes -= room;
-		bid = r->slots[bid].next;
+		bid = pool->leases[bid].slot.next;
 	}
 }
 
@@ -221,7 +172,7 @@ static int compare_entry(const struct bs_pool *pool, struct delivery *d)
 {
 	const struct pool_ring *r = pool->impl;
 	const struct io_uring_buf *entry = entry_of(r, d->bid);
-	uint64_t start = buf_addr(pool, d->bid) + filled(r, d->bid);
+	uint64_t start = (uintptr_t)pool_addr(pool, d->bid) + filled(r, d->bid);
 	uint64_t addr = __atomic_load_n(&entry->addr, __ATOMIC_RELAXED);
 	bool is_current;
 
@@ -246,32 +197,18 @@ static void lend_all(struct bs_pool *pool, const struct delivery *d, struct bs_b
 
 		buf->len = bytes < room ? bytes : room;
 		buf->more = d->more && left == 1;
-		new_out += pool_lend(pool, bid, start, buf);
+		new_out += !pool_is_out(pool, bid);
+		if (pool->pieces)
+			pool_mark_piece(pool, bid);
+		pool_lend_at(pool, bid, (unsigned char *)pool_addr(pool, bid) + start, buf);
 		if (r->fills)
 			r->fills[bid].cursor += buf->len;
-		r->slots[bid].in_group = buf->more;
+		pool->leases[bid].slot.in_group = buf->more;
 		bytes -= buf->len;
-		bid = r->slots[bid].next;
+		bid = pool->leases[bid].slot.next;
 	}
 	POOL_ADD(pool, taken, (uint64_t)d->nr - d->more);
 	pool_count_lent(pool, new_out);
-}
-
-/* The usual case, kept short: one buffer, lent whole. */
-static int lend_one(struct bs_pool *pool, const struct delivery *d, struct bs_buf *buf)
-{
-	const struct pool_ring *r = pool->impl;
-
-	if (d->bid >= pool->buffers)
-		return -ERANGE;
-	if (!r->slots[d->bid].in_group)
-		return -EPROTO;
-	r->slots[d->bid].in_group = false;
-	buf->len = d->bytes;
-	buf->more = 0;
-	POOL_ADD(pool, taken, 1);
-	pool_count_lent(pool, pool_lend(pool, d->bid, 0, buf));
-	return 1;
 }
 
 /*
@@ -303,8 +240,6 @@ static int ring_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struc
 
 	if (cqe->res < 0 && is_still_there(r, d.bid))
 		return 0;
-	if (!r->fills && d.bytes <= pool->buf_bytes && max)
-		return lend_one(pool, &d, bufs);
 	err = count_buffers(pool, &d);
 	if (!err && r->fills) {
 		d.more = cqe->flags & IORING_CQE_F_BUF_MORE;
@@ -330,7 +265,6 @@ static void ring_free(struct pool_ring *r)
 	if (r->entries)
 		munmap(r->entries, entries_bytes(r));
 	free(r->fills);
-	free(r->slots);
 	free(r);
 }
 
@@ -367,29 +301,36 @@ static int read_opts(struct pool_ring *r, const struct bs_pool_opts *opts)
 	return 0;
 }
 
-static int alloc_slots(struct bs_pool *pool, struct pool_ring *r, bool inc)
+/* A line of its own: each operation needs it. */
+static struct pool_ring *alloc_ring(struct io_uring *ring)
 {
-	r->slots = calloc(pool->buffers, sizeof(*r->slots));
-	if (!r->slots)
-		return -ENOMEM;
-	if (!inc)
-		return 0;
+	struct pool_ring *r;
+	void *mem;
+
+	if (posix_memalign(&mem, _Alignof(struct pool_ring), sizeof(*r)))
+		return NULL;
+	r = mem;
+	*r = (struct pool_ring){.ring = ring};
+	return r;
+}
+
+static int alloc_fills(struct bs_pool *pool, struct pool_ring *r)
+{
 	r->fills = calloc(pool->buffers, sizeof(*r->fills));
 	return r->fills ? pool_track_pieces(pool) : -ENOMEM;
 }
 
 static int ring_open(struct bs_pool *pool, struct io_uring *ring, const struct bs_pool_opts *opts)
 {
-	struct pool_ring *r = calloc(1, sizeof(*r));
+	struct pool_ring *r = alloc_ring(ring);
 	uint32_t bid;
 	int err;
 
 	if (!r)
 		return -ENOMEM;
-	r->ring = ring;
 	err = read_opts(r, opts);
-	if (!err)
-		err = alloc_slots(pool, r, opts->kind == BS_POOL_INC);
+	if (!err && opts->kind == BS_POOL_INC)
+		err = alloc_fills(pool, r);
 	if (!err)
 		err = register_group(r, opts->min_left);
 	if (err) {
@@ -397,10 +338,11 @@ static int ring_open(struct bs_pool *pool, struct io_uring *ring, const struct b
 		return err;
 	}
 	pool->impl = r;
+	pool->ways.is_ring = !r->fills;
 	POOL_SET(pool, entries, r->mask + 1);
 	for (bid = 0; bid < pool->buffers; bid++)
 		append(pool, r, bid);
-	publish(pool, r, pool->buffers);
+	ring_publish(pool, r, pool->buffers);
 	PROBE2(register, pool, (uint32_t)0, pool->buffers);
 	return 0;
 }

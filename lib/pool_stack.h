@@ -1,59 +1,126 @@
 /* SPDX-License-Identifier: MIT */
-/* The free buffers of a pool of which the program picks: the one that came last goes first. */
+/*
+ * The free buffers of a pool of which the program picks: the one that came last goes first.
+ *
+ * They are linked through their leases, which a lending writes to anyway: no memory besides, and
+ * no further line of the caches.
+ */
 #ifndef BUFSCOPE_POOL_STACK_H
 #define BUFSCOPE_POOL_STACK_H
 
-#include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 
-struct pool_stack {
-	uint16_t *bids;
-	uint16_t *place; /* by bid: where it lies in bids, if it does */
-	uint32_t nr;
-};
+#include "pool.h"
 
-static inline void pool_stack_push(struct pool_stack *stack, uint32_t bid)
+static inline bool pool_stack_is_empty(const struct bs_pool *pool)
 {
-	stack->place[bid] = (uint16_t)stack->nr;
-	stack->bids[stack->nr++] = (uint16_t)bid;
+	return pool->top == POOL_BOTTOM;
+}
+
+static inline void pool_stack_push(struct bs_pool *pool, uint32_t bid)
+{
+	pool->leases[bid].place.below = pool->top;
+	if (pool->top != POOL_BOTTOM)
+		pool->leases[pool->top].place.above = bid;
+	pool->top = bid;
 }
 
 /* There is one. */
-static inline uint32_t pool_stack_pop(struct pool_stack *stack)
+static inline uint32_t pool_stack_pop(struct bs_pool *pool)
 {
-	return stack->bids[--stack->nr];
+	uint32_t bid = pool->top;
+
+	pool->top = pool->leases[bid].place.below;
+	pool->leases[bid].op = NULL;
+	return bid;
 }
 
-/* It is there. */
-static inline void pool_stack_remove(struct pool_stack *stack, uint32_t bid)
+/* It is there. What is above the uppermost one is not known. */
+static inline void pool_stack_remove(struct bs_pool *pool, uint32_t bid)
 {
-	uint16_t last = stack->bids[--stack->nr];
+	struct pool_lease *lease = &pool->leases[bid];
+	uint32_t below = lease->place.below, above = lease->place.above;
 
-	stack->bids[stack->place[bid]] = last;
-	stack->place[last] = stack->place[bid];
-}
-
-static inline void pool_stack_done(struct pool_stack *stack)
-{
-	free(stack->bids);
-	free(stack->place);
-	stack->bids = stack->place = NULL;
-}
-
-/* Holds the bids below nr, the lowest on top; room for so many. 0 or -ENOMEM with nothing left. */
-static inline int pool_stack_init(struct pool_stack *stack, uint32_t nr, uint32_t room)
-{
-	stack->bids = calloc(room, sizeof(*stack->bids));
-	stack->place = calloc(room, sizeof(*stack->place));
-	stack->nr = 0;
-	if (!stack->bids || !stack->place) {
-		pool_stack_done(stack);
-		return -ENOMEM;
+	lease->op = NULL;
+	if (bid == pool->top) {
+		pool->top = below;
+		return;
 	}
-	while (nr)
-		pool_stack_push(stack, --nr);
-	return 0;
+	pool->leases[above].place.below = below;
+	if (below != POOL_BOTTOM)
+		pool->leases[below].place.above = above;
+}
+
+/* All from `first` on, the lowest on top. */
+static inline void pool_stack_fill(struct bs_pool *pool, uint32_t first)
+{
+	uint32_t bid;
+
+	for (bid = pool->buffers; bid > first;)
+		pool_stack_push(pool, --bid);
+}
+
+/* The whole of a buffer that is off the stack, and lies there. */
+static inline void pool_lend_plain(struct bs_pool *pool, uint32_t bid, void *addr,
+				   struct bs_buf *buf)
+{
+	pool_lend_at(pool, bid, addr, buf);
+	buf->len = pool->buf_bytes;
+	buf->more = 0;
+}
+
+#define POOL_HEAP_ALIGN 4096u /* O_DIRECT wants it; of large buffers only */
+
+/* Memory for a buffer that has none as long as it is free; NULL: none to be had. */
+static inline void *pool_alloc(struct bs_pool *pool, uint32_t bid)
+{
+	void **mem = (void **)pool->impl + bid;
+
+	if (pool->buf_bytes < POOL_HEAP_ALIGN)
+		*mem = malloc(pool->buf_bytes);
+	else if (POOL_RARE(posix_memalign(mem, POOL_HEAP_ALIGN, pool->buf_bytes)))
+		*mem = NULL;
+	return *mem;
+}
+
+static inline void pool_free(struct bs_pool *pool, uint32_t bid)
+{
+	void **mem = (void **)pool->impl + bid;
+
+	free(*mem);
+	*mem = NULL;
+}
+
+/* Its memory: where it lies, or what is got for it. */
+static inline void *pool_find(struct bs_pool *pool, uint32_t bid)
+{
+	return pool->ways.is_allocating ? pool_alloc(pool, bid) : pool_addr(pool, bid);
+}
+
+/* The same as pool_acquire(), of one, the usual number: was one lent? */
+static inline bool pool_acquire_one(struct bs_pool *pool, struct bs_buf *buf)
+{
+	uint32_t bid = pool->top;
+	void *addr;
+
+	if (POOL_RARE(!pool->ways.is_plain) || POOL_RARE(bid == POOL_BOTTOM))
+		return pool_acquire(pool, buf, 1) == 1;
+	addr = pool_find(pool, bid);
+	if (POOL_RARE(!addr)) {
+		pool_count_starve(pool);
+		return false;
+	}
+	pool_lend_plain(pool, pool_stack_pop(pool), addr, buf);
+	POOL_ADD(pool, taken, 1);
+	pool_count_lent(pool, 1);
+	return true;
+}
+
+static inline void pool_give_plain(struct bs_pool *pool, uint32_t bid)
+{
+	if (pool->ways.is_allocating)
+		pool_free(pool, bid);
+	pool_stack_push(pool, bid);
 }
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef BUFSCOPE_BENCH_H
 #define BUFSCOPE_BENCH_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +13,7 @@ enum bench_source {
 	BENCH_NOTHING, /* a buffer is got and given back, without any I/O */
 	BENCH_FILE,    /* reads of a page-cached file */
 	BENCH_DIRECT,  /* reads of a file with O_DIRECT, where the filesystem has it */
-	BENCH_SOCKET,  /* multishot receive from a socket pair */
+	BENCH_SOCKET,  /* receive from a socket pair; multishot where the kernel picks */
 	BENCH_TCP,     /* the same from a loopback connection */
 	BENCH_PIPE,    /* reads of a pipe */
 	BENCH_TREE,    /* each chunk of each file of a tree is read and written to another one */
@@ -49,6 +50,7 @@ enum bench_hand {
 	HAND_PLAIN,  /* one for each operation, allocated before */
 	HAND_HEAP,   /* allocated for each operation */
 	HAND_GLOBAL, /* a stack behind a mutex */
+	HAND_LOCAL,  /* a stack of the thread's own */
 	HAND_FIXED,  /* registered, one for each operation */
 	HAND_RING,   /* the kernel picks: buffer ring in user memory */
 	HAND_MMAP,   /* in kernel memory */
@@ -67,8 +69,14 @@ struct bench_strategy {
 extern const struct bench_strategy bench_strategies[];
 extern const size_t bench_nr_strategies;
 
-/* Does this strategy make sense there? */
-bool bench_is_for(const struct bench_strategy *strategy, const struct bench_case *work);
+/* Why this strategy makes no sense there; NULL: it does. */
+const char *bench_why_not(const struct bench_strategy *strategy, const struct bench_case *work);
+
+/*
+ * Does an operation that waits have no buffer yet? Then one goes on from message to message; else a
+ * program asks again when it has given the buffer back, and gets that one, which is in the caches.
+ */
+bool bench_stays_armed(const struct bench_strategy *strategy);
 
 struct bench_result {
 	double wall_ns, cpu_ns; /* of one operation; 0: not measured */
@@ -76,8 +84,13 @@ struct bench_result {
 	uint64_t resident;      /* bytes of anonymous memory more than before */
 	uint64_t pinned;        /* bytes */
 	uint64_t allocated;     /* buffers got from the system */
+	uint32_t buffers, peak; /* of a pool, and so many were lent at once at most */
+	uint64_t starved;       /* its */
 	uint32_t ops;           /* idle: connections */
 };
+
+/* Set by a signal: what runs ends soon with -EINTR, leaving nothing behind. */
+extern volatile sig_atomic_t bench_stop;
 
 /* Runs `ops` operations after some that do not count. 0, or -errno: this kernel cannot. */
 int bench_run(const struct bench_case *what, const struct bench_strategy *strategy, uint32_t ops,
@@ -94,7 +107,10 @@ struct bench_row {
 	double ratio[BENCH_MAX_ROUNDS]; /* of CPU time, to the baseline of the same round */
 	double own[BENCH_MAX_ROUNDS];   /* the same, to what does it by hand; 0: nothing does */
 	int err;
+	const char *why_not; /* it makes no sense, but was asked for; NULL: it does */
 };
+
+#define BENCH_MOST_IDLE 10000u /* connections */
 
 struct bench_table {
 	const struct bench_case *work;
@@ -119,9 +135,15 @@ const struct bench_case *bench_case_of(const char *key);
 const struct bench_row *bench_row_of(const struct bench_table *table, const char *key);
 void bench_show_progress(size_t done, size_t all, const char *key);
 
-/* All strategies of one case, round by round. `ops`: of 4 KiB. */
-void bench_fill(struct bench_table *table, const struct bench_case *work, uint32_t ops,
-		uint32_t rounds);
+struct bench_plan {
+	uint32_t ops; /* a round, of 4 KiB */
+	uint32_t rounds;
+	uint32_t chosen; /* a bit for each of bench_strategies; 0: all */
+};
+
+/* One case, round by round: what is chosen, what does the same by hand, and the baseline. */
+void bench_fill(struct bench_table *table, const struct bench_case *work,
+		const struct bench_plan *plan);
 
 /* ---- claims */
 
@@ -136,7 +158,7 @@ struct bench_claim {
 #define BENCH_MAX_CLAIMS 16
 
 /* What was claimed of pools, judged by what is measured now. How many, or -errno. */
-int bench_judge(uint32_t ops, uint32_t rounds, struct bench_claim *claims);
+int bench_judge(const struct bench_plan *plan, struct bench_claim *claims);
 
 /* Is a factor between low and high, as far as the middle half of what was measured tells? */
 enum bench_verdict bench_verdict_between(const struct bench_spread *factor, double low,
@@ -161,8 +183,9 @@ struct bench_trace {
 
 extern const size_t bench_nr_traces;
 
-/* The i-th of the traces that are made after a pattern. 0 or -ENOMEM. */
-int bench_trace_make(size_t i, struct bench_trace *out);
+/* The i-th of those made after a pattern, and then of those recorded that are built in. 0 or
+ * -errno. */
+int bench_trace_get(size_t i, struct bench_trace *out);
 
 /*
  * One that was recorded: a line for each access, of which the first word names the buffer. 0;
@@ -177,7 +200,7 @@ struct bench_eviction {
 	uint32_t accesses, buffers, table;
 	uint32_t best; /* hits of Belady's optimum */
 	struct {
-		uint32_t hits, evicted;
+		uint32_t hits, registered, evicted;
 		double ns;          /* of an access, the policy alone */
 	} policies[BENCH_POLICIES]; /* by enum bs_evict */
 };

@@ -35,7 +35,7 @@ struct court {
 	struct bench_table *tables; /* measured once for all claims; by case */
 	struct bench_claim *claims;
 	int nr;
-	uint32_t ops, rounds;
+	const struct bench_plan *plan;
 };
 
 static const struct bench_row *row_of(struct court *c, const char *work, const char *strategy)
@@ -45,7 +45,7 @@ static const struct bench_row *row_of(struct court *c, const char *work, const c
 	const struct bench_row *row;
 
 	if (!table->nr)
-		bench_fill(table, what, c->ops, c->rounds);
+		bench_fill(table, what, c->plan);
 	row = bench_row_of(table, strategy);
 	return row && !row->err ? row : NULL;
 }
@@ -81,6 +81,12 @@ static struct bench_spread factor(const struct bench_row *a, const struct bench_
 	return bench_spread(values, rounds);
 }
 
+/* Of one or two rounds the middle half is as narrow as chance will have it. */
+static bool has_halves(const struct court *c)
+{
+	return c->plan->rounds >= 3;
+}
+
 static void judge_allocation(struct court *c, const char *key, const char *claim, const char *work)
 {
 	struct bench_claim *out = add(c, key, claim);
@@ -91,10 +97,11 @@ static void judge_allocation(struct court *c, const char *key, const char *claim
 		say(out, "not measured");
 		return;
 	}
-	f = factor(heap, local, c->rounds);
-	out->verdict = bench_verdict_between(&f, 2, 5);
-	say(out, "allocating takes %.2f times a pool's CPU time (%.2f ... %.2f), %s", f.median,
-	    f.low, f.high, work);
+	f = factor(heap, local, c->plan->rounds);
+	if (has_halves(c))
+		out->verdict = bench_verdict_between(&f, 2, 5);
+	say(out, "allocating takes %.2f times a pool's CPU time (%.2f-%.2f), %s", f.median, f.low,
+	    f.high, work);
 }
 
 struct pair {
@@ -114,12 +121,12 @@ static void judge_pair(struct court *c, const struct pair *p)
 		say(out, "not measured");
 		return;
 	}
-	x = BENCH_FIGURE(a, c->rounds, cpu_ns);
-	y = BENCH_FIGURE(b, c->rounds, cpu_ns);
-	out->verdict = bench_verdict_above(&x, &y);
-	say(out, "%s %s: %.0f ns (%.0f ... %.0f); %s %s: %.0f ns (%.0f ... %.0f)", p->work,
-	    p->strategy, x.median, x.low, x.high, p->than_work, p->than_strategy, y.median, y.low,
-	    y.high);
+	x = BENCH_FIGURE(a, c->plan->rounds, cpu_ns);
+	y = BENCH_FIGURE(b, c->plan->rounds, cpu_ns);
+	if (has_halves(c))
+		out->verdict = bench_verdict_above(&x, &y);
+	say(out, "%s %s: %.0f ns (%.0f-%.0f); %s %s: %.0f ns (%.0f-%.0f)", p->work, p->strategy,
+	    x.median, x.low, x.high, p->than_work, p->than_strategy, y.median, y.low, y.high);
 }
 
 /* ---- of how things work */
@@ -168,35 +175,92 @@ static int open_page(unsigned char byte)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Were there no copy, the buffer would change with the page it was read from. */
-static void judge_copy(struct court *c, struct io_uring *ring, struct bs_pool *pool)
+/* Into one that the kernel picks; lent then. */
+static int read_picked(struct io_uring *ring, int fd, struct bs_pool *pool, struct bs_buf *buf)
 {
-	struct bench_claim *out =
-		add(c, "zero_copy", "reading into registered buffers copies nothing");
-	const struct bench_row *fixed = row_of(c, "file.1M.qd4", "fixed");
+	struct io_uring_cqe *cqe;
+	struct bs_op op = {.ring = ring, .fd = fd};
+	int err = bs_read_managed_at(pool, &op);
+
+	if (!err && io_uring_submit(ring) == 1)
+		err = io_uring_wait_cqe(ring, &cqe);
+	if (err)
+		return err;
+	err = bs_op_done(&op, cqe, buf, 1);
+	io_uring_cqe_seen(ring, cqe);
+	return err == 1 ? op.res : err < 0 ? err : -EIO;
+}
+
+/* What a mebibyte into such a buffer takes, to be said after what was tried. */
+static void say_mebibyte(struct court *c, struct bench_claim *out, const char *strategy,
+			 const char *tried)
+{
+	const struct bench_row *row = row_of(c, "file.1M.qd4", strategy);
 	const struct bench_row *plain = row_of(c, "file.1M.qd4", "hand-plain");
+	struct bench_spread f;
+
+	if (!row || !plain) {
+		say(out, "%s", tried);
+		return;
+	}
+	f = factor(row, plain, c->plan->rounds);
+	say(out, "%s; 1 MiB takes %.2f (%.2f-%.2f) of a plain read's CPU time", tried, f.median,
+	    f.low, f.high);
+}
+
+/* Were there no copy, the buffer would change with the page it was read from. */
+static void judge_copy(struct court *c, struct bench_claim *out, struct io_uring *ring,
+		       enum bs_pool_kind kind)
+{
+	bool is_fixed = kind == BS_POOL_FIXED;
+	struct bs_pool *pool = open_pool(ring, kind);
 	struct bs_buf buf = {0};
-	int fd = open_page('a');
+	int fd = open_page('a'), res = -EIO;
 
-	if (fd < 0 || !pool || bs_pool_acquire(pool, &buf, 1) != 1 ||
-	    read_fixed(ring, fd, &buf) != SIZE || pwrite(fd, "b", 1, 0) != 1) {
-		say(out, "not tried: no registered buffers here");
+	if (fd >= 0 && pool && !is_fixed)
+		res = read_picked(ring, fd, pool, &buf);
+	else if (fd >= 0 && pool && bs_pool_acquire(pool, &buf, 1) == 1)
+		res = read_fixed(ring, fd, &buf);
+	if (res != SIZE || pwrite(fd, "b", 1, 0) != 1) {
+		say(out, "not tried: no such buffers here");
+	} else if (*(unsigned char *)buf.addr == 'a') {
+		out->verdict = BENCH_HOLDS_NOT;
+		say_mebibyte(c, out, is_fixed ? "fixed" : "ring",
+			     "the buffer did not change when the file's page did");
 	} else {
-		bool copied = *(unsigned char *)buf.addr == 'a';
-		struct bench_spread f = {0};
-
-		if (fixed && plain)
-			f = factor(fixed, plain, c->rounds);
-		out->verdict = copied ? BENCH_HOLDS_NOT : BENCH_HOLDS;
-		say(out,
-		    "the buffer %s when the file's page did; 1 MiB takes %.2f (%.2f ... %.2f) "
-		    "of a plain read's CPU time",
-		    copied ? "did not change" : "changed", f.median, f.low, f.high);
+		out->verdict = BENCH_HOLDS;
+		say_mebibyte(c, out, is_fixed ? "fixed" : "ring",
+			     "the buffer changed when the file's page did");
 	}
 	if (buf.pool)
 		bs_pool_give(pool, &buf, 1);
+	if (pool)
+		bs_pool_close(pool);
 	if (fd >= 0)
 		close(fd);
+}
+
+#define CLAIMED_LIMIT 1024u
+
+/* One more than that, all of the same page: they need a slot each, and nothing else. */
+static void judge_limit(struct court *c, struct io_uring *ring)
+{
+	static struct iovec iovs[CLAIMED_LIMIT + 1];
+	static unsigned char page[SIZE] __attribute__((aligned(SIZE)));
+	struct bench_claim *out = add(c, "limit", "a ring registers 1024 buffers and no more");
+	int err;
+
+	for (size_t i = 0; i <= CLAIMED_LIMIT; i++)
+		iovs[i] = (struct iovec){page, sizeof(page)};
+	err = io_uring_register_buffers(ring, iovs, CLAIMED_LIMIT + 1);
+	if (err == -ENOMEM) {
+		say(out, "not tried: no locked memory for %u buffers", CLAIMED_LIMIT + 1);
+		return;
+	}
+	out->verdict = err ? BENCH_HOLDS : BENCH_HOLDS_NOT;
+	say(out, "registering %u: %s", CLAIMED_LIMIT + 1,
+	    err ? strerror(-err) : "done; `limits` tells how many there may be");
+	io_uring_unregister_buffers(ring);
 }
 
 static void judge_migration_fixed(struct court *c, struct io_uring *other, struct bs_pool *pool)
@@ -248,6 +312,29 @@ static void judge_migration_ring(struct court *c, struct io_uring *ring, struct 
 		bs_pool_close(pool);
 }
 
+/* What operations in flight need, and those that are on their way back. */
+static void judge_reserve(struct court *c)
+{
+	struct bench_claim *out =
+		add(c, "reserve", "twice as many buffers as operations in flight do");
+	const struct bench_row *row = row_of(c, "file.4K.qd32.t2", "global");
+	uint32_t peak = 0;
+	uint64_t starved = 0;
+
+	if (!row) {
+		say(out, "not measured");
+		return;
+	}
+	for (uint32_t i = 0; i < c->plan->rounds; i++) {
+		peak = row->rounds[i].peak > peak ? row->rounds[i].peak : peak;
+		starved += row->rounds[i].starved;
+	}
+	out->verdict = starved ? BENCH_HOLDS_NOT : BENCH_HOLDS;
+	say(out,
+	    "file.4K.qd32.t2 global: %u of %u were out at once at most; %llu operations found none",
+	    peak, row->rounds[0].buffers, (unsigned long long)starved);
+}
+
 static int try_once(struct court *c)
 {
 	struct io_uring ring, other;
@@ -258,8 +345,13 @@ static int try_once(struct court *c)
 		return err;
 	err = io_uring_queue_init(8, &other, 0);
 	if (!err) {
+		judge_copy(c, add(c, "zero_copy", "reading into registered buffers copies nothing"),
+			   &ring, BS_POOL_FIXED);
+		judge_copy(c,
+			   add(c, "zero_copy.ring", "nor does it into those that the kernel picks"),
+			   &ring, BS_POOL_RING);
+		judge_limit(c, &ring);
 		pool = open_pool(&ring, BS_POOL_FIXED);
-		judge_copy(c, &ring, pool);
 		judge_migration_fixed(c, &other, pool);
 		judge_migration_ring(c, &ring, &other);
 		if (pool)
@@ -270,7 +362,7 @@ static int try_once(struct court *c)
 	return err;
 }
 
-int bench_judge(uint32_t ops, uint32_t rounds, struct bench_claim *claims)
+int bench_judge(const struct bench_plan *plan, struct bench_claim *claims)
 {
 	static const struct pair pairs[] = {
 		{"mutex.contention", "two threads contend for the mutex of a global pool",
@@ -284,7 +376,7 @@ int bench_judge(uint32_t ops, uint32_t rounds, struct bench_claim *claims)
 		{"ring.io", "buffers that the kernel picks are cheaper than registered ones",
 		 "file.4K.qd32", "fixed", "file.4K.qd32", "ring"},
 	};
-	struct court c = {.claims = claims, .ops = ops, .rounds = rounds};
+	struct court c = {.claims = claims, .plan = plan};
 	int err;
 
 	c.tables = calloc(bench_nr_cases, sizeof(*c.tables));
@@ -296,6 +388,7 @@ int bench_judge(uint32_t ops, uint32_t rounds, struct bench_claim *claims)
 	judge_allocation(&c, "alloc.1M", "the same at 1 MiB", "file.1M.qd4");
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
 		judge_pair(&c, &pairs[i]);
+	judge_reserve(&c);
 	err = try_once(&c);
 	free(c.tables);
 	return err ? err : c.nr;

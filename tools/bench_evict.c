@@ -90,6 +90,7 @@ static int replay_policy(struct replay *r, int policy, struct bench_eviction *ou
 			out->policies[policy].evicted++;
 		}
 		evict_fill(evict, (uint32_t)slot);
+		out->policies[policy].registered++;
 		r->slot_of[bid] = (uint16_t)slot;
 		r->bid_of[slot] = bid;
 	}

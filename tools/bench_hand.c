@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <liburing.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -13,9 +12,17 @@
 #include "../lib/uapi.h"
 #include "bench_job.h"
 
+/* As many as a pool has: where somebody picks, some are on their way back. */
 static uint32_t nr_bufs(const struct bench_job *j)
 {
 	return 2 * j->work->depth;
+}
+
+static uint32_t nr_own(const struct bench_job *j)
+{
+	if (j->strategy->hand == HAND_LOCAL && j->work->source != BENCH_IDLE)
+		return nr_bufs(j);
+	return bench_hand_picks(j->strategy->hand) ? nr_bufs(j) : j->nr_slots;
 }
 
 static int mask(const struct bench_job *j)
@@ -50,6 +57,10 @@ int bench_hand_get(struct bench_job *j, uint32_t i)
 		pthread_mutex_lock(&s->lock);
 		slot->mem = s->nr ? s->stack[--s->nr] : NULL;
 		pthread_mutex_unlock(&s->lock);
+		return slot->mem ? 0 : -ENOBUFS;
+	}
+	if (j->strategy->hand == HAND_LOCAL) {
+		slot->mem = j->nr_free ? j->stack[--j->nr_free] : NULL;
 		return slot->mem ? 0 : -ENOBUFS;
 	}
 	slot->mem = buf_at(j, i);
@@ -87,6 +98,13 @@ int bench_hand_give(struct bench_job *j, uint32_t i)
 		pthread_mutex_unlock(&s->lock);
 		slot->mem = NULL;
 		return 0;
+	case HAND_LOCAL:
+		j->stack[j->nr_free++] = slot->mem;
+		slot->mem = NULL;
+		return 0;
+	case HAND_READ: /* reads no more, unless it is asked for again */
+		slot->mem = NULL;
+		return 0;
 	case HAND_RING:
 	case HAND_MMAP:
 		io_uring_buf_ring_add(j->group, buf_at(j, slot->chunk.bid), j->work->bytes,
@@ -107,14 +125,14 @@ static void prepare(const struct bench_job *j, struct bench_slot *slot, struct i
 	bool picks = bench_hand_picks(j->strategy->hand);
 
 	if (bench_is_recv(j->work) && picks)
-		io_uring_prep_recv_multishot(sqe, slot->fd, NULL, 0, 0);
+		io_uring_prep_recv_multishot(sqe, slot->op.fd, NULL, 0, 0);
 	else if (bench_is_recv(j->work))
-		io_uring_prep_recv(sqe, slot->fd, slot->mem, j->work->bytes, 0);
+		io_uring_prep_recv(sqe, slot->op.fd, slot->mem, j->work->bytes, 0);
 	else if (j->strategy->hand == HAND_FIXED)
-		io_uring_prep_read_fixed(sqe, slot->fd, slot->mem, j->work->bytes, slot->offset,
-					 (int)(slot - j->slots));
+		io_uring_prep_read_fixed(sqe, slot->op.fd, slot->mem, j->work->bytes,
+					 slot->op.offset, (int)(slot - j->slots));
 	else
-		io_uring_prep_read(sqe, slot->fd, slot->mem, j->work->bytes, slot->offset);
+		io_uring_prep_read(sqe, slot->op.fd, slot->mem, j->work->bytes, slot->op.offset);
 	if (picks) {
 		sqe->flags |= IOSQE_BUFFER_SELECT;
 		sqe->buf_group = 0;
@@ -153,30 +171,48 @@ int bench_hand_take(struct bench_job *j, uint32_t i, const struct io_uring_cqe *
 	chunk->len = (uint32_t)cqe->res;
 	chunk->addr = j->slots[i].mem;
 	if (bench_hand_picks(j->strategy->hand)) {
+		if (!(cqe->flags & IORING_CQE_F_BUFFER))
+			return -EPROTO;
 		chunk->bid = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 		chunk->addr = buf_at(j, chunk->bid);
 	}
 	return 0;
 }
 
-/* Without a ring: the first slot's turn, then the others', as poll(2) says there is something. */
+static ssize_t read_slot(const struct bench_job *j, const struct bench_slot *slot)
+{
+	if (bench_is_recv(j->work))
+		return recv(slot->op.fd, slot->mem, j->work->bytes, 0);
+	if (j->work->source == BENCH_PIPE)
+		return read(slot->op.fd, slot->mem, j->work->bytes);
+	return pread(slot->op.fd, slot->mem, j->work->bytes, (off_t)slot->op.offset);
+}
+
+/* Looks at what all slots read from. */
+static int poll_slots(struct bench_job *j)
+{
+	for (uint32_t i = 0; i < j->nr_slots; i++)
+		j->polls[i] = (struct pollfd){.fd = j->slots[i].mem ? j->slots[i].op.fd : -1,
+					      .events = POLLIN};
+	j->next_poll = 0;
+	return poll(j->polls, j->nr_slots, -1) < 0 ? -errno : 0;
+}
+
+/* Without a ring: one after the other, what a look at all of them has found. */
 int bench_hand_next(struct bench_job *j, struct io_uring_cqe *cqe)
 {
-	struct bench_slot *slot = &j->slots[j->next_file++ % j->nr_slots];
-	struct pollfd fd = {.events = POLLIN};
+	struct bench_slot *slot;
 	ssize_t got;
+	int err;
 
-	while (!slot->mem)
-		slot = &j->slots[j->next_file++ % j->nr_slots];
-	fd.fd = slot->fd;
-	if (poll(&fd, 1, -1) < 0)
-		return -errno;
-	if (bench_is_recv(j->work))
-		got = recv(slot->fd, slot->mem, j->work->bytes, 0);
-	else if (j->work->source == BENCH_PIPE)
-		got = read(slot->fd, slot->mem, j->work->bytes);
-	else
-		got = pread(slot->fd, slot->mem, j->work->bytes, (off_t)slot->offset);
+	while (j->next_poll < j->nr_slots && !j->polls[j->next_poll].revents)
+		j->next_poll++;
+	if (j->next_poll == j->nr_slots) {
+		err = poll_slots(j);
+		return err ? err : bench_hand_next(j, cqe);
+	}
+	slot = &j->slots[j->next_poll++];
+	got = read_slot(j, slot);
 	cqe->user_data = (uintptr_t)slot;
 	cqe->res = got < 0 ? -errno : (int)got;
 	cqe->flags = 0;
@@ -236,30 +272,63 @@ static int open_legacy(struct bench_job *j)
 	return io_uring_submit(&j->ring) == 1 ? 0 : -EIO;
 }
 
+static int open_stack(struct bench_job *j, uint32_t nr)
+{
+	j->stack = calloc(nr, sizeof(*j->stack));
+	if (!j->stack)
+		return -ENOMEM;
+	for (; j->nr_free < nr; j->nr_free++) /* the first on top, as in a pool */
+		j->stack[j->nr_free] = buf_at(j, nr - 1 - j->nr_free);
+	return 0;
+}
+
+static int open_polls(struct bench_job *j)
+{
+	j->polls = calloc(j->nr_slots, sizeof(*j->polls));
+	j->next_poll = j->nr_slots;
+	return j->polls ? 0 : -ENOMEM;
+}
+
+/* What the kernel picks need not be there before it does, in a pool neither. */
+static int map_buffers(struct bench_job *j)
+{
+	bool picks = bench_hand_picks(j->strategy->hand);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (picks ? 0 : MAP_POPULATE);
+
+	j->mem_bytes = (size_t)nr_own(j) * j->work->bytes;
+	j->mem = mmap(NULL, j->mem_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (j->mem == MAP_FAILED) {
+		j->mem = NULL;
+		return -ENOMEM;
+	}
+	j->allocated = nr_own(j);
+	return 0;
+}
+
 int bench_hand_open(struct bench_job *j)
 {
 	enum bench_hand hand = j->strategy->hand;
-	uint32_t nr = bench_hand_picks(hand) ? nr_bufs(j) : j->nr_slots;
+	int err;
 
 	if (hand == HAND_HEAP || hand == HAND_GLOBAL)
 		return 0;
 	if (hand == HAND_READ && j->work->source == BENCH_IDLE)
 		return 0;
-	j->mem_bytes = (size_t)nr * j->work->bytes;
-	/* What the kernel picks need not be there before it does, in a pool neither. */
-	j->mem = mmap(NULL, j->mem_bytes, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | (bench_hand_picks(hand) ? 0 : MAP_POPULATE), -1,
-		      0);
-	if (j->mem == MAP_FAILED) {
-		j->mem = NULL;
-		return -ENOMEM;
-	}
-	j->allocated = nr;
-	if (hand == HAND_FIXED)
+	err = map_buffers(j);
+	if (err)
+		return err;
+	switch (hand) {
+	case HAND_LOCAL:
+		return open_stack(j, nr_own(j));
+	case HAND_READ:
+		return open_polls(j);
+	case HAND_FIXED:
 		return register_fixed(j);
-	if (hand == HAND_LEGACY)
+	case HAND_LEGACY:
 		return open_legacy(j);
-	return bench_hand_picks(hand) ? open_group(j) : 0;
+	default:
+		return bench_hand_picks(hand) ? open_group(j) : 0;
+	}
 }
 
 /* After the ring is gone. */
@@ -273,4 +342,6 @@ void bench_hand_close(struct bench_job *j)
 		munmap(j->group, nr_bufs(j) * sizeof(struct io_uring_buf));
 	if (j->mem)
 		munmap(j->mem, j->mem_bytes);
+	free(j->stack);
+	free(j->polls);
 }

@@ -8,8 +8,8 @@
 
 #include "bench_job.h"
 
-#define MOST   10000u
 #define SPARED 64u /* descriptors for all else */
+#define FEWEST 50u /* of fewer the rest is no small part */
 
 static uint64_t read_kib(const char *path, const char *key)
 {
@@ -37,17 +37,18 @@ void bench_read_memory(uint64_t *resident, uint64_t *pinned)
 uint32_t bench_idle_connections(uint32_t wanted)
 {
 	struct rlimit limit;
-	uint32_t most = wanted < MOST ? wanted : MOST;
+	uint32_t most = wanted < BENCH_MOST_IDLE ? wanted : BENCH_MOST_IDLE;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return 1;
+		return 0;
 	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	if (limit.rlim_cur < 2ull * most + SPARED)
-		most = limit.rlim_cur > SPARED + 2 ? (uint32_t)(limit.rlim_cur - SPARED) / 2 : 1;
-	return most;
+	if (limit.rlim_cur >= 2ull * most + SPARED)
+		return most;
+	most = limit.rlim_cur > SPARED ? (uint32_t)(limit.rlim_cur - SPARED) / 2 : 0;
+	return most >= FEWEST ? most : 0;
 }
 
 int bench_idle(struct bench_job *j)
@@ -60,7 +61,7 @@ int bench_idle(struct bench_job *j)
 
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 			return -errno;
-		slot->fd = fds[0];
+		slot->op.fd = fds[0];
 		slot->to = fds[1];
 		err = bench_job_ask(j, slot);
 		if (!err && j->has_ring && io_uring_sq_space_left(&j->ring) < 2)

@@ -8,6 +8,7 @@
 #define BUFSCOPE_BENCH_JOB_H
 
 #include <liburing.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include "../lib/bufscope.h"
@@ -39,14 +40,13 @@ struct bench_chunk {
 };
 
 struct bench_slot {
-	struct bs_op op;
+	struct bs_op op;    /* by hand, too, says what is read */
 	unsigned char *mem; /* by hand */
 	struct bench_chunk chunk;
-	int fd, to; /* read from, and of a tree written to */
-	uint64_t offset;
+	int to;            /* of a tree: written to */
 	uint64_t asked_ns; /* 0: is no sample */
 	uint16_t dir, file;
-};
+} __attribute__((aligned(64))); /* that no way has it better by chance */
 
 struct bench_job {
 	struct bench_shared *shared;
@@ -60,10 +60,14 @@ struct bench_job {
 	uint32_t nr_slots;
 
 	struct io_uring_buf_ring *group; /* by hand */
-	unsigned char *mem;
+	unsigned char *mem, **stack;
 	size_t mem_bytes;
+	uint32_t nr_free;     /* on the stack */
+	struct pollfd *polls; /* without a ring: by slot */
+	uint32_t next_poll;   /* from here on the last look was not followed yet */
 	uint64_t allocated;
-	uint64_t unread; /* streams: bytes that wait */
+	struct bs_pool_stats stats; /* of the pool, at last */
+	uint64_t unread;            /* streams: bytes that wait */
 
 	int fd, in; /* read from, written to */
 	int dir;    /* tree */
@@ -105,12 +109,17 @@ int bench_source_next(struct bench_job *j, struct bench_slot *slot); /* what it 
 
 /* ---- bench_run.c */
 
+static inline bool bench_is_multishot(const struct bench_job *j)
+{
+	return bench_is_recv(j->work) && bench_stays_armed(j->strategy);
+}
+
 int bench_job_ask(struct bench_job *j, struct bench_slot *slot);
 int bench_job_measure(struct bench_job *j);
 
 /* ---- bench_idle.c */
 
-uint32_t bench_idle_connections(uint32_t wanted); /* as far as descriptors allow */
+uint32_t bench_idle_connections(uint32_t wanted); /* as far as descriptors allow; 0: too few */
 int bench_idle(struct bench_job *j);
 
 /* Anonymous memory of this process, and what it has pinned; bytes. */

@@ -13,6 +13,8 @@
 #define WARM_UP     8u /* this part of the operations is done before, and not counted */
 #define SAMPLE_EACH 8u /* operations, or more: of the first slot alone */
 
+volatile sig_atomic_t bench_stop;
+
 static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;
@@ -31,16 +33,12 @@ int bench_job_ask(struct bench_job *j, struct bench_slot *slot)
 	if (slot == j->slots && !bench_is_stream(j->work) &&
 	    (j->work->depth >= SAMPLE_EACH || j->asked % SAMPLE_EACH == 0))
 		slot->asked_ns = clock_ns(CLOCK_MONOTONIC);
-	if (j->pool) {
-		slot->op.fd = slot->fd;
-		slot->op.offset = slot->offset;
-		slot->op.ring = j->has_ring ? &j->ring : NULL;
-		slot->op.flags = bench_is_recv(j->work) ? BS_OP_MULTISHOT : 0;
-		err = bench_is_recv(j->work) ? bs_recv_managed(j->pool, &slot->op)
-					     : bs_read_managed_at(j->pool, &slot->op);
-	} else {
+	if (!j->pool)
 		err = bench_hand_ask(j, (uint32_t)(slot - j->slots));
-	}
+	else if (bench_is_recv(j->work))
+		err = bs_recv_managed(j->pool, &slot->op);
+	else
+		err = bs_read_managed_at(j->pool, &slot->op);
 	if (!err) {
 		j->asked++;
 		j->in_flight++;
@@ -109,7 +107,7 @@ static int write_chunk(struct bench_job *j, struct bench_slot *slot)
 	int index = -1;
 
 	if (!j->has_ring) {
-		if (pwrite(slot->to, chunk->addr, chunk->len, (off_t)slot->offset) !=
+		if (pwrite(slot->to, chunk->addr, chunk->len, (off_t)slot->op.offset) !=
 		    (ssize_t)chunk->len)
 			return -EIO;
 		return give_and_go_on(j, slot, false);
@@ -120,10 +118,10 @@ static int write_chunk(struct bench_job *j, struct bench_slot *slot)
 	if (j->strategy->hand == HAND_FIXED)
 		index = j->pool ? bs_buf_index(&chunk->buf) : (int)(slot - j->slots);
 	if (index >= 0)
-		io_uring_prep_write_fixed(sqe, slot->to, chunk->addr, chunk->len, slot->offset,
+		io_uring_prep_write_fixed(sqe, slot->to, chunk->addr, chunk->len, slot->op.offset,
 					  index);
 	else
-		io_uring_prep_write(sqe, slot->to, chunk->addr, chunk->len, slot->offset);
+		io_uring_prep_write(sqe, slot->to, chunk->addr, chunk->len, slot->op.offset);
 	io_uring_sqe_set_data64(sqe, (uintptr_t)slot | BENCH_WRITTEN);
 	return 0;
 }
@@ -231,6 +229,21 @@ static int start_slots(struct bench_job *j)
 	return err;
 }
 
+static int work_through(struct bench_job *j)
+{
+	int err = 0;
+
+	if (j->work->source == BENCH_NOTHING) {
+		while (j->done < j->until && !err && !bench_stop)
+			err = acquire(j);
+		return err;
+	}
+	err = start_slots(j);
+	while (!err && j->in_flight && !bench_stop)
+		err = reap(j);
+	return err;
+}
+
 /* Until so many operations are done; of one-shot ones none is in flight afterwards. */
 static int go_on(struct bench_job *j, uint32_t ops)
 {
@@ -240,23 +253,24 @@ static int go_on(struct bench_job *j, uint32_t ops)
 	j->until = j->done + ops;
 	j->asked = j->done;
 	if (bench_is_stream(j->work)) {
-		while (j->done < j->until && !err)
+		while (j->done < j->until && !err && !bench_stop)
 			err = receive(j);
-		return err;
-	}
-	cpu = clock_ns(cpu_clock(j));
-	wall = clock_ns(CLOCK_MONOTONIC);
-	if (j->work->source == BENCH_NOTHING) {
-		while (j->done < j->until && !err)
-			err = acquire(j);
 	} else {
-		err = start_slots(j);
-		while (!err && j->in_flight)
-			err = reap(j);
+		cpu = clock_ns(cpu_clock(j));
+		wall = clock_ns(CLOCK_MONOTONIC);
+		err = work_through(j);
+		j->cpu_ns += (double)(clock_ns(cpu_clock(j)) - cpu);
+		j->wall_ns += (double)(clock_ns(CLOCK_MONOTONIC) - wall);
 	}
-	j->cpu_ns += (double)(clock_ns(cpu_clock(j)) - cpu);
-	j->wall_ns += (double)(clock_ns(CLOCK_MONOTONIC) - wall);
-	return err;
+	return bench_stop ? -EINTR : err;
+}
+
+/* What the kernel picks goes round: each buffer has had its page faults before. */
+static uint32_t warm_up(const struct bench_job *j)
+{
+	uint32_t ops = j->shared->ops / WARM_UP + 1, buffers = 2 * j->work->depth;
+
+	return ops > buffers ? ops : buffers;
 }
 
 int bench_job_measure(struct bench_job *j)
@@ -266,7 +280,7 @@ int bench_job_measure(struct bench_job *j)
 	if (bench_is_stream(j->work))
 		err = ask_next(j, j->slots);
 	if (!err)
-		err = go_on(j, j->shared->ops / WARM_UP + 1);
+		err = go_on(j, warm_up(j));
 	if (j->work->threads > 1)
 		pthread_barrier_wait(&j->shared->start);
 	j->nr_samples = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Several rounds of all strategies in turn, and what is typical of them. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,34 +75,78 @@ static const struct bench_row *by_hand(const struct bench_table *table, const st
 	return NULL;
 }
 
-static void run_round(struct bench_table *table, uint32_t round)
+/* Ratios are within a round: what slows the machine for longer than that is in both. */
+static void compare_round(struct bench_table *table, uint32_t round)
 {
+	double baseline = table->rows[0].rounds[round].cpu_ns;
+
 	for (size_t i = 0; i < table->nr; i++) {
 		struct bench_row *row = &table->rows[i];
 		const struct bench_row *hand = by_hand(table, row);
-		struct bench_result *result = &row->rounds[round];
+		double cpu_ns = row->rounds[round].cpu_ns;
 
-		if (!row->err)
-			row->err = bench_run(table->work, row->strategy, table->ops, result);
-		if (table->rows[0].rounds[round].cpu_ns > 0)
-			row->ratio[round] = result->cpu_ns / table->rows[0].rounds[round].cpu_ns;
+		if (baseline > 0)
+			row->ratio[round] = cpu_ns / baseline;
 		if (hand && !hand->err && hand->rounds[round].cpu_ns > 0)
-			row->own[round] = result->cpu_ns / hand->rounds[round].cpu_ns;
+			row->own[round] = cpu_ns / hand->rounds[round].cpu_ns;
 	}
 }
 
-void bench_fill(struct bench_table *table, const struct bench_case *work, uint32_t ops,
-		uint32_t rounds)
+/* Every other round backwards: none profits from what runs before it. */
+static void run_round(struct bench_table *table, uint32_t round)
+{
+	for (size_t i = 0; i < table->nr; i++) {
+		struct bench_row *row = &table->rows[round % 2 ? table->nr - 1 - i : i];
+
+		if (!row->err && !bench_stop)
+			row->err = bench_run(table->work, row->strategy, table->ops,
+					     &row->rounds[round]);
+	}
+	compare_round(table, round);
+}
+
+static bool is_named(const struct bench_plan *plan, size_t i)
+{
+	return plan->chosen & 1u << i;
+}
+
+static bool is_wanted(const struct bench_plan *plan, size_t i)
+{
+	const struct bench_strategy *s = &bench_strategies[i];
+
+	if (!plan->chosen || i == 0 || is_named(plan, i))
+		return true;
+	for (size_t k = 0; s->kind < 0 && k < bench_nr_strategies; k++) {
+		if (is_named(plan, k) && bench_strategies[k].hand == s->hand)
+			return true;
+	}
+	return false;
+}
+
+static void choose_rows(struct bench_table *table, const struct bench_plan *plan)
+{
+	for (size_t i = 0; i < bench_nr_strategies; i++) {
+		struct bench_row *row = &table->rows[table->nr];
+
+		row->strategy = &bench_strategies[i];
+		row->why_not = bench_why_not(row->strategy, table->work);
+		row->err = row->why_not ? -EOPNOTSUPP : 0;
+		if (row->why_not ? is_named(plan, i) : is_wanted(plan, i))
+			table->nr++;
+	}
+}
+
+void bench_fill(struct bench_table *table, const struct bench_case *work,
+		const struct bench_plan *plan)
 {
 	memset(table, 0, sizeof(*table));
 	table->work = work;
-	table->ops = work->bytes > 4096 ? ops / (work->bytes / 4096) + 1 : ops;
-	table->rounds = work->source == BENCH_IDLE ? 1 : rounds;
-	for (size_t i = 0; i < bench_nr_strategies; i++) {
-		if (bench_is_for(&bench_strategies[i], work))
-			table->rows[table->nr++].strategy = &bench_strategies[i];
-	}
-	for (uint32_t round = 0; round < table->rounds; round++) {
+	table->ops = work->bytes > 4096 ? plan->ops / (work->bytes / 4096) + 1 : plan->ops;
+	if (work->source == BENCH_NOTHING) /* long enough that two threads do meet */
+		table->ops *= 20;
+	table->rounds = work->source == BENCH_IDLE ? 1 : plan->rounds;
+	choose_rows(table, plan);
+	for (uint32_t round = 0; round < table->rounds && !bench_stop; round++) {
 		bench_show_progress(round, table->rounds, work->key);
 		run_round(table, round);
 	}

@@ -105,9 +105,9 @@ static const struct {
 	{"zipf and scan", zipf_and_scan},       {"task migration", task_migration},
 };
 
-const size_t bench_nr_traces = sizeof(traces) / sizeof(traces[0]);
+#define NR_MADE (sizeof(traces) / sizeof(traces[0]))
 
-int bench_trace_make(size_t i, struct bench_trace *out)
+static int make(size_t i, struct bench_trace *out)
 {
 	*out = (struct bench_trace){.name = traces[i].name, .nr = ACCESSES, .buffers = BUFFERS};
 	out->bids = calloc(ACCESSES, sizeof(*out->bids));
@@ -178,6 +178,7 @@ static int read_lines(FILE *file, struct numbering *n, struct bench_trace *trace
 	size_t room = 0;
 	int err = 0;
 
+	errno = 0;
 	while (!err && getline(&line, &room, file) > 0) {
 		const char *word = strtok_r(line, " \t\r\n", &rest);
 
@@ -188,20 +189,16 @@ static int read_lines(FILE *file, struct numbering *n, struct bench_trace *trace
 			err = add(trace, err);
 	}
 	if (!err && ferror(file))
-		err = -EIO;
+		err = errno ? -errno : -EIO;
 	free(line);
 	return err;
 }
 
-int bench_trace_read(const char *path, struct bench_trace *out)
+static int read_trace(FILE *file, struct bench_trace *out)
 {
 	struct numbering *n = calloc(1, sizeof(*n));
-	FILE *file = fopen(path, "re");
-	int err = file ? n ? 0 : -ENOMEM : -errno;
+	int err = n ? read_lines(file, n, out) : -ENOMEM;
 
-	*out = (struct bench_trace){.name = "recorded"};
-	if (!err)
-		err = read_lines(file, n, out);
 	for (uint32_t i = 0; n && i < n->nr; i++)
 		free(n->words[i]);
 	if (!err) {
@@ -209,10 +206,55 @@ int bench_trace_read(const char *path, struct bench_trace *out)
 		err = n->nr > 1 ? 0 : -ENODATA;
 	}
 	free(n);
-	if (file)
-		fclose(file);
 	if (err)
 		bench_trace_done(out);
+	return err;
+}
+
+int bench_trace_read(const char *path, struct bench_trace *out)
+{
+	FILE *file = fopen(path, "re");
+	int err;
+
+	*out = (struct bench_trace){.name = "recorded"};
+	if (!file)
+		return -errno;
+	err = read_trace(file, out);
+	fclose(file);
+	return err;
+}
+
+/* ---- recorded, and built in: where they come from is said in them */
+
+#define BUILT_IN(symbol, path) #symbol ": .incbin \"" path "\"\n.byte 0\n"
+
+__asm__(".pushsection .rodata\n" /* strings */
+	BUILT_IN(bench_git, "tests/data/evict-git.txt")
+		BUILT_IN(bench_sqlite, "tests/data/evict-sqlite.txt") ".popsection\n");
+
+extern const char bench_git[], bench_sqlite[];
+
+static const struct {
+	const char *name, *text;
+} recorded[] = {{"git (recorded)", bench_git}, {"SQLite (recorded)", bench_sqlite}};
+
+const size_t bench_nr_traces = NR_MADE + sizeof(recorded) / sizeof(recorded[0]);
+
+int bench_trace_get(size_t i, struct bench_trace *out)
+{
+	const char *text;
+	FILE *file;
+	int err;
+
+	if (i < NR_MADE)
+		return make(i, out);
+	*out = (struct bench_trace){.name = recorded[i - NR_MADE].name};
+	text = recorded[i - NR_MADE].text;
+	file = fmemopen((void *)text, strlen(text), "r");
+	if (!file)
+		return -errno;
+	err = read_trace(file, out);
+	fclose(file);
 	return err;
 }
 

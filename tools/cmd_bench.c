@@ -4,10 +4,12 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/bufscope.h"
 #include "../lib/text.h"
 #include "bench.h"
 #include "bench_plot.h"
@@ -15,18 +17,17 @@
 #include "json_write.h"
 
 struct options {
-	uint32_t rounds;
-	uint32_t ops; /* of an operation of 4 KiB; larger ones get fewer */
+	struct bench_plan plan;
 	bool json;
 	const char *file;
 	bool evict, claims;
 	const char *plot;
-	const char *trace; /* NULL: those that are made */
+	const char *trace; /* NULL: those that are built in */
 	char **prefixes;
 	int nr_prefixes;
 };
 
-enum { OPT_ROUNDS = 256, OPT_PLOT, OPT_TRACE };
+enum { OPT_ROUNDS = 256, OPT_PLOT, OPT_TRACE, OPT_STRATEGY };
 
 static void print_help(void)
 {
@@ -40,9 +41,12 @@ static void print_help(void)
 	     "over each policy for registered buffers, and over the optimum that knows the\n"
 	     "future. `claims` gives the study's claims about pools a verdict.\n"
 	     "\n"
-	     "  -n, --count COUNT   operations a round, of 4 KiB; fewer where they are larger\n"
-	     "                      (default 20000)\n"
+	     "  -n, --count COUNT   operations a round, of 4 KiB; fewer where they are larger,\n"
+	     "                      20 times as many without I/O (default 20000)\n"
 	     "      --rounds N      1 ... 99 (default 7)\n"
+	     "      --strategy NAME only this one, its like by hand, and the baseline\n"
+	     "                      (repeatable): heap, global, local, fixed, ring, mmap, inc,\n"
+	     "                      legacy, fallback, or hand-plain, hand-heap and so on\n"
 	     "      --plot FILE     draw CPU time and latency as SVG\n"
 	     "      --trace FILE    with evict: replay this one; the first word of each line\n"
 	     "                      names the buffer that was used, as `trace` or bpftrace\n"
@@ -52,6 +56,17 @@ static void print_help(void)
 	     "  -h, --help\n"
 	     "\n"
 	     "Exit status: 0 ok, 1 failed, 2 usage, 3 io_uring is not available to you.");
+}
+
+static int choose_strategy(const char *command, const char *name, struct options *o)
+{
+	for (size_t i = 0; i < bench_nr_strategies; i++) {
+		if (strcmp(bench_strategies[i].key, name) == 0) {
+			o->plan.chosen |= 1u << i;
+			return 0;
+		}
+	}
+	return 1 + cmd_usage(command, "bench: there is no strategy '%s'", name);
 }
 
 /* 0 to go on, else 1 + the exit code. */
@@ -72,7 +87,7 @@ static int parse_option(int c, char **argv, struct options *o)
 	case 'n':
 		if (text_parse_u64(optarg, 1, 100000000, &value))
 			return 1 + cmd_usage(argv[0], "-n takes 1 ... 100000000, not '%s'", optarg);
-		o->ops = (uint32_t)value;
+		o->plan.ops = (uint32_t)value;
 		return 0;
 	case OPT_PLOT:
 		o->plot = optarg;
@@ -83,8 +98,10 @@ static int parse_option(int c, char **argv, struct options *o)
 	case OPT_ROUNDS:
 		if (text_parse_u64(optarg, 1, BENCH_MAX_ROUNDS, &value))
 			return 1 + cmd_usage(argv[0], "--rounds takes 1 ... 99, not '%s'", optarg);
-		o->rounds = (uint32_t)value;
+		o->plan.rounds = (uint32_t)value;
 		return 0;
+	case OPT_STRATEGY:
+		return choose_strategy(argv[0], optarg, o);
 	default:
 		return 1 + cmd_bad_option(argv);
 	}
@@ -104,16 +121,30 @@ static bool is_chosen(const struct options *o, const char *key)
 	return o->nr_prefixes == 0;
 }
 
+static bool has_operand(const struct options *o, const char *word)
+{
+	for (int i = 0; i < o->nr_prefixes; i++) {
+		if (strcmp(o->prefixes[i], word) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int parse_operands(int argc, char **argv, struct options *o)
 {
 	o->prefixes = argv + optind;
 	o->nr_prefixes = argc - optind;
-	o->evict = o->nr_prefixes == 1 && strcmp(o->prefixes[0], "evict") == 0;
-	o->claims = o->nr_prefixes == 1 && strcmp(o->prefixes[0], "claims") == 0;
+	o->evict = has_operand(o, "evict");
+	o->claims = has_operand(o, "claims");
+	if ((o->evict || o->claims) && o->nr_prefixes > 1)
+		return 1 +
+		       cmd_usage(argv[0], "bench: '%s' goes alone", o->evict ? "evict" : "claims");
 	if (o->trace && !o->evict)
 		return 1 + cmd_usage(argv[0], "bench: --trace goes with evict");
 	if (o->plot && (o->evict || o->claims))
 		return 1 + cmd_usage(argv[0], "bench: --plot draws cases alone");
+	if (o->plan.chosen && (o->evict || o->claims))
+		return 1 + cmd_usage(argv[0], "bench: --strategy goes with cases alone");
 	for (int i = 0; i < o->nr_prefixes && !o->evict && !o->claims; i++) {
 		bool found = false;
 
@@ -134,6 +165,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"json", no_argument, NULL, 'j'},
 		{"plot", required_argument, NULL, OPT_PLOT},
 		{"trace", required_argument, NULL, OPT_TRACE},
+		{"strategy", required_argument, NULL, OPT_STRATEGY},
 		{"output", required_argument, NULL, 'o'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -176,7 +208,7 @@ static void close_document(struct json *json)
 
 static void print_eviction(FILE *out, const struct bench_eviction *e)
 {
-	fprintf(out, "%-17s %5u", e->trace, e->table);
+	fprintf(out, "%23u", e->table);
 	for (int p = 0; p < BENCH_POLICIES; p++)
 		fprintf(out, " %6.1f%%", 100.0 * e->policies[p].hits / e->accesses);
 	fprintf(out, " %6.1f%%\n", 100.0 * e->best / e->accesses);
@@ -195,6 +227,7 @@ static void eviction_json(struct json *json, const struct bench_eviction *e)
 		json_open(json, NULL, '{');
 		json_text(json, "policy", bench_policy_names[p]);
 		json_u64(json, "hits", e->policies[p].hits);
+		json_u64(json, "registered", e->policies[p].registered);
 		json_u64(json, "evicted", e->policies[p].evicted);
 		json_double(json, "access_ns", e->policies[p].ns);
 		json_close(json, '}');
@@ -203,24 +236,50 @@ static void eviction_json(struct json *json, const struct bench_eviction *e)
 	json_close(json, '}');
 }
 
+/* Of one trace over all sizes of table, or of all. */
+struct eviction_sum {
+	const char *trace;
+	uint64_t accesses;
+	uint64_t hits[BENCH_POLICIES], registered[BENCH_POLICIES], evicted[BENCH_POLICIES];
+	double ns[BENCH_POLICIES];
+};
+
+static void add_eviction(struct eviction_sum *sum, const struct bench_eviction *e)
+{
+	sum->trace = e->trace;
+	sum->accesses += e->accesses;
+	for (int p = 0; p < BENCH_POLICIES; p++) {
+		sum->hits[p] += e->policies[p].hits;
+		sum->registered[p] += e->policies[p].registered;
+		sum->evicted[p] += e->policies[p].evicted;
+		sum->ns[p] += e->policies[p].ns * e->accesses;
+	}
+}
+
+/* The trace that begins at *i, which is moved behind it. */
+static struct eviction_sum sum_trace(const struct bench_eviction *all, size_t nr, size_t *i)
+{
+	struct eviction_sum sum = {0};
+
+	do
+		add_eviction(&sum, &all[*i]);
+	while (++*i < nr && strcmp(all[*i].trace, sum.trace) == 0);
+	return sum;
+}
+
 /*
- * Is clock the right choice? Per trace, summed over the table sizes: against the best of the other
- * policies, a difference below one access in a hundred is none.
+ * Is clock the right choice? Against the best of the other policies, a difference below one access
+ * in a hundred is none. Which one is better, else 0.
  */
-static void print_verdict(FILE *out, const char *trace, const uint64_t *hits, uint64_t accesses)
+static int better_than_clock(const struct eviction_sum *sum)
 {
 	int best = 1;
 
 	for (int p = 1; p < BENCH_POLICIES; p++) {
-		if (hits[p] > hits[best])
+		if (sum->hits[p] > sum->hits[best])
 			best = p;
 	}
-	if (hits[0] + accesses / 100 >= hits[best])
-		fprintf(out, "%-17s clock is as good as any\n", trace);
-	else
-		fprintf(out, "%-17s clock is beaten by %s: %.1f%% against %.1f%%\n", trace,
-			bench_policy_names[best], 100.0 * (double)hits[0] / (double)accesses,
-			100.0 * (double)hits[best] / (double)accesses);
+	return sum->hits[0] + sum->accesses / 100 >= sum->hits[best] ? 0 : best;
 }
 
 static void print_verdicts(FILE *out, const struct bench_eviction *all, size_t nr)
@@ -229,16 +288,40 @@ static void print_verdicts(FILE *out, const struct bench_eviction *all, size_t n
 
 	fputs("\nThe study's choice, clock, over all table sizes:\n", out);
 	while (i < nr) {
-		const char *trace = all[i].trace;
-		uint64_t hits[BENCH_POLICIES] = {0}, accesses = 0;
+		struct eviction_sum sum = sum_trace(all, nr, &i);
+		int best = better_than_clock(&sum);
 
-		for (; i < nr && strcmp(all[i].trace, trace) == 0; i++) {
-			accesses += all[i].accesses;
-			for (int p = 0; p < BENCH_POLICIES; p++)
-				hits[p] += all[i].policies[p].hits;
-		}
-		print_verdict(out, trace, hits, accesses);
+		if (!best)
+			fprintf(out, "%-17s confirmed: no other policy does better\n", sum.trace);
+		else
+			fprintf(out, "%-17s refuted: %s hits %.1f%%, clock %.1f%%\n", sum.trace,
+				best == BS_EVICT_NONE ? "who evicts none"
+						      : bench_policy_names[best],
+				100.0 * (double)sum.hits[best] / (double)sum.accesses,
+				100.0 * (double)sum.hits[0] / (double)sum.accesses);
 	}
+}
+
+static void verdicts_json(struct json *json, const struct bench_eviction *all, size_t nr)
+{
+	size_t i = 0;
+
+	json_open(json, "verdicts", '[');
+	while (i < nr) {
+		struct eviction_sum sum = sum_trace(all, nr, &i);
+		int best = better_than_clock(&sum);
+
+		json_open(json, NULL, '{');
+		json_text(json, "trace", sum.trace);
+		json_text(json, "policy", bench_policy_names[0]);
+		json_text(json, "verdict", best ? "refuted" : "confirmed");
+		if (best)
+			json_text(json, "better", bench_policy_names[best]);
+		else
+			json_null(json, "better");
+		json_close(json, '}');
+	}
+	json_close(json, ']');
 }
 
 /* Over each size of table; *nr counts them. */
@@ -271,14 +354,14 @@ static int replay_recorded(const char *path, struct bench_eviction *all, size_t 
 	return err;
 }
 
-static int replay_made(struct bench_eviction *all, size_t *nr)
+static int replay_built_in(struct bench_eviction *all, size_t *nr)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < bench_nr_traces && !err; i++) {
 		struct bench_trace trace;
 
-		err = bench_trace_make(i, &trace);
+		err = bench_trace_get(i, &trace);
 		if (!err)
 			err = replay_trace(&trace, all, nr);
 		bench_trace_done(&trace);
@@ -288,15 +371,43 @@ static int replay_made(struct bench_eviction *all, size_t *nr)
 	return err;
 }
 
+/* What it costs: hits are free, all else is a system call. */
+static void print_costs(FILE *out, const struct bench_eviction *all, size_t nr)
+{
+	struct eviction_sum sum = {0};
+	double each;
+
+	for (size_t i = 0; i < nr; i++)
+		add_eviction(&sum, &all[i]);
+	each = (double)sum.accesses;
+	fprintf(out, "\n%-23s", "Over all: registered");
+	for (int p = 0; p < BENCH_POLICIES; p++)
+		fprintf(out, " %6.1f%%", 100 * (double)sum.registered[p] / each);
+	fprintf(out, "\n%-23s", "          evicted");
+	for (int p = 0; p < BENCH_POLICIES; p++)
+		fprintf(out, " %6.1f%%", 100 * (double)sum.evicted[p] / each);
+	fprintf(out, "\n%-23s", "          ns an access");
+	for (int p = 0; p < BENCH_POLICIES; p++)
+		fprintf(out, " %7.1f", sum.ns[p] / each);
+	putc('\n', out);
+}
+
 static void print_evictions(FILE *out, const struct bench_eviction *all, size_t nr)
 {
-	fprintf(out, "hits of %u accesses to %u buffers\n\n%-17s %5s", all[0].accesses,
-		all[0].buffers, "trace", "table");
+	const char *trace = "";
+
+	fprintf(out, "%-17s %5s", "hits of", "table");
 	for (int p = 0; p < BENCH_POLICIES; p++)
 		fprintf(out, " %7s", bench_policy_names[p]);
 	fputs(" optimum\n", out);
-	for (size_t i = 0; i < nr; i++)
+	for (size_t i = 0; i < nr; i++) {
+		if (strcmp(trace, all[i].trace) != 0)
+			fprintf(out, "%s: %u accesses to %u buffers\n", all[i].trace,
+				all[i].accesses, all[i].buffers);
+		trace = all[i].trace;
 		print_eviction(out, &all[i]);
+	}
+	print_costs(out, all, nr);
 	print_verdicts(out, all, nr);
 }
 
@@ -310,13 +421,16 @@ static int run_evict(const struct options *o, FILE *out)
 	if (!all)
 		cmd_error("out of memory");
 	else
-		err = o->trace ? replay_recorded(o->trace, all, &nr) : replay_made(all, &nr);
+		err = o->trace ? replay_recorded(o->trace, all, &nr) : replay_built_in(all, &nr);
 	if (!err && o->json) {
 		open_document(&json);
 		json_open(&json, "evictions", '[');
 		for (size_t i = 0; i < nr; i++)
 			eviction_json(&json, &all[i]);
-		close_document(&json);
+		json_close(&json, ']');
+		verdicts_json(&json, all, nr);
+		json_close(&json, '}');
+		putc('\n', out);
 	} else if (!err) {
 		print_evictions(out, all, nr);
 	}
@@ -325,6 +439,38 @@ static int run_evict(const struct options *o, FILE *out)
 }
 
 /* ---- strategies */
+
+#define FULL_WIDTH 100
+
+/* What stands in a file is not wrapped. */
+static bool is_wide(FILE *out)
+{
+	struct winsize size;
+
+	return !isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) ||
+	       size.ws_col >= FULL_WIDTH;
+}
+
+/* Why there are no figures. */
+static const char *reason(const struct bench_row *row)
+{
+	return row->why_not ? row->why_not : text_errno(-row->err);
+}
+
+/* Where to look for it. */
+static const char *hint(const struct bench_table *table, const struct bench_row *row)
+{
+	bool has_files = table->work->source == BENCH_DIRECT || table->work->source == BENCH_TREE;
+
+	if (row->why_not)
+		return "";
+	if (row->err == -ENOMEM)
+		return ": see ulimit -l";
+	if (row->err == -EMFILE)
+		return ": see ulimit -n";
+	/* Without the baseline it is not for the strategy. */
+	return has_files && table->rows[0].err == row->err ? ": see TMPDIR" : "";
+}
 
 static double per_s(double wall_ns)
 {
@@ -339,7 +485,6 @@ static void print_row(FILE *out, const struct bench_row *row, uint32_t rounds)
 	struct bench_spread own = bench_spread(row->own, rounds);
 	struct bench_spread p50 = BENCH_FIGURE(row, rounds, p50_ns);
 	struct bench_spread p99 = BENCH_FIGURE(row, rounds, p99_ns);
-	const struct bench_result *last = &row->rounds[rounds - 1];
 
 	fprintf(out, "  %-11s %8.0f %8.0f", row->strategy->key, per_s(wall.median), cpu.median);
 	if (ratio.median > 0)
@@ -354,14 +499,26 @@ static void print_row(FILE *out, const struct bench_row *row, uint32_t rounds)
 		fprintf(out, " %7.0f %7.0f", p50.median, p99.median);
 	else
 		fprintf(out, " %7s %7s", "-", "-");
-	fprintf(out, " %7.0f %7.0f %8llu\n", (double)last->resident / 1024,
-		(double)last->pinned / 1024, (unsigned long long)last->allocated);
+}
+
+static void print_memory(FILE *out, const struct bench_result *result)
+{
+	fprintf(out, " %7.0f %7.0f %8llu", (double)result->resident / 1024,
+		(double)result->pinned / 1024, (unsigned long long)result->allocated);
+}
+
+/* Fewer connections than wished for, or than are usual: each takes two descriptors. */
+static bool is_cut_short(const struct bench_table *table)
+{
+	return table->rows[0].rounds[0].ops < table->ops &&
+	       table->rows[0].rounds[0].ops < BENCH_MOST_IDLE;
 }
 
 static void print_idle(FILE *out, const struct bench_table *table)
 {
-	fprintf(out, "%s: memory per 10000 connections on which nothing arrives, of %u\n",
-		table->work->key, table->rows[0].rounds[0].ops);
+	fprintf(out, "%s: memory per 10000 connections on which nothing arrives, of %u%s\n",
+		table->work->key, table->rows[0].rounds[0].ops,
+		is_cut_short(table) ? ": RLIMIT_NOFILE allows no more" : "");
 	fprintf(out, "  %-11s %12s %12s %9s\n", "strategy", "resident KiB", "pinned KiB",
 		"buffers");
 	for (size_t i = 0; i < table->nr; i++) {
@@ -369,8 +526,8 @@ static void print_idle(FILE *out, const struct bench_table *table)
 		double scale = 10000.0 / 1024 / (row->rounds[0].ops ? row->rounds[0].ops : 1);
 
 		if (row->err)
-			fprintf(out, "  %-11s %12s %12s %9s %s\n", row->strategy->key, "-", "-",
-				"-", text_errno(-row->err));
+			fprintf(out, "  %-11s %12s %12s %9s %s%s\n", row->strategy->key, "-", "-",
+				"-", reason(row), hint(table, row));
 		else
 			fprintf(out, "  %-11s %12.0f %12.0f %9llu\n", row->strategy->key,
 				scale * (double)row->rounds[0].resident,
@@ -381,23 +538,30 @@ static void print_idle(FILE *out, const struct bench_table *table)
 
 static void print_table(FILE *out, const struct bench_table *table)
 {
+	bool has_memory = is_wide(out);
+
 	if (table->work->source == BENCH_IDLE) {
 		print_idle(out, table);
 		return;
 	}
-	fprintf(out, "%s: %u operations, %u rounds, ratio to %s\n", table->work->key, table->ops,
-		table->rounds, table->rows[0].strategy->key);
-	fprintf(out, "  %-11s %8s %8s %6s %13s %6s %7s %7s %7s %7s %8s\n", "strategy", "ops/s",
-		"CPU ns", "ratio", "middle half", "byhand", "p50 ns", "p99 ns", "res KiB",
-		"pin KiB", "allocs");
+	fprintf(out, "%s: %u operation%s, %u round%s, ratio to %s\n", table->work->key, table->ops,
+		table->ops == 1 ? "" : "s", table->rounds, table->rounds == 1 ? "" : "s",
+		table->rows[0].strategy->key);
+	fprintf(out, "  %-11s %8s %8s %6s %13s %6s %7s %7s", "strategy", "ops/s", "CPU ns", "ratio",
+		"middle half", "byhand", "p50 ns", "p99 ns");
+	fputs(has_memory ? " res KiB pin KiB   allocs\n" : "\n", out);
 	for (size_t i = 0; i < table->nr; i++) {
 		const struct bench_row *row = &table->rows[i];
 
-		if (row->err)
-			fprintf(out, "  %-11s %8s %8s   %s\n", row->strategy->key, "-", "-",
-				text_errno(-row->err));
-		else
-			print_row(out, row, table->rounds);
+		if (row->err) {
+			fprintf(out, "  %-11s %8s %8s   %s%s\n", row->strategy->key, "-", "-",
+				reason(row), hint(table, row));
+			continue;
+		}
+		print_row(out, row, table->rounds);
+		if (has_memory)
+			print_memory(out, &row->rounds[table->rounds - 1]);
+		putc('\n', out);
 	}
 }
 
@@ -418,7 +582,7 @@ static void row_json(struct json *json, const struct bench_row *row, uint32_t ro
 	json_open(json, NULL, '{');
 	json_text(json, "strategy", row->strategy->key);
 	if (row->err) {
-		json_text(json, "error", text_errno(-row->err));
+		json_text(json, "error", reason(row));
 		json_close(json, '}');
 		return;
 	}
@@ -445,9 +609,10 @@ static void table_json(struct json *json, const struct bench_table *table)
 	json_u64(json, "bytes", table->work->bytes);
 	json_u64(json, "depth", table->work->depth);
 	json_u64(json, "threads", table->work->threads);
-	if (table->work->source == BENCH_IDLE)
+	if (table->work->source == BENCH_IDLE) {
 		json_u64(json, "connections", table->rows[0].rounds[0].ops);
-	else
+		json_boolean(json, "is_cut_short", is_cut_short(table));
+	} else
 		json_u64(json, "operations", table->ops);
 	json_text(json, "baseline", table->rows[0].strategy->key);
 	json_open(json, "strategies", '[');
@@ -460,7 +625,7 @@ static void table_json(struct json *json, const struct bench_table *table)
 /* Whether io_uring is to be had; else says why not, and `then` what follows from it. */
 static int can_run(const char *then)
 {
-	struct bench_result result;
+	struct bench_result result = {0};
 	int err = bench_run(&bench_cases[0], &bench_strategies[0], 8, &result);
 
 	switch (-err) {
@@ -484,17 +649,20 @@ static int can_run(const char *then)
 	}
 }
 
-static int draw(const char *path, const struct bench_table *tables, size_t nr)
+static int cannot_draw(const char *path, int err)
 {
-	FILE *file = fopen(path, "we");
-	int err = file ? bench_plot(file, tables, nr) : -errno;
+	cmd_error("cannot draw '%s': %s", path,
+		  err == -ENODATA ? "nothing that is a curve" : strerror(-err));
+	return EXIT_FAILED;
+}
 
-	if (file && fclose(file) && !err)
+static int draw(const struct options *o, FILE *file, const struct bench_table *tables, size_t nr)
+{
+	int err = bench_plot(file, tables, nr);
+
+	if (fclose(file) && !err)
 		err = -errno;
-	if (err)
-		cmd_error("cannot draw '%s': %s", path,
-			  err == -ENODATA ? "nothing that is a curve" : strerror(-err));
-	return err ? EXIT_FAILED : EXIT_OK;
+	return err ? cannot_draw(o->plot, err) : EXIT_OK;
 }
 
 /* Those chosen, one after the other; the caller frees. */
@@ -506,7 +674,9 @@ static struct bench_table *run_cases(const struct options *o, FILE *out, size_t 
 	for (size_t i = 0; tables && i < bench_nr_cases; i++) {
 		if (!is_chosen(o, bench_cases[i].key))
 			continue;
-		bench_fill(&tables[*nr], &bench_cases[i], o->ops, o->rounds);
+		bench_fill(&tables[*nr], &bench_cases[i], &o->plan);
+		if (bench_stop)
+			break;
 		if (!o->json)
 			print_table(out, &tables[*nr]);
 		fflush(out);
@@ -515,29 +685,62 @@ static struct bench_table *run_cases(const struct options *o, FILE *out, size_t 
 	return tables;
 }
 
-static int run_strategies(const struct options *o, FILE *out)
+static void print_document(FILE *out, const struct options *o, const struct bench_table *tables,
+			   size_t nr)
 {
 	struct json json = {.file = out};
+
+	open_document(&json);
+	json_u64(&json, "rounds", o->plan.rounds);
+	json_open(&json, "cases", '[');
+	for (size_t i = 0; i < nr; i++)
+		table_json(&json, &tables[i]);
+	close_document(&json);
+}
+
+static bool has_figures(const struct bench_table *tables, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		for (size_t k = 0; k < tables[i].nr; k++) {
+			if (!tables[i].rows[k].err)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What is said when the cases were run, or not to the end. */
+static int conclude(const struct options *o, FILE *out, const struct bench_table *tables, size_t nr)
+{
+	if (!tables || bench_stop)
+		return EXIT_FAILED;
+	if (o->json)
+		print_document(out, o, tables, nr);
+	if (has_figures(tables, nr))
+		return EXIT_OK;
+	cmd_error("nothing could be measured");
+	return EXIT_FAILED;
+}
+
+static int run_strategies(const struct options *o, FILE *out)
+{
 	struct bench_table *tables;
+	FILE *plot = NULL;
 	size_t nr;
 	int code = can_run(": what needs it has no figures");
 
 	if (code == EXIT_FAILED)
 		return code;
-	code = EXIT_OK;
+	if (o->plot) /* before minutes of work, not after them */
+		plot = fopen(o->plot, "we");
+	if (o->plot && !plot)
+		return cannot_draw(o->plot, -errno);
 	tables = run_cases(o, out, &nr);
-	if (!tables)
-		return EXIT_FAILED;
-	if (o->json) {
-		open_document(&json);
-		json_u64(&json, "rounds", o->rounds);
-		json_open(&json, "cases", '[');
-		for (size_t i = 0; i < nr; i++)
-			table_json(&json, &tables[i]);
-		close_document(&json);
-	}
-	if (o->plot)
-		code = draw(o->plot, tables, nr);
+	code = conclude(o, out, tables, nr);
+	if (plot && code == EXIT_OK)
+		code = draw(o, plot, tables, nr);
+	else if (plot)
+		fclose(plot);
 	free(tables);
 	return code;
 }
@@ -553,9 +756,17 @@ static const char *verdict_text(enum bench_verdict verdict)
 
 static void print_claims(FILE *out, const struct bench_claim *claims, int nr)
 {
-	for (int i = 0; i < nr; i++)
-		fprintf(out, "%-11s  %s\n%13s%s\n", verdict_text(claims[i].verdict),
-			claims[i].claim, "", claims[i].evidence);
+	for (int i = 0; i < nr; i++) {
+		const char *rest = claims[i].evidence;
+
+		fprintf(out, "%-11s  %s\n", verdict_text(claims[i].verdict), claims[i].claim);
+		while (*rest) {
+			const char *line = rest;
+			size_t bytes = text_wrap(&rest, 79 - 13);
+
+			fprintf(out, "%13s%.*s\n", "", (int)bytes, line);
+		}
+	}
 }
 
 static void claims_json(struct json *json, const struct bench_claim *claims, int nr)
@@ -581,11 +792,13 @@ static int run_claims(const struct options *o, FILE *out)
 
 	if (code)
 		return code;
-	nr = bench_judge(o->ops, o->rounds, claims);
+	nr = bench_judge(&o->plan, claims);
 	if (nr < 0) {
 		cmd_error("cannot judge: %s", strerror(-nr));
 		return EXIT_FAILED;
 	}
+	if (bench_stop)
+		return EXIT_FAILED;
 	if (o->json)
 		claims_json(&json, claims, nr);
 	else
@@ -593,9 +806,35 @@ static int run_claims(const struct options *o, FILE *out)
 	return EXIT_OK;
 }
 
+static void stop(int signal)
+{
+	bench_stop = signal;
+}
+
+/* What the work has made is taken away before the end. */
+static void stop_at_signals(void)
+{
+	struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESETHAND};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static int finish(const struct options *o, FILE *out, int code)
+{
+	bool is_lost = ferror(out); /* by an earlier flush, whose errno is gone */
+	int err = fclose(out) ? errno : 0;
+
+	if (err)
+		cmd_error("cannot write '%s': %s", o->file, strerror(err));
+	else if (is_lost)
+		cmd_error("cannot write '%s'", o->file);
+	return err || is_lost ? EXIT_FAILED : code;
+}
+
 int cmd_bench(int argc, char **argv, const struct globals *globals)
 {
-	struct options o = {.rounds = 7, .ops = 20000};
+	struct options o = {.plan = {.rounds = 7, .ops = 20000}};
 	int code = parse_options(argc, argv, &o);
 	FILE *out = stdout;
 
@@ -608,13 +847,15 @@ int cmd_bench(int argc, char **argv, const struct globals *globals)
 		cmd_error("cannot write '%s': %s", o.file, strerror(errno));
 		return EXIT_FAILED;
 	}
+	if (!o.evict)
+		stop_at_signals();
 	if (o.evict)
 		code = run_evict(&o, out);
 	else
 		code = o.claims ? run_claims(&o, out) : run_strategies(&o, out);
-	if (o.file && fclose(out)) {
-		cmd_error("cannot write '%s': %s", o.file, strerror(errno));
-		code = EXIT_FAILED;
+	if (bench_stop) {
+		bench_show_progress(1, 1, "");
+		raise(bench_stop);
 	}
-	return code;
+	return o.file ? finish(&o, out, code) : code;
 }

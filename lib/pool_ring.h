@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The usual way of a buffer ring: one buffer comes with a completion, and goes back. What else may
+ * happen, and how a ring begins and ends, is pool_ring.c's.
+ */
+#ifndef BUFSCOPE_POOL_RING_H
+#define BUFSCOPE_POOL_RING_H
+
+#include <liburing.h>
+
+#include "pool.h"
+
+#define POOL_NO_BID 0xffffu
+
+/* Of a buffer that is filled piecewise. */
+struct ring_fill {
+	uint32_t cursor; /* bytes lent since it entered the group */
+	uint16_t pos;    /* the tail when it entered: where its entry is */
+};
+
+struct pool_ring {
+	struct io_uring *ring;
+	struct io_uring_buf *entries; /* shared with the kernel */
+	struct ring_fill *fills;      /* by bid; NULL: not inc */
+	uint32_t mask;
+	uint16_t bgid;
+	uint16_t tail; /* as the kernel sees it after the next publication */
+	uint16_t last; /* bid published last */
+	bool single;
+	bool mmap;
+} __attribute__((aligned(POOL_LINE)));
+
+static inline void ring_append(struct bs_pool *pool, struct pool_ring *r, uint32_t bid)
+{
+	struct io_uring_buf *entry = &r->entries[r->tail & r->mask];
+
+	/* Field by field: the tail lies in the first entry's resv. */
+	entry->addr = (uintptr_t)pool_addr(pool, bid);
+	entry->len = pool->buf_bytes;
+	entry->bid = (uint16_t)bid;
+
+	/* In this order: the last one may be this one, taken and returned meanwhile. */
+	pool->leases[r->last].slot.next = (uint16_t)bid;
+	pool->leases[bid].slot.next = POOL_NO_BID;
+	pool->leases[bid].slot.in_group = true;
+	r->last = (uint16_t)bid;
+	r->tail++;
+}
+
+/* The kernel reads entries up to the tail it sees: they must be complete before. */
+static inline void ring_publish(struct bs_pool *pool, struct pool_ring *r, uint32_t nr)
+{
+	__atomic_store_n(&r->entries[0].resv, r->tail, __ATOMIC_RELEASE);
+	POOL_ADD(pool, returned, nr);
+}
+
+/* Of a pool that lends whole buffers, what has data: does one buffer hold them? */
+static inline bool ring_is_usual(const struct bs_pool *pool, const struct io_uring_cqe *cqe)
+{
+	return pool->ways.is_ring && cqe->flags & IORING_CQE_F_BUFFER && cqe->res > 0 &&
+	       (uint32_t)cqe->res <= pool->buf_bytes;
+}
+
+/* Lends that one. 1 or -errno. */
+static inline int ring_lend(struct bs_pool *pool, const struct io_uring_cqe *cqe,
+			    struct bs_buf *buf)
+{
+	uint32_t bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+
+	if (POOL_RARE(bid >= pool->buffers))
+		return -ERANGE;
+	if (POOL_RARE(!pool->leases[bid].slot.in_group))
+		return -EPROTO;
+	pool->leases[bid].slot.in_group = false;
+	pool_lend_at(pool, bid, pool_addr(pool, bid), buf);
+	buf->len = (uint32_t)cqe->res;
+	buf->more = 0;
+	POOL_ADD(pool, taken, 1);
+	POOL_ADD(pool, selected, 1);
+	POOL_ADD(pool, bytes, (uint64_t)cqe->res);
+	pool_count_lent(pool, 1);
+	return 1;
+}
+
+#endif
