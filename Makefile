@@ -67,7 +67,7 @@ ifneq ($(file <$(O)/flags),$(FLAGS))
 $(file >$(O)/flags,$(FLAGS))
 endif
 
-.PHONY: all hint demo test test-programs check test-run test-vm need-vm test-debian13 bench-overhead bench-top lint install clean
+.PHONY: all hint demo test test-programs check test-run test-vm test-tsan test-valgrind need-vm test-debian13 bench-overhead bench-top lint install clean
 all: hint $(O)/bufscope $(O)/libbufscope.a $(if $(STATIC),,$(O)/libbufscope.so)
 
 hint:
@@ -102,6 +102,9 @@ $(O)/%.o: %.c $(O)/flags
 # Only observe.c and what it owns include skeletons; they exist before it is compiled.
 $(O)/lib/observe.o $(O)/lib/accounts.o $(O)/lib/kbuf.o: $(SKELS)
 
+# What is built into it.
+$(O)/tools/bench_trace.o: $(wildcard tests/data/evict-*.txt)
+
 # `gen object` links and drops DWARF; the skeleton embeds the result.
 $(O)/bpf/%.skel.h: $(O)/bpf/%.linked.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
@@ -123,6 +126,18 @@ $(O)/tests/%: tests/%.c $(O)/tool.a $(O)/libbufscope.a
 # This one puts functions that fail in the place of those that the library calls.
 $(O)/tests/kernel/test_pool_failure: LDFLAGS += $(foreach f,calloc malloc aligned_alloc posix_memalign free \
 	mmap munmap syscall,-Wl$(comma)--wrap=$(f))
+
+# The tests of pools that threads share, with the library built for ThreadSanitizer.
+TSAN_TESTS := $(patsubst %,$(O)/tests/tsan/%,unit/test_pool_shared kernel/test_pool_stats kernel/test_pool_threads)
+$(O)/tests/tsan/%: tests/%.c $(PUBLIC_SRC) $(O)/tool.a $(O)/libbufscope.a
+	@mkdir -p $(@D)
+	$(call say,TSAN,$@)$(CC) $(BS_CFLAGS) -O1 -fsanitize=thread -Wno-tsan -Ilib -o $@ $< \
+		$(filter lib/pool%.c lib/evict.c,$(PUBLIC_SRC)) $(O)/tool.a $(O)/libbufscope.a $(LDFLAGS) $(PKG_LIBS) \
+		$(call pkg_libs,cmocka) -lpthread -lm
+
+# Not those in which one thread must run while another waits in the kernel: valgrind runs one at a time.
+VALGRIND_TESTS := $(patsubst %,$(O)/tests/%,unit/test_pool unit/test_pool_fallback unit/test_pool_oracle unit/test_evict kernel/test_pool \
+	kernel/test_pool_failure kernel/test_pool_misuse kernel/test_pool_op kernel/test_pool_stats kernel/test_pool_walk)
 
 # Installs what is missing when root, else names the one command. $(1): packages
 need = @tests/need $(1)
@@ -164,6 +179,19 @@ check: hint $(UNIT_TESTS)
 test-vm: need-vm
 	@$(MAKE) --no-print-directory all $(KERNEL_TESTS)
 	@tests/vm/run -B $(O) $(if $(EACH),-e) $(if $(TESTS),-T '$(TESTS)')
+
+# Pools under the tools that find what tests do not see: races of those that are shared, and memory.
+test-tsan:
+	$(call need,$(NEED_TEST))
+	$(again) $(TSAN_TESTS)
+	@tests/run $(TSAN_TESTS)
+
+# Valgrind does not see what the kernel writes: where memory comes from malloc(), it would seem undefined.
+test-valgrind:
+	$(call need,$(NEED_TEST) valgrind)
+	$(again) $(VALGRIND_TESTS)
+	@SLOW=20 UNDER='valgrind -q --error-exitcode=99 --undef-value-errors=no --leak-check=full --fair-sched=try' LIMIT=60 \
+		tests/run $(VALGRIND_TESTS)
 
 need-vm:
 	$(call need,$(NEED_VM))

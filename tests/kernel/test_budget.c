@@ -102,10 +102,14 @@ static void load_all(void)
 		 .bgid = -1,
 		 .scan_entries = 32768,
 		 .trace = {.kinds = ~0U, .is_tree = true, .is_watched = true, .bytes = 65536}},
+		{.depth = OBSERVE_FULL,
+		 .bgid = -1,
+		 .trace = {.kinds = ~0U, .is_tree = true, .is_booked = true, .bytes = 65536}},
 		{.depth = OBSERVE_FULL, .bgid = -1, .functions = true},
+		{.depth = OBSERVE_LIGHT, .bgid = -1},
 	};
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		struct observe_err err;
 		struct observe *o = observe_open(&all[i], &err);
 

@@ -21,7 +21,7 @@ ends_with() {
 	doctor "$@"
 	[ "$rc" = "$want" ]
 }
-is_json() { jq -e "$1" "$TMP/out" >/dev/null; }
+is_json() { jq -e "$@" "$TMP/out" >/dev/null; }
 says() { grep -qF -- "$1" "$TMP/said"; }
 
 # ---- what goes together
@@ -81,6 +81,8 @@ for scenario in burst emptied-at-data empty-at-issue; do
 done
 doctor --fail-on crit -- "$BUFSCOPE" load --scenario burst
 check "a lesser finding does not, when told so" [ "$rc" = 0 ]
+check "the first line names the group and the cure" \
+	grep -Pzq '^process \d+ \(bufscope\), ring fd \d+, group 0 starves \(\d+ requests\): [^.]*\.\s\d+\sbuffers\swould\shave\ssufficed\.\nwatched' "$TMP/out"
 check "the text has the sizes, too" grep -q 'with 32 none' "$TMP/out"
 run burst --baseline "$TMP/base.json"
 check "what the baseline has does not fail" [ "$rc" = 0 ]
@@ -101,6 +103,26 @@ interrupt() {
 	while kill -INT "$1" 2>/dev/null; do sleep 0.2; done
 	wait "$1"
 }
+
+# ---- a machine too busy for looks
+
+# blinded SCENARIO: the doctor is stopped from the first ring of its command on until its end
+blinded() {
+	"$BUFSCOPE" doctor -j -o "$TMP/out" -- "$BUFSCOPE" load --scenario "$1" 2>"$TMP/said" &
+	local doctor=$! child
+	children+=("$doctor")
+	until_true 30 pgrep -P "$doctor" -f -- --scenario >"$TMP/child" || return 1
+	child=$(cat "$TMP/child")
+	until_true 30 grep -q io_uring "/proc/$child/maps"
+	kill -STOP "$doctor"
+	until_true 60 grep -q '^State:.Z' "/proc/$child/status"
+	kill -CONT "$doctor"
+	wait "$doctor"
+	is_json "[.findings[].code] == [\"$1\"]"
+}
+for scenario in leak leak-on-error; do
+	check "$scenario is told without a look" blinded "$scenario"
+done
 
 # ---- a recording
 
@@ -125,6 +147,17 @@ record busy
 check "a sound one tells nothing" ends_with 0 --fail-on info --replay "$TMP/rec"
 
 # ---- the process that is watched
+
+"$BUFSCOPE" load --rate 300 --entries 32 --leak 3 -n 1000000 >"$TMP/load" 2>&1 &
+pid=$!
+children+=("$pid")
+leaked() { "$BUFSCOPE" list -j -p "$pid" | jq -e '.rings[].groups[] | .held == 3 and .head > 40'; }
+until_true 30 leaked >"$TMP/list"
+doctor -j -p "$pid" -d 3
+check "what was lost before the watch is told" is_json \
+	'.findings[] | select(.code == "leak") | .evidence | test("^3 of 32 buffers, bids .* since before the watch")'
+check "and that there is no telling since when" is_json '.not_seen.early_groups == 1'
+kill "$pid"
 
 "$BUFSCOPE" load --rate 300 --hold 4 -d 60 >"$TMP/load" 2>&1 &
 pid=$!

@@ -91,6 +91,7 @@ agree() {
 # A group that is registered while it is watched; legacy groups are not registered.
 registers() {
 	local rc=0
+	rm -f "$TMP/truth" # of the workload before
 	: >"$TMP/top"
 	"$BUFSCOPE" top -b -j -i 0.2 --kbuf -g 4711 >"$TMP/top" 2>"$TMP/said" &
 	top_pid=$!

@@ -46,6 +46,7 @@ check 'all constants' none_missing constants '.*'
 check 'all options and statistics' none_missing fields ''
 check 'and no other function' diff <(functions) \
 	<(grep '^\.SS' "$LIBRARY" | grep -oE 'bs_[a-z_]+\(' | tr -d '(' | sort -u)
+check 'no part stands there twice' diff /dev/null <(grep '^\.SH' "$PAGE" | sort | uniq -d)
 check 'its commands are those of --help' diff <(section COMMANDS | subsection_names) <(commands)
 check 'global options' \
 	diff <(section OPTIONS | subsection bufscope | tags | long_options) <(helped)

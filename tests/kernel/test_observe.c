@@ -169,6 +169,32 @@ static void test_groups(void **state)
 	observe_close(o);
 }
 
+/* Slots that were written once are all that a look goes by: of more buffers they remember some. */
+static void test_more_buffers_than_slots(void **state)
+{
+	struct bs_buf_reg reg = {.bgid = 3, .ring_entries = 16};
+	struct io_uring_buf_ring *br = anonymous(4096);
+	struct sample sample = {0};
+	struct observe *o = open_self(-1);
+	struct io_uring ring;
+	static char data[512];
+
+	(void)state;
+	assert_int_equal(io_uring_queue_init(8, &ring, 0), 0);
+	reg.ring_addr = (uintptr_t)br;
+	assert_int_equal(register_group(&ring, &reg), 0);
+	for (int i = 0; i < 16; i++)
+		io_uring_buf_ring_add(br, data, sizeof(data), (unsigned short)(10 + i), 15, i);
+	io_uring_buf_ring_advance(br, 12);
+	look(o, &sample);
+	assert_int_equal(find_group(&sample, 3)->held, REC_UNKNOWN_U32);
+	assert_int_equal(find_group(&sample, 3)->held_least, 1 + 4);
+	io_uring_queue_exit(&ring);
+	munmap(br, 4096);
+	sample_done(&sample);
+	observe_close(o);
+}
+
 static int provide(struct io_uring *ring, int nr, int bgid)
 {
 	static char data[64 * 100];
@@ -420,6 +446,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_more_buffers_than_slots),
 		cmocka_unit_test(test_legacy_and_table),
 		cmocka_unit_test(test_forked),
 		cmocka_unit_test(test_filter_by_bgid),

@@ -250,8 +250,8 @@ static int receive(struct scene *s)
 	return got ? got : op.res;
 }
 
-/* All that this pool can do; with a failure within, less may come, never less be left. */
-static void use(struct scene *s)
+/* All that a pool can do; with a failure within, less may come, never less be left. */
+static void use_one(struct scene *s)
 {
 	struct bs_buf bufs[2 * BUFFERS];
 	int nr = 0;
@@ -270,20 +270,43 @@ static void use(struct scene *s)
 		assert_int_equal(receive(s), 5);
 }
 
-static void check_idle(struct scene *s)
-{
-	struct bs_pool_stats stats;
-
-	assert_int_equal(bs_pool_read_stats(s->pool, &stats), 0);
-	assert_int_equal(stats.in_use, 0);
-	assert_int_equal(stats.in_flight, 0);
-	if (s->opts.kind != BS_POOL_INC) /* a buffer that is begun is not available as a whole */
-		assert_int_equal(bs_pool_available(s->pool), stats.buffers);
-}
-
 static void send_hello(struct scene *s)
 {
 	assert_int_equal(send(s->in, "hello", 5, 0), 5);
+}
+
+/* The pool, and that of its metadata. */
+static void use(struct scene *s)
+{
+	struct bs_pool *pool = s->pool, *meta = bs_pool_meta(pool);
+
+	assert_int_equal(meta != NULL, s->opts.meta_buffers > 0);
+	send_hello(s);
+	use_one(s);
+	if (!meta)
+		return;
+	s->pool = meta;
+	send_hello(s);
+	use_one(s);
+	s->pool = pool;
+}
+
+static void check_idle_one(const struct scene *s, struct bs_pool *pool)
+{
+	struct bs_pool_stats stats;
+
+	assert_int_equal(bs_pool_read_stats(pool, &stats), 0);
+	assert_int_equal(stats.in_use, 0);
+	assert_int_equal(stats.in_flight, 0);
+	if (s->opts.kind != BS_POOL_INC) /* a buffer that is begun is not available as a whole */
+		assert_int_equal(bs_pool_available(pool), stats.buffers);
+}
+
+static void check_idle(const struct scene *s)
+{
+	check_idle_one(s, s->pool);
+	if (s->opts.meta_buffers)
+		check_idle_one(s, bs_pool_meta(s->pool));
 }
 
 /* The pool opens and works, and all that it got is given back. */
@@ -295,7 +318,6 @@ static void check_works(struct scene *s)
 	s->pool = bs_pool_open(&s->ring, &s->opts);
 	if (!s->pool)
 		fail_msg("%s does not open: %s", s->c->name, strerror(errno));
-	send_hello(s);
 	use(s);
 	check_idle(s);
 	assert_int_equal(bs_pool_close(s->pool), 0);
@@ -337,7 +359,6 @@ static unsigned int fail_working(struct scene *s, enum what what)
 	s->pool = bs_pool_open(&s->ring, &s->opts);
 	assert_non_null(s->pool);
 	do {
-		send_hello(s);
 		arm(what, ++nth, ENOMEM);
 		use(s);
 		failed = disarm();
@@ -461,6 +482,44 @@ static void test_refused_falls_back(void **state)
 	close_scene(&s);
 }
 
+/* With no ring given it opens its own, and does without where it cannot. */
+static void test_own_ring_without_memory(void **state)
+{
+	bool failed = true;
+	struct scene s;
+
+	(void)state;
+	rig_need("pbuf_ring");
+	open_scene(&s, &cases[0], 0);
+	s.opts.flags = BS_POOL_FALL_BACK;
+	for (unsigned int nth = 1; failed; nth++) {
+		long blocks = trap.blocks, maps = trap.maps;
+
+		arm(FAIL_MEMORY, nth, ENOMEM);
+		s.pool = bs_pool_open(NULL, &s.opts);
+		failed = disarm();
+		assert_true(s.pool || (failed && errno == ENOMEM));
+		if (s.pool)
+			assert_int_equal(bs_pool_close(s.pool), 0);
+		assert_int_equal(trap.blocks, blocks);
+		assert_int_equal(trap.maps, maps);
+	}
+	close_scene(&s);
+}
+
+/* The names that the strategies go by elsewhere; "two" is each of them with metadata. */
+static void test_every_kind_is_here(void **state)
+{
+	(void)state;
+	for (int kind = BS_POOL_RING; kind <= BS_POOL_FALLBACK; kind++) {
+		size_t i = 0;
+
+		while (i < sizeof(cases) / sizeof(*cases) && (int)cases[i].opts.kind != kind)
+			i++;
+		assert_true(i < sizeof(cases) / sizeof(*cases));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +528,8 @@ int main(void)
 		cmocka_unit_test(test_working_without_memory),
 		cmocka_unit_test(test_working_refused),
 		cmocka_unit_test(test_refused_falls_back),
+		cmocka_unit_test(test_own_ring_without_memory),
+		cmocka_unit_test(test_every_kind_is_here),
 	};
 
 	if (!caps_can("io_uring")) {

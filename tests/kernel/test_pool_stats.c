@@ -20,6 +20,16 @@ struct reader {
 	bool wrong; /* a figure that can never be */
 };
 
+/*
+ * A reader leaves off after each look: where threads run one at a time, and a turn is given up at a
+ * call of the kernel only, the worker would wait a whole turn of the reader at each of his.
+ */
+static bool is_stopped(struct reader *r)
+{
+	sched_yield();
+	return atomic_load(&r->stop);
+}
+
 static void look(struct reader *r, const struct bs_pool_stats *stats)
 {
 	r->wrong |= stats->buffers != 64 || stats->entries != 64;
@@ -33,7 +43,7 @@ static void *read_one_pool(void *arg)
 	struct reader *r = arg;
 	struct bs_pool_stats stats;
 
-	while (!atomic_load(&r->stop)) {
+	while (!is_stopped(r)) {
 		r->wrong |= bs_pool_read_stats(r->pool, &stats) != 0;
 		look(r, &stats);
 		r->wrong |= stats.taken < r->last_taken;
@@ -49,7 +59,7 @@ static void *read_changing_pool(void *arg)
 	struct bs_pool_stats stats;
 	int err;
 
-	while (!atomic_load(&r->stop)) {
+	while (!is_stopped(r)) {
 		err = bs_pool_read_stats(r->pool, &stats);
 		r->wrong |= err && err != -EBADF;
 		r->closed += err == -EBADF;

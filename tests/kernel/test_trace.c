@@ -2,6 +2,8 @@
 /* Is each kind of event told, with what is true of it? */
 #include "trace_rig.h"
 
+#include <sys/wait.h>
+
 static void registrations(void **state)
 {
 	struct stage *stage = new_stage();
@@ -140,6 +142,30 @@ static void drain(struct stage *stage)
 	assert_true(recv(stage->near, data, sizeof(data), MSG_DONTWAIT) > 0);
 }
 
+/* Each starve so far has one cause: those that were told, those by cause, and the counter agree. */
+static void expect_sums(struct stage *stage, uint16_t bgid)
+{
+	uint64_t told[STARVE_CAUSES] = {0}, nr = 0;
+	struct observe_detail detail = {0};
+	struct sample sample = {0};
+
+	for (unsigned int i = 0; i < stage->nr; i++) {
+		const struct trace_rec *rec = &stage->events[i];
+
+		if (rec->kind != TRACE_STARVE || rec->bgid != bgid)
+			continue;
+		assert_in_range(rec->cause, 0, STARVE_CAUSES - 1);
+		told[rec->cause]++;
+		nr++;
+	}
+	assert_int_equal(observe_sample(stage->observe, &sample), 0);
+	assert_int_equal(sample.nr_groups, 1);
+	assert_int_equal(observe_detail(stage->observe, &sample.groups[0], &detail), 0);
+	assert_int_equal(sample.counts[0].total[COUNT_STARVED], nr);
+	assert_memory_equal(detail.causes, told, sizeof(told));
+	sample_done(&sample);
+}
+
 static void no_group(void **state)
 {
 	struct stage *stage = new_stage();
@@ -184,6 +210,7 @@ static void causes(void **state)
 	(void)state;
 	br = new_group(stage, 5, 4);
 	causes_at_issue(stage, br);
+	expect_sums(stage, 5);
 
 	/* two wait, one buffer, then data for both of them: the second finds none */
 	put(br, 4, 1);
@@ -196,6 +223,7 @@ static void causes(void **state)
 	assert_int_equal(res + reap(stage), 1 - ENOBUFS);
 	read_on(stage);
 	expect_starve(stage, 5, STARVE_EMPTY_AT_DATA);
+	expect_sums(stage, 5);
 	drain(stage);
 
 	put(br, 4, 2);
@@ -205,6 +233,57 @@ static void causes(void **state)
 	assert_int_equal(reap(stage), -ENOBUFS);
 	read_on(stage);
 	expect_starve(stage, 5, STARVE_UNREGISTERED);
+	strike(stage);
+}
+
+static void arm(struct stage *stage, int fd, uint16_t bgid)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&stage->ring);
+
+	io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->ioprio |= IORING_RECV_MULTISHOT;
+	sqe->buf_group = bgid;
+	sqe->user_data = 77;
+	assert_int_equal(io_uring_submit(&stage->ring), 1);
+}
+
+/*
+ * Two multishot requests with one user_data, the first on a group that has gone: what comes is the
+ * other's, before and after the first one's end.
+ */
+static void namesakes(void **state)
+{
+	struct stage *stage = new_stage();
+	const struct bs_buf_reg reg = {.bgid = 5};
+	struct io_uring_buf_ring *br;
+	const struct trace_rec *rec;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	put(new_group(stage, 5, 4), 4, 0);
+	arm(stage, stage->near, 5);
+	assert_int_equal(control(stage, IORING_UNREGISTER_PBUF_RING, &reg), 0);
+	br = new_group(stage, 6, 4);
+	for (uint16_t bid = 0; bid < 4; bid++)
+		put(br, 4, bid);
+	arm(stage, pair[0], 6);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(send(pair[1], data, 9, 0), 9);
+		assert_int_equal(reap(stage), 9);
+		read_on(stage);
+		rec = &stage->events[stage->nr - 1];
+		assert_int_equal(rec->kind, TRACE_SELECT);
+		assert_int_equal(rec->bgid, 6);
+		assert_int_equal(rec->fd, pair[0]);
+		if (i)
+			break;
+		send_bytes(stage, 1);
+		assert_int_equal(reap(stage), -ENOBUFS);
+	}
+	close(pair[0]);
+	close(pair[1]);
 	strike(stage);
 }
 
@@ -363,13 +442,110 @@ static void armed_before(void **state)
 	strike(&stage);
 }
 
+#define AT_ONCE 6 /* rings, so that some get addresses that others had */
+#define TURNS   30
+
+/* The kernel frees them later. */
+static void close_rings(struct io_uring *rings)
+{
+	for (int i = 0; i < AT_ONCE; i++)
+		io_uring_queue_exit(&rings[i]);
+	usleep(20000);
+}
+
+/* Opens and closes rings for each byte that it is sent. */
+static void be_a_stranger(int line)
+{
+	struct io_uring rings[AT_ONCE];
+	char byte;
+
+	while (read(line, &byte, 1) == 1) {
+		for (int i = 0; i < AT_ONCE; i++)
+			assert_int_equal(io_uring_queue_init(8, &rings[i], 0), 0);
+		close_rings(rings);
+		if (write(line, &byte, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static void count_refusal(void *context, const struct trace_rec *rec)
+{
+	unsigned int *nr = context;
+
+	*nr += rec->kind == TRACE_REGISTER && rec->res == -EINVAL;
+}
+
+/* A registration that is refused, and one that is not, which the next ring is to have no part in.
+ */
+static void register_twice(struct stage *stage)
+{
+	static _Alignas(4096) char page[4096];
+	const struct bs_buf_reg wrong = {
+		.ring_addr = (uintptr_t)page,
+		.ring_entries = 3,
+		.bgid = 2,
+	};
+	struct io_uring rings[AT_ONCE];
+
+	for (int i = 0; i < AT_ONCE; i++) {
+		struct io_uring_buf_ring *br;
+
+		assert_int_equal(io_uring_queue_init(8, &rings[i], 0), 0);
+		stage->ring = rings[i];
+		assert_int_equal(control(stage, IORING_REGISTER_PBUF_RING, &wrong), -EINVAL);
+		br = new_group(stage, 2, 8);
+		put(br, 8, 0);
+	}
+	close_rings(rings);
+}
+
+/* Rings of a stranger and of ours have an address in turns: ours are never passed over. */
+static void in_turns_with_a_stranger(void **state)
+{
+	const struct observe_trace all = {.kinds = ALL_KINDS};
+	static struct stage stage;
+	unsigned int nr = 0;
+	int line[2];
+	char byte = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, line), 0);
+	stage.observe = watch_myself(&all);
+	pid = fork();
+	if (pid == 0) {
+		close(line[0]);
+		be_a_stranger(line[1]);
+	}
+	for (int turn = 0; turn < TURNS; turn++) {
+		register_twice(&stage);
+		assert_int_equal(write(line[0], &byte, 1), 1);
+		assert_int_equal(read(line[0], &byte, 1), 1);
+		while (observe_trace(stage.observe, count_refusal, &nr) > 0)
+			;
+	}
+	close(line[0]);
+	close(line[1]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(observe_trace_lost(stage.observe), 0);
+	assert_int_equal(nr, TURNS * AT_ONCE);
+	observe_close(stage.observe);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(registrations), cmocka_unit_test(fill_select_return),
-		cmocka_unit_test(taken_again),   cmocka_unit_test(no_group),
-		cmocka_unit_test(causes),        cmocka_unit_test(legacy),
-		cmocka_unit_test(overflow),      cmocka_unit_test(bundle),
+		cmocka_unit_test(in_turns_with_a_stranger),
+		cmocka_unit_test(registrations),
+		cmocka_unit_test(fill_select_return),
+		cmocka_unit_test(taken_again),
+		cmocka_unit_test(no_group),
+		cmocka_unit_test(namesakes),
+		cmocka_unit_test(causes),
+		cmocka_unit_test(legacy),
+		cmocka_unit_test(overflow),
+		cmocka_unit_test(bundle),
 		cmocka_unit_test(armed_before),
 	};
 

@@ -73,10 +73,14 @@ nothing_lost() {
 		([.losses | if ${whole:-true} then . else del(.ledgers) end | .[]] | add) == 0"
 }
 
-# Nothing follows the last returns: they are told when a look has found them.
+# Nothing follows the last returns: they are told when a look has found them. A trace that is over
+# (the workload wants what this kernel lacks) tells no more.
 all_returned() {
-	jq -e -n --slurpfile truth "$TMP/truth" '[inputs | select(.event | IN("fill", "return")) |
-		.buffers] | add == ([$truth[0].groups[].returned_total] | add)' "$TMP/events"
+	! kill -0 "$trace_pid" || jq -e -n --slurpfile truth "$TMP/truth" --argjson whole "${whole:-true}" '
+		[(reduce inputs as $e ({}; "\($e.fd) \($e.bgid)" as $group |
+			if $e.event == "register" and ($whole | not) then del(.[$group])
+			elif $e.event | IN("fill", "return") then .[$group] += $e.buffers
+			else . end))[]] | add == ([$truth[0].groups[].returned_total] | add)' "$TMP/events"
 } >/dev/null 2>&1
 
 # run OPTION... -- ARGUMENT...: load, from its first instruction; it keeps its rings until all
@@ -158,7 +162,9 @@ check "what is told and what is lost add up" accounted
 only() { jq -e -s "map(select(.event != \"end\")) | length > 0 and all($1)" "$TMP/events"; }
 run -e starve,mshot-end -g 1 -- -n 500 --groups 3 --entries 16 --starve
 check "kinds and group" only '(.event == "starve" or .event == "mshot-end") and .bgid == 1'
-check "causes" only '.event != "starve" or (.cause | test("^(empty-at-.*|unregistered)$"))'
+causes='empty-at-.*|unregistered'
+[ "$whole" = true ] || causes+='|unpublished' # heads are tried out with entries that are not
+check "causes" only '.event != "starve" or (.cause | test("^('"$causes"')$"))'
 run --errors -- -n 500 --entries 16 --starve
 check "errors only" only '.error == "ENOBUFS" or .error == "ECANCELED"'
 "$BUFSCOPE" trace -j -o "$TMP/events" -n 7 -- "$BUFSCOPE" load -n 500 >"$TMP/out" 2>&1
@@ -273,23 +279,30 @@ wellformed='def ns: (. * 1000 | round);
 			($s[.].ts | ns)))) and
 	([$all[] | select(.ph == "C")] | group_by(.pid) | all(map(.ts) == (map(.ts) | sort)))'
 # The buffers of a group are in the ring or held: the counter and the open slices add up to all of
-# them, at the last moment of each time stamp.
+# them, at the last moment of each time stamp, but for one that the kernel has taken while its
+# completion is still to be told; in the end to all.
 adds_up='def ns: (. * 1000 | round);
-	.traceEvents | group_by(.pid) | all(
+	[.traceEvents | group_by(.pid)[] |
 		(map(select(.ph == "C")) | group_by(.ts) | map(last)) as $levels |
-		[.[] | select(.ph == "X") | {at: (.ts | ns), by: 1},
-			{at: ((.ts | ns) + (.dur | ns)), by: -1}] | sort_by(.at) | . as $steps |
-		reduce $levels[1:][] as $level ({i: 0, open: 0, fine: true};
+		[.[] | select(.ph == "X") | {name, at: (.ts | ns), by: 1},
+			{name, at: ((.ts | ns) + (.dur | ns)), by: -1}] | sort_by(.at) | . as $steps |
+		reduce $levels[1:][] as $level ({i: 0, open: 0, astray: []};
 			($level.ts | ns) as $now |
 			until(.i == ($steps | length) or $steps[.i].at > $now;
 				.open += $steps[.i].by | .i += 1) |
-			.fine = (.fine and .open + $level.args.buffers == $buffers)) | .fine)'
+			.under_way = $buffers - .open - $level.args.buffers |
+			if .under_way | IN(0, 1) | not then
+				.astray += [{$now, level: $level.args.buffers, open,
+					near: $steps[([.i - 4, 0] | max):.i + 4]}] else . end) |
+		.astray[], (.under_way | select(. != 0))] | if . == [] then true else ., false end'
 check "a timeline" run --perfetto "$TMP/timeline" -- -n 300 --entries 16 --leak 3 --groups 2
 check "is well-formed" jq -e "$wellformed" "$TMP/timeline"
+# Of a return that a stopped processor tells late, the buffer may have been taken again already.
 check "has a slice per hold" jq -e --slurpfile truth "$TMP/truth" '
 	[.traceEvents[] | select(.ph == "X")] | group_by(.pid) as $groups |
 	($groups | map(length)) == ($truth[0].groups | map(.taken_total)) and
-	($groups | map(map(select(.args.end) | .name[4:] | tonumber) | sort)) ==
+	($groups | map(map(select(.args.end | IN(null, "return not seen") | not) |
+		.name[4:] | tonumber) | sort)) ==
 		($truth[0].groups | map(.leaked | sort)) and
 	(map(.args.bytes) | add) == ([$truth[0].groups[].bytes_total] | add)' "$TMP/timeline"
 check "and the level besides" jq -e --argjson buffers 16 "$adds_up" "$TMP/timeline"
@@ -328,10 +341,11 @@ fi
 wait
 load_pid='' trace_pid=''
 
-# A target that dies amidst it, watched (where that is possible) or not.
+# A target that dies amidst it. A processor that a hypervisor stops while it looks at the ring lets
+# as many returns be overwritten as the program makes meanwhile, were the ring smaller.
 dies() {
 	local rc
-	paused -d 1000 --rate 1000 --entries 8
+	paused -d 1000 --rate 1000 --entries 256
 	"$BUFSCOPE" trace -j "$@" -p "$load_pid" >"$TMP/events" 2>"$TMP/said" &
 	trace_pid=$!
 	until_true 20 is_tracing

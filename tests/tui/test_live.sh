@@ -155,4 +155,21 @@ screen_keys -l 'entriess > 1'
 screen_keys Enter
 check "a mistake is named" sees "there is no column 'entriess'"
 
+# ---- e
+
+kill "$LOAD_PID"
+"$BUFSCOPE" load --entries 32 --starve --rate 300 -d 100 -n 1000000 >"$TMP/load" 2>&1 &
+LOAD_PID=$!
+screen_start 80x100 "$BUFSCOPE top -p $LOAD_PID --light -i 0.2"
+sees "$LOAD_PID/" >/dev/null
+screen_keys Enter e
+check "e tells what the doctor does" sees '^ consumer-slow: '
+check "and of one file no other" screen_lacks 'one-stream|not-rearmed'
+check "and what happened last" sees ' select +bid [0-9]+ +fd [0-9]+ +recv'
+check "and when it starved" sees ' starve +[0-9]+ times'
+kill "$LOAD_PID"
+check "a process that ends is examined no more" sees '^ gone|ended|no longer'
+screen_keys q
+check "and q leaves all the same" sees '^exit 0$'
+
 finish

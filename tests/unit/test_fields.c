@@ -70,6 +70,7 @@ static const char *const group_keys[] = {
 	"tail",
 	"available",
 	"held",
+	"held_at_least",
 	"buf_bytes",
 	"taken_total",
 	"returned_total",
@@ -193,6 +194,11 @@ static void test_unknown_of_a_group(void **state)
 	assert_string_equal(cell(FIELDS_GROUP, "buf_bytes"), "-");
 	group.rec.buf_bytes = REC_UNKNOWN_U32;
 	assert_string_equal(cell(FIELDS_GROUP, "buf_bytes"), "-");
+	group.rec.held_least = 8;
+	assert_string_equal(cell(FIELDS_GROUP, "held"), ">=7");
+	assert_string_equal(cell(FIELDS_GROUP, "held_at_least"), "7");
+	group.rec.held_least = 0;
+	assert_string_equal(cell(FIELDS_GROUP, "held_at_least"), "-");
 	group.rec.kind = GROUP_LEGACY;
 	group.rec.available = 12;
 	assert_string_equal(cell(FIELDS_GROUP, "entries"), "-");

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -163,6 +164,55 @@ static void closing(void **state)
 	assert_int_equal(bs_pool_close(c.pool), 0);
 }
 
+struct late {
+	struct bs_pool *pool;
+	atomic_bool holds;
+	atomic_bool may_give;
+	int err;
+};
+
+/* Nothing but the pool itself orders what this thread does after what the other one did. */
+static void *give_late(void *arg)
+{
+	struct late *late = arg;
+	struct bs_buf buf;
+	int nr = bs_pool_acquire(late->pool, &buf, 1);
+
+	atomic_store_explicit(&late->holds, true, memory_order_relaxed);
+	while (!atomic_load_explicit(&late->may_give, memory_order_relaxed))
+		sched_yield();
+	late->err = nr == 1 ? bs_pool_give(late->pool, &buf, 1) : nr;
+	return NULL;
+}
+
+/* Opens and closes others until the header of this one, which is closed, serves again. */
+static void open_again(const struct bs_pool *pool)
+{
+	struct bs_pool *next;
+	int tries = 0;
+
+	while ((next = open_global(BUFFERS, 0)) != pool && tries++ < 1000)
+		assert_int_equal(bs_pool_close(next), 0);
+	assert_ptr_equal(next, pool);
+}
+
+static void reopened(void **state)
+{
+	struct late late = {.pool = open_global(BUFFERS, 0)};
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, give_late, &late), 0);
+	while (!atomic_load_explicit(&late.holds, memory_order_relaxed))
+		sched_yield();
+	assert_int_equal(bs_pool_close(late.pool), 1);
+	open_again(late.pool);
+	atomic_store_explicit(&late.may_give, true, memory_order_relaxed);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(late.err, -EBADF);
+	assert_int_equal(bs_pool_close(late.pool), 0);
+}
+
 static void forked(void **state)
 {
 	struct bs_pool *pool = open_global(BUFFERS, 0);
@@ -184,10 +234,8 @@ static void forked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bounded),
-		cmocka_unit_test(growing),
-		cmocka_unit_test(closing),
-		cmocka_unit_test(forked),
+		cmocka_unit_test(bounded),  cmocka_unit_test(growing), cmocka_unit_test(closing),
+		cmocka_unit_test(reopened), cmocka_unit_test(forked),
 	};
 
 	return cmocka_run_group_tests_name("pool_shared", tests, NULL, NULL);

@@ -257,9 +257,45 @@ static void many_groups(void **state)
 	free(text);
 }
 
+/*
+ * A record that was overtaken: it ends what was held at its time, not what has been taken since;
+ * and its level is not what there is now.
+ */
+static void overtaken(void **state)
+{
+	struct trace_rec rec = {.kind = TRACE_SELECT, .nr = 1, .bid = 1, .available = 9};
+	struct trace_ring ring = {.ordinal = 1, .tgid = 7, .fd = 3};
+	const struct trace_event event = {.rec = &rec, .ring = &ring};
+	char *text = NULL, *held;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+	struct timeline *timeline = timeline_open(file, START_NS);
+
+	(void)state;
+	rec.at_ns = START_NS + 500;
+	timeline_add(timeline, &event);
+	rec.bid = 2;
+	rec.available = 8;
+	rec.at_ns = START_NS + 2000;
+	timeline_add(timeline, &event);
+	rec = (struct trace_rec){.kind = TRACE_RETURN, .bid = 1, .nr = 2, .available = 10};
+	rec.at_ns = START_NS + 1000;
+	timeline_add(timeline, &event);
+	timeline_close(timeline, START_NS + 3000);
+	fclose(file);
+	assert_non_null(strstr(text, "\"buffers\":8"));
+	assert_null(strstr(text, "\"buffers\":10"));
+	held = strstr(text, "still held");
+	assert_non_null(held);
+	assert_null(strstr(held + 1, "still held"));
+	assert_non_null(strstr(strstr(text, "bid 1"), "bid 2"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(overtaken),
 		cmocka_unit_test(holds),
 		cmocka_unit_test(nothing),
 		cmocka_unit_test(many_groups),
