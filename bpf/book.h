@@ -214,7 +214,11 @@ struct book_sums {
 	} closed;
 	book_u64 phantom_ends; /* no bytes, no buffer, yet more in the socket */
 	book_u64 lost_episodes;
-	book_u64 lost_streams;  /* events whose stream found no room */
+	book_u64 lost_streams; /* events whose stream found no room */
+	book_u64 missed;       /* events that could not be booked */
+	book_u64 over_ns;      /* its process ended then; 0: that was not seen */
+	__u32 left;            /* buffers in it then; REC_UNKNOWN_U32 */
+	__u32 pad;
 } __attribute__((aligned(64))); /* a cache line */
 
 /* ---- arithmetic */

@@ -665,10 +665,10 @@ static __noinline int book_rec(struct account *group, struct trace_rec *rec)
 		return 0;
 	}
 	number = 0;
-	if (rec->opcode != BOOK_PROVIDE && rec->opcode != BOOK_REMOVE)
+	if (rec->opcode != BOOK_PROVIDE && rec->opcode != BOOK_REMOVE) {
 		number = find_book_stream(rec, number_of(group));
-	if (!number)
-		sums->lost_streams++;
+		sums->lost_streams += !number;
+	}
 	if (rec->kind == TRACE_SELECT || rec->kind == TRACE_BUNDLE || rec->kind == TRACE_PARTIAL)
 		book_completion(group, sums, rec, number);
 	else
@@ -716,6 +716,15 @@ static __always_inline void let_go(struct account *group)
 #endif
 }
 
+/* Not one's turn: of whose books it is missing. */
+static __always_inline void book_missed(__u32 position)
+{
+	struct book_sums *sums = known_sums(position);
+
+	if (sums)
+		__sync_fetch_and_add(&sums->missed, 1);
+}
+
 /* Books what was drafted. */
 __noinline int book_draft(__u32 which)
 {
@@ -726,6 +735,7 @@ __noinline int book_draft(__u32 which)
 		return 0;
 	if (!hold(group)) {
 		lose_record(draft->rec.kind, draft->rec.nr);
+		book_missed(draft->position);
 		return 0;
 	}
 	book_rec(group, &draft->rec);

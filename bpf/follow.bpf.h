@@ -22,8 +22,35 @@ int on_fork(__u64 *args)
 	from = pid_in(BPF_CORE_READ(parent, signal, pids[1]), pid_level);
 	to = pid_in(BPF_CORE_READ(child, signal, pids[1]), pid_level);
 	if (bpf_map_lookup_elem(&tgids, &from) && bpf_map_update_elem(&tgids, &to, &wanted, 0))
-		lose(EVENT_GROUPS_FULL);
+		lose(EVENT_PROCESSES);
 	return 0;
+}
+
+/* What a process leaves behind: no look of user space may have come in time for it. */
+struct over {
+	__u64 now;
+	__u32 tgid;
+};
+
+static long over_step(__u32 i, struct over *over)
+{
+	const struct account *group = count_at(i);
+	struct book_sums *sums = known_sums(i);
+
+	if (!group)
+		return 1;
+	if (!sums || sums->tgid != over->tgid || group->state != ACCOUNT_LIVE)
+		return 0;
+	sums->left = group->is_behind ? REC_UNKNOWN_U32 : group->available;
+	sums->over_ns = over->now;
+	return 0;
+}
+
+static __always_inline void book_over(__u32 tgid)
+{
+	struct over over = {.now = bpf_ktime_get_ns(), .tgid = tgid};
+
+	bpf_loop(nr_counts, over_step, &over, 0);
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -35,7 +62,8 @@ int on_exit(__u64 *args)
 	if (task->pid != task->tgid)
 		return 0;
 	tgid = pid_in(BPF_CORE_READ(task, signal, pids[1]), pid_level);
-	bpf_map_delete_elem(&tgids, &tgid);
+	if (!bpf_map_delete_elem(&tgids, &tgid) && keeps_books)
+		book_over(tgid);
 	return 0;
 }
 

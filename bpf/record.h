@@ -231,11 +231,12 @@ struct bid_state {
 enum event_loss {
 	EVENT_UNATTRIBUTED, /* completions with a buffer whose group could not be told */
 	EVENT_GUESSED,      /* attributed by the ring's contents, more than one group fitted */
-	EVENT_GROUPS_FULL,  /* groups, or children with theirs, not counted for want of room */
+	EVENT_GROUPS_FULL,  /* groups not counted for want of room */
 	EVENT_BIDS_FULL,    /* groups without ledger for want of room */
 	EVENT_REQS_EVICTED, /* requests forgotten for want of room */
 	EVENT_RING_FULL,    /* records of the trace that found its buffer full */
 	EVENT_HIDDEN,       /* legacy: requests that take a buffer and complete silently */
+	EVENT_PROCESSES,    /* children of processes that are followed, for want of room */
 	EVENT_LOSSES
 };
 

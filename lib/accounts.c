@@ -22,7 +22,6 @@
 #include "tick.h"
 
 #define MAX_BIDS    (1U << 20)
-#define MAX_TREE    (1U << 14)
 #define TRACE_BATCH (1U << 14)
 
 /* How much the books hold, powers of two. */
@@ -175,8 +174,6 @@ static void set_trace(struct events_bpf *skel, const struct observe_opts *opts,
 			skel->rodata->wake_every =
 				trace->bytes / 4 / (uint32_t)sizeof(struct trace_rec);
 	}
-	if (trace->is_tree)
-		bpf_map__set_max_entries(skel->maps.tgids, MAX_TREE);
 	if (trace->is_booked)
 		set_books(skel, room);
 }
@@ -194,19 +191,7 @@ static int prepare(struct events_bpf *skel, const struct accounts_opts *opts,
 	set_knobs(skel, opts, room);
 	set_trace(skel, opts->observe, room);
 	btf__free(btf);
-	return err;
-}
-
-static int add_tgids(const struct accounts *accounts)
-{
-	const struct observe_opts *opts = accounts->opts;
-	uint8_t wanted = 1;
-	int err = 0;
-
-	for (size_t i = 0; i < opts->nr_tgids && !err; i++)
-		err = bpf_map_update_elem(bpf_map__fd(accounts->skel->maps.tgids), &opts->tgids[i],
-					  &wanted, BPF_ANY);
-	return err;
+	return err ? err : bpf_map__reuse_fd(skel->maps.tgids, opts->tgids);
 }
 
 static size_t array_bytes(const struct bpf_map *map)
@@ -313,7 +298,6 @@ static int open_all(struct accounts *accounts, const struct accounts_opts *opts)
 	accounts->room = room_for(&opts->observe->trace);
 	err = prepare(accounts->skel, opts, &accounts->room);
 	err = err ? err : events_bpf__load(accounts->skel);
-	err = err ? err : add_tgids(accounts);
 	if (err)
 		return err;
 	accounts->at = map_array(accounts->skel->maps.counts, PROT_READ);
@@ -681,6 +665,7 @@ void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
 	losses[LOSS_BIDS] = bids_lost(accounts);
 	losses[LOSS_EVENTS] = recursion_misses(skel->progs.on_complete) +
 			      recursion_misses(skel->progs.on_overflow);
+	losses[LOSS_PROCESSES] = lost[EVENT_PROCESSES];
 	losses[LOSS_CALLS] = accounts->kbuf ? kbuf_missed(accounts->kbuf) : 0;
 }
 
@@ -801,19 +786,6 @@ int accounts_origin(const struct accounts *accounts, const struct group_rec *gro
 void accounts_ignore(struct accounts *accounts, uint32_t tgid)
 {
 	accounts->skel->bss->ignored_tgid = tgid;
-}
-
-size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max)
-{
-	int fd = bpf_map__fd(accounts->skel->maps.tgids);
-	uint32_t key, *last = NULL;
-	size_t nr = 0;
-
-	while (nr < max && bpf_map_get_next_key(fd, last, &key) == 0) {
-		tgids[nr++] = key;
-		last = &key;
-	}
-	return nr;
 }
 
 /* ---- single events */

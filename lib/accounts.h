@@ -14,6 +14,7 @@ struct accounts;
 struct accounts_opts {
 	const struct observe_opts *observe;
 	uint32_t pid_level; /* of our pid namespace */
+	int tgids;          /* the map of processes that are looked at */
 };
 
 /* NULL with errno. The caller explains. */
@@ -44,7 +45,6 @@ int accounts_detail(const struct accounts *accounts, const struct group_rec *gro
 int accounts_origin(const struct accounts *accounts, const struct group_rec *group,
 		    struct observe_origin *origin);
 void accounts_ignore(struct accounts *accounts, uint32_t tgid);
-size_t accounts_tgids(const struct accounts *accounts, uint32_t *tgids, size_t max);
 /* Asks for the first page of a ring: a tail_ask_fn, whose context is the accounts. */
 int accounts_find_page(void *context, struct ring_page *page);
 

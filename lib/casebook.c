@@ -612,9 +612,10 @@ static void see_group(struct case_group *group, const struct sample *sample, siz
 	casebook_count_held(group);
 	if (!is_empty || !group->sums.open)
 		group->empty_since = 0;
-	else if (!group->empty_since)
+	else if (!group->empty_since || group->empty_then != group->sums.returned) {
 		group->empty_since = sample->at_ns;
-	else if (sample->at_ns - group->empty_since > group->waited.ns) {
+		group->empty_then = group->sums.returned;
+	} else if (sample->at_ns - group->empty_since > group->waited.ns) {
 		group->waited.ns = sample->at_ns - group->empty_since;
 		group->waited.open = group->sums.open;
 		group->waited.held = group->sums.held;
@@ -628,6 +629,8 @@ static void see_group(struct case_group *group, const struct sample *sample, siz
 void casebook_sample(struct casebook *book, const struct sample *sample)
 {
 	book->ended_ns = sample->at_ns;
+	book->unattributed = sample->losses[LOSS_UNATTRIBUTED];
+	book->guessed = sample->losses[LOSS_GUESSED];
 	for (size_t i = 0; i < book->nr_groups; i++) {
 		book->groups[i]->is_gone |= book->groups[i]->is_live;
 		book->groups[i]->is_live = false;
@@ -673,11 +676,34 @@ uint32_t casebook_count_streams(const struct case_group *group, uint32_t most)
 	return nr;
 }
 
+bool casebook_may_miss(const struct casebook *book, const struct case_group *group)
+{
+	return book->may_miss || group->sums.missed;
+}
+
+/* Its process has ended since it was looked at, and had done nothing with it any more. */
+static bool was_over(const struct case_group *group)
+{
+	return group->sums.over_ns > group->seen_ns && group->sums.over_ns >= group->sums.last_ns;
+}
+
+uint64_t casebook_known_ns(const struct case_group *group)
+{
+	return was_over(group) ? group->sums.over_ns : group->seen_ns;
+}
+
+uint32_t casebook_available(const struct case_group *group)
+{
+	return was_over(group) && group->sums.left != REC_UNKNOWN_U32 ? group->sums.left
+								      : group->lint.available;
+}
+
 uint64_t casebook_age(const struct case_group *group, const struct book_buffer *buffer)
 {
-	uint64_t known_ns =
-		group->seen_ns > group->sums.last_ns ? group->seen_ns : group->sums.last_ns;
+	uint64_t known_ns = casebook_known_ns(group);
 
+	if (known_ns < group->sums.last_ns)
+		known_ns = group->sums.last_ns;
 	return known_ns > buffer->since_ns ? known_ns - buffer->since_ns : 0;
 }
 

@@ -95,8 +95,9 @@ struct case_group {
 	uint32_t nr_streams;
 	uint32_t nr_counts; /* of what they hold */
 
-	uint64_t empty_since; /* first of the samples that showed it so, with requests armed; 0: it
-				 is not */
+	uint64_t empty_since; /* first of the samples that showed it so, with requests armed and
+				 nothing returned in between; 0: it is not */
+	uint64_t empty_then;  /* returned by that time */
 	struct {
 		uint64_t ns, open;
 		uint32_t held;
@@ -164,7 +165,10 @@ struct casebook {
 	uint32_t nr_read;              /* episodes */
 	uint64_t nr_buried;            /* rings whose address another has taken since */
 	bool out_of_memory;
-	bool may_miss; /* records of the trace were lost: the books may be wrong */
+	bool may_miss;   /* events of nobody knows which groups were lost: any books may be wrong */
+	bool lost_lives; /* among them that groups or rings came or went */
+	uint64_t unattributed; /* completions with a buffer of which no group is known */
+	uint64_t guessed;      /* and some that were given to one of several that fitted */
 };
 
 void casebook_init(struct casebook *book, uint64_t at_ns);
@@ -217,6 +221,16 @@ bool casebook_is_known_elsewhere(const struct case_group *group, const struct bo
 
 /* Files that take part, each once; it stops at `most` of them. */
 uint32_t casebook_count_streams(const struct case_group *group, uint32_t most);
+
+/*
+ * Whether the books of a group lack events: what rests on that something did not happen is not to
+ * be concluded from them.
+ */
+bool casebook_may_miss(const struct casebook *book, const struct case_group *group);
+
+/* The last time that the group was known as it is, and what was in it then. */
+uint64_t casebook_known_ns(const struct case_group *group);
+uint32_t casebook_available(const struct case_group *group);
 
 /* For how long a buffer has surely been out. */
 uint64_t casebook_age(const struct case_group *group, const struct book_buffer *buffer);

@@ -28,8 +28,10 @@ struct finding *bench_add(struct bench *bench, enum complaint complaint, enum co
 	finding = &more[out->nr++];
 	memset(finding, 0, sizeof(*finding));
 	finding->complaint = complaint;
-	/* records were lost: nothing that rests on the books is certain */
-	finding->confidence = bench->what->book->may_miss ? CONFIDENCE_POSSIBLE : confidence;
+	/* events were lost, or whose they were: nothing that rests on the books is certain */
+	finding->confidence = bench_may_miss(bench) || bench->group->sums.lost_streams
+				      ? CONFIDENCE_POSSIBLE
+				      : confidence;
 	finding->ring_id = bench->group->ring_id;
 	finding->tgid = bench->group->tgid;
 	finding->bgid = bench->group->bgid;
@@ -64,6 +66,11 @@ void bench_say_file(char *text, const struct book_stream *stream)
 		bench_say(text, "user_data %" PRIu64, stream->user_data);
 	else
 		bench_say(text, "%s %d", stream->is_fixed ? "registered file" : "fd", stream->fd);
+}
+
+bool bench_may_miss(const struct bench *bench)
+{
+	return casebook_may_miss(bench->what->book, bench->group);
 }
 
 bool bench_is_sure(const struct bench *bench, enum lint_kind kind)

@@ -27,6 +27,9 @@ void bench_say_span(char *text, uint64_t ns);
 void bench_say_nr(char *text, uint64_t nr, const char *noun); /* "1 request", "2 requests" */
 void bench_say_file(char *text, const struct book_stream *stream);
 
+/* Whether events of the group were lost: what their absence would tell is not to be told. */
+bool bench_may_miss(const struct bench *bench);
+
 /* Whether the group's entries were seen to be wrong in this way, beyond doubt. */
 bool bench_is_sure(const struct bench *bench, enum lint_kind kind);
 

@@ -35,6 +35,14 @@ static void say_entries(char *text, const struct case_group *group, enum lint_ki
 			  group->sums.phantom_ends);
 }
 
+/* Whether it is told by where the ring was registered, or by what was there in the same life. */
+static bool rests_on_life(const struct case_group *group, enum lint_kind kind)
+{
+	return kind == LINT_SHRUNK || kind == LINT_UNMAPPED || kind == LINT_OVER_RING ||
+	       (kind == LINT_OVER_QUEUE &&
+		group->lint.found[LINT_OVER_QUEUE].other == LINT_RING_ITSELF);
+}
+
 static void judge_entries(struct bench *bench)
 {
 	static const struct {
@@ -51,7 +59,8 @@ static void judge_entries(struct bench *bench)
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		struct finding *finding;
 
-		if (!bench_is_sure(bench, pairs[i].kind))
+		if (!bench_is_sure(bench, pairs[i].kind) ||
+		    (rests_on_life(group, pairs[i].kind) && bench->what->book->lost_lives))
 			continue;
 		finding = bench_add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);
 		if (!finding)
@@ -99,7 +108,8 @@ static const struct case_group *owner_of(const struct bench *bench, uint64_t add
 {
 	const struct casebook *book = bench->what->book;
 
-	for (size_t i = 0; i < book->nr_groups; i++) {
+	/* it may have been another's since, untold */
+	for (size_t i = 0; i < book->nr_groups && !book->lost_lives; i++) {
 		const struct case_group *other = book->groups[i];
 
 		if (other == bench->group || other->tgid != bench->group->tgid)
@@ -112,22 +122,38 @@ static const struct case_group *owner_of(const struct bench *bench, uint64_t add
 	return NULL;
 }
 
-static bool is_foreign(const struct bench *bench, const struct case_group **owner)
+/*
+ * As the books tell it, or, where they do not have all buffers, what was seen of the ring's memory.
+ * False: none is known.
+ */
+static bool find_alien(const struct case_group *group, uint32_t *bid)
 {
-	const struct case_group *group = bench->group;
-	const struct lint *lint = &group->lint;
-	uint32_t bid = group->sums.alien_bid;
-
-	if (!group->sums.alien_returns || bid >= lint->nr_memory || !lint->memory[bid].len)
-		return false;
-	*owner = owner_of(bench, lint->memory[bid].addr);
-	return *owner ||
-	       (bench_is_sure(bench, LINT_SHARED) &&
-		(lint->found[LINT_SHARED].bid == bid || lint->found[LINT_SHARED].other == bid)) ||
-	       (bench_is_sure(bench, LINT_BAD_ADDRESS) && lint->found[LINT_BAD_ADDRESS].bid == bid);
+	*bid = group->sums.alien_returns ? group->sums.alien_bid : group->lint.alien_bid;
+	return (group->sums.alien_returns || group->lint.has_alien) &&
+	       *bid < group->lint.nr_memory && group->lint.memory[*bid].len;
 }
 
-static void judge_foreign(struct bench *bench, const struct case_group *owner)
+struct alien {
+	const struct case_group *owner;
+	uint32_t bid;
+};
+
+static bool is_foreign(const struct bench *bench, struct alien *alien)
+{
+	const struct lint *lint = &bench->group->lint;
+
+	if (!find_alien(bench->group, &alien->bid))
+		return false;
+	alien->owner = owner_of(bench, lint->memory[alien->bid].addr);
+	return alien->owner ||
+	       (bench_is_sure(bench, LINT_SHARED) &&
+		(lint->found[LINT_SHARED].bid == alien->bid ||
+		 lint->found[LINT_SHARED].other == alien->bid)) ||
+	       (bench_is_sure(bench, LINT_BAD_ADDRESS) &&
+		lint->found[LINT_BAD_ADDRESS].bid == alien->bid);
+}
+
+static void judge_foreign(struct bench *bench, const struct alien *alien)
 {
 	const struct case_group *group = bench->group;
 	struct finding *finding = bench_add(bench, FOREIGN_BID, CONFIDENCE_CERTAIN);
@@ -135,9 +161,9 @@ static void judge_foreign(struct bench *bench, const struct case_group *owner)
 	if (!finding)
 		return;
 	bench_say(finding->evidence, "bid %u came into a ring that had its %u buffers; its memory ",
-		  group->sums.alien_bid, group->sums.entries);
-	if (owner)
-		bench_say(finding->evidence, "is a buffer of group %u", owner->bgid);
+		  alien->bid, group->sums.entries);
+	if (alien->owner)
+		bench_say(finding->evidence, "is a buffer of group %u", alien->owner->bgid);
 	else if (bench_is_sure(bench, LINT_SHARED))
 		bench_say(finding->evidence, "is also bid %u's or %u's",
 			  group->lint.found[LINT_SHARED].other, group->lint.found[LINT_SHARED].bid);
@@ -151,6 +177,9 @@ static void judge_moved(struct bench *bench)
 	const struct lint *lint = &bench->group->lint;
 	struct finding *finding;
 
+	/* of a group that was registered anew, untold, all may have */
+	if (bench->what->book->lost_lives)
+		return;
 	if (!lint->has_swapped || lint->nr_moved * 4 > lint->nr_known ||
 	    bench_is_sure(bench, LINT_SHARED))
 		return;
@@ -167,21 +196,21 @@ static void judge_pairs(struct bench *bench)
 	const struct case_group *group = bench->group;
 	const struct lint_finding *shared = &group->lint.found[LINT_SHARED];
 	const struct lint_finding *bad = &group->lint.found[LINT_BAD_ADDRESS];
-	const struct case_group *owner = NULL;
 	struct finding *finding;
+	struct alien alien;
 
 	/* one mistake that looks like several */
 	if (bench_is_sure(bench, LINT_OVERFILLED)) {
 		judge_overfull(bench);
 		return;
 	}
-	if (!bench->what->book->may_miss && is_foreign(bench, &owner)) {
-		judge_foreign(bench, owner);
+	if (is_foreign(bench, &alien)) {
+		judge_foreign(bench, &alien);
 		return;
 	}
 	/* slots that were not written all say bid 0 */
 	if (bench_is_sure(bench, LINT_DUPLICATE) ||
-	    (casebook_doubles(group) >= SURELY_TWICE && !bench->what->book->may_miss &&
+	    (casebook_doubles(group) >= SURELY_TWICE && !bench_may_miss(bench) &&
 	     !bench_is_sure(bench, LINT_ZERO_LENGTH)))
 		judge_double(bench);
 	if (bench_is_sure(bench, LINT_SHARED)) {
@@ -232,9 +261,13 @@ static void judge_neighbours(struct bench *bench, const struct case_group *low,
 void diagnose_shared(struct bench *bench)
 {
 	const struct casebook *book = bench->what->book;
-	const struct case_group **sorted = calloc(book->nr_groups + 1, sizeof(void *));
+	const struct case_group **sorted;
 	size_t nr = 0;
 
+	/* one of two may have gone, or have moved, untold */
+	if (book->lost_lives)
+		return;
+	sorted = calloc(book->nr_groups + 1, sizeof(void *));
 	if (!sorted) {
 		bench->err = -ENOMEM;
 		return;

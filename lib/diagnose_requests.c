@@ -17,14 +17,14 @@
 
 static bool is_dead(const struct case_group *group, const struct book_stream *stream)
 {
-	return stream->ended_ns && group->seen_ns > stream->ended_ns + GRACE_NS;
+	return stream->ended_ns && casebook_known_ns(group) > stream->ended_ns + GRACE_NS;
 }
 
 static void tell_dead(char *text, uint32_t nr, const struct case_group *group, const char *names)
 {
 	bench_say_nr(text, nr, "request");
 	bench_say(text, " ended%s; ", names);
-	bench_say_nr(text, group->lint.available, "buffer");
+	bench_say_nr(text, casebook_available(group), "buffer");
 	bench_say(text, " available");
 }
 
@@ -35,12 +35,15 @@ static void judge_dead(struct bench *bench)
 	uint32_t nr = 0, nr_silent = 0;
 	char names[2][EVIDENCE_BYTES] = {"", ""};
 
+	/* a request that was not told looks like none */
+	if (bench_may_miss(bench))
+		return;
 	for (uint32_t i = 0; i < group->nr_streams; i++) {
 		const struct book_stream *stream = &group->streams[i];
 		bool is_silent = stream->ended_with_buffer && group->sums.bundles;
 		uint32_t *count = is_silent ? &nr_silent : &nr;
 
-		if (!is_dead(group, stream) || (!is_silent && !group->lint.available) ||
+		if (!is_dead(group, stream) || (!is_silent && !casebook_available(group)) ||
 		    casebook_is_known_elsewhere(group, stream))
 			continue;
 		if (++*count > MOST_LISTED)
@@ -48,7 +51,7 @@ static void judge_dead(struct bench *bench)
 		bench_say(names[is_silent], *count > 1 ? ", " : ": ");
 		bench_say_file(names[is_silent], stream);
 		bench_say(names[is_silent], " since ");
-		bench_say_span(names[is_silent], group->seen_ns - stream->ended_ns);
+		bench_say_span(names[is_silent], casebook_known_ns(group) - stream->ended_ns);
 	}
 	if (nr)
 		finding = bench_add(bench, NOT_REARMED, CONFIDENCE_LIKELY);
@@ -72,8 +75,8 @@ static void judge_streams(struct bench *bench)
 
 		if (stream->most_spins >= SPINS && (!spin || stream->most_spins > spin->most_spins))
 			spin = stream;
-		if (stream->starved && stream->plain >= FALLBACKS && group->lint.available &&
-		    group->seen_ns > stream->plain_ns + GRACE_NS)
+		if (stream->starved && stream->plain >= FALLBACKS && casebook_available(group) &&
+		    casebook_known_ns(group) > stream->plain_ns + GRACE_NS)
 			fallback = stream;
 	}
 	if (spin && (finding = bench_add(bench, REARM_SPIN, CONFIDENCE_CERTAIN))) {
@@ -86,7 +89,7 @@ static void judge_streams(struct bench *bench)
 			  fallback->plain);
 		bench_say_file(finding->evidence, fallback);
 		bench_say(finding->evidence, " since it starved; %u buffers are available",
-			  group->lint.available);
+			  casebook_available(group));
 	}
 }
 
@@ -103,8 +106,8 @@ static void judge_delivered(struct bench *bench)
 	uint32_t nr = group->sums.owed < group->quiet.owed ? group->sums.owed : group->quiet.owed;
 	struct finding *finding;
 
-	/* a message that names them is no delivery */
-	if (group->sums.named > group->quiet.taken)
+	/* a message that names them is no delivery; one whose return was not read is not held */
+	if (group->sums.named > group->quiet.taken || group->unread)
 		return;
 	/* of one or two the returns may be on their way */
 	if (nr < SURELY_AGAIN || bench_is_sure(bench, LINT_DUPLICATE) ||
@@ -123,18 +126,20 @@ static void judge_agreement(struct bench *bench)
 {
 	const struct case_group *group = bench->group;
 	const struct case_quiet *quiet = &group->quiet;
+	const struct casebook *book = bench->what->book;
 	struct finding *finding;
 
 	/* with records lost the books disagree with everything */
-	if (bench->what->book->may_miss)
+	if (bench_may_miss(bench))
 		return;
 	judge_delivered(bench);
-	if (quiet->found.taken > quiet->found.named &&
+	/* what is some group's, nobody knows whose, may be what is lacking here, or too much */
+	if (quiet->found.taken > quiet->found.named + book->unattributed + book->guessed &&
 	    (finding = bench_add(bench, TAKEN_UNTOLD, CONFIDENCE_LIKELY)))
 		bench_say(finding->evidence,
 			  "%" PRIu64 " buffers taken, %" PRIu64 " of them named by completions",
 			  quiet->found.taken, quiet->found.named);
-	if (quiet->found.named > quiet->found.taken &&
+	if (quiet->found.named > quiet->found.taken + book->guessed &&
 	    (finding = bench_add(bench, NAMED_NOT_TAKEN, CONFIDENCE_LIKELY)))
 		bench_say(finding->evidence,
 			  "%" PRIu64 " buffers named by completions, %" PRIu64 " taken",
@@ -143,7 +148,8 @@ static void judge_agreement(struct bench *bench)
 		bench_say(finding->evidence,
 			  "bid %u: its position moved %" PRId64 " bytes more than was received",
 			  quiet->astray_bid, quiet->astray);
-	if (group->sums.after_last && (finding = bench_add(bench, AFTER_LAST, CONFIDENCE_LIKELY)))
+	if (group->sums.after_last > book->guessed &&
+	    (finding = bench_add(bench, AFTER_LAST, CONFIDENCE_LIKELY)))
 		bench_say(finding->evidence,
 			  "completions with a buffer while no request was under way: %" PRIu64,
 			  group->sums.after_last);
@@ -159,7 +165,8 @@ static void judge_armed(struct bench *bench)
 	struct finding *finding;
 	struct losses losses;
 
-	if (!group->sums.provided || group->waited.ns < WAITING_NS)
+	/* one whose end was not told seems to be armed */
+	if (!group->sums.provided || group->waited.ns < WAITING_NS || bench_may_miss(bench))
 		return;
 	/* said already: the buffers are lost */
 	losses_of(group, UINT64_MAX, &losses);
@@ -183,7 +190,8 @@ static void judge_closed(struct bench *bench)
 	const struct case_group *group = bench->group;
 	struct finding *finding;
 
-	if (group->sums.closed.count < SURELY_CLOSED || !group->sums.closed.after)
+	if (group->sums.closed.count < SURELY_CLOSED || !group->sums.closed.after ||
+	    bench_may_miss(bench))
 		return;
 	finding = bench_add(bench, CLOSED_ON_STARVE, CONFIDENCE_LIKELY);
 	if (finding)
@@ -244,6 +252,7 @@ static void judge_extents(struct bench *bench)
 	struct finding *finding;
 
 	if (group->sums.lone.count >= SURELY_SINGLE && !group->sums.bundles &&
+	    !bench_may_miss(bench) &&
 	    (finding = bench_add(bench, BUNDLE_SINGLE, CONFIDENCE_LIKELY)))
 		bench_say(finding->evidence,
 			  "%" PRIu64 " bundles of one full buffer (the last of %u bytes) though "
@@ -300,7 +309,8 @@ static void judge_mistakes(struct bench *bench)
 		if (guess)
 			bench_say(finding->evidence, ": %s", guess);
 	}
-	if (group->sums.unselected >= UNSELECTED && !group->nr_streams &&
+	if (group->sums.unselected >= UNSELECTED && !group->nr_streams && !bench_may_miss(bench) &&
+	    !group->sums.lost_streams &&
 	    (finding = bench_add(bench, NOT_SELECTED, CONFIDENCE_LIKELY)))
 		bench_say(finding->evidence,
 			  "%" PRIu64 " receives that name the group and do not select, none that "

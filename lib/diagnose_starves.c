@@ -216,7 +216,7 @@ void diagnose_losses(struct bench *bench)
 	struct losses losses;
 
 	/* a return that was not told looks like a leak */
-	if (bench->what->book->may_miss)
+	if (bench_may_miss(bench))
 		return;
 	if (!starves)
 		judge_draining(bench);
@@ -409,6 +409,12 @@ static void judge_empty(struct bench *bench)
 	}
 }
 
+/* What is not empty may hold no buffers that the kernel takes: who never looked cannot tell. */
+static bool is_looked_into(const struct case_group *group, enum starve_cause cause)
+{
+	return cause != STARVE_NOT_EMPTY || group->sums.kind == GROUP_LEGACY || group->lint.looks;
+}
+
 static void judge_causes(struct bench *bench)
 {
 	static const struct {
@@ -434,7 +440,9 @@ static void judge_causes(struct bench *bench)
 		if (pairs[i].cause == STARVE_NOT_EMPTY && (bench_is_sure(bench, LINT_OVERFILLED) ||
 							   bench_is_sure(bench, LINT_ZERO_LENGTH)))
 			continue;
-		finding = bench_add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);
+		finding = bench_add(bench, pairs[i].complaint,
+				    is_looked_into(group, pairs[i].cause) ? CONFIDENCE_CERTAIN
+									  : CONFIDENCE_POSSIBLE);
 		if (!finding)
 			return;
 		bench_say_nr(finding->evidence, group->sums.causes[pairs[i].cause], "request");

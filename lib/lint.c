@@ -97,7 +97,7 @@ static void note_move(struct lint *lint, const struct ring_slot *slot)
 	}
 }
 
-static int remember(struct lint *lint, const struct ring_slot *slot)
+static int remember(struct lint *lint, const struct ring_slot *slot, uint32_t entries)
 {
 	struct lint_memory *memory;
 	uint32_t nr = slot->bid + 1U;
@@ -114,9 +114,11 @@ static int remember(struct lint *lint, const struct ring_slot *slot)
 	memory = &lint->memory[slot->bid];
 	if (memory->len && memory->addr == slot->addr && memory->len >= slot->len)
 		return 0;
-	if (!memory->len)
+	if (!memory->len) {
+		lint->has_alien |= lint->nr_known >= entries;
+		lint->alien_bid = slot->bid;
 		lint->nr_known++;
-	else if (memory->addr != slot->addr)
+	} else if (memory->addr != slot->addr)
 		note_move(lint, slot);
 	memory->addr = slot->addr;
 	memory->len = slot->len;
@@ -148,7 +150,7 @@ static int check_slot(struct look *look, const struct ring_slot *slot, bool is_f
 		note(look, LINT_SHRUNK, slot, lint->memory[slot->bid].len);
 	if (slot->len > lint->buf_bytes)
 		lint->buf_bytes = slot->len;
-	return view->is_incremental && is_first ? 0 : remember(lint, slot);
+	return view->is_incremental && is_first ? 0 : remember(lint, slot, view->entries);
 }
 
 static int by_bid(const void *a, const void *b)

@@ -78,7 +78,8 @@ struct lint {
 	uint32_t nr_moved;  /* of them that came back with other memory */
 	uint32_t moved_bid; /* the last that came with what had been another's */
 	uint32_t moved_from;
-	bool has_swapped;
+	uint32_t alien_bid; /* the last that was new when as many as there are entries were known */
+	bool has_swapped, has_alien;
 };
 
 void lint_done(struct lint *lint);

@@ -30,6 +30,8 @@
 #define FIRST_GROUPS 8192U
 #define MOST_RECORDS (1U << 24)
 
+#define MOST_PROCESSES (1U << 14) /* of a tree */
+
 /* An output array of the BPF side, mapped read-only; its length is fixed at load. */
 struct output {
 	void *records;
@@ -40,6 +42,7 @@ struct output {
 struct observe {
 	struct observe_opts opts;
 	uint32_t tgids[OBSERVE_MAX_TGIDS];
+	int wanted; /* a map of them, for all programs; those of a tree add what is started */
 	struct rings_bpf *skel;
 	struct bpf_link *files;
 	struct bpf_link *tasks;
@@ -182,6 +185,7 @@ static int map_output(struct output *output, const struct bpf_map *map)
 static int set_knobs(struct observe *o, uint32_t max_rings, uint32_t max_groups)
 {
 	struct rings_bpf *skel = o->skel;
+	int err;
 
 	skel->rodata->max_rings = max_rings;
 	skel->rodata->max_groups = max_groups;
@@ -191,17 +195,24 @@ static int set_knobs(struct observe *o, uint32_t max_rings, uint32_t max_groups)
 	bpf_map__set_max_entries(skel->maps.rings, max_rings);
 	bpf_map__set_max_entries(skel->maps.sightings, max_rings * 2);
 	bpf_map__set_max_entries(skel->maps.groups, max_groups);
-	return find_flag_bits(skel);
+	err = bpf_map__reuse_fd(skel->maps.tgids, o->wanted);
+	return err ? err : find_flag_bits(skel);
 }
 
-static int add_tgids(struct observe *o)
+/* The same for all programs: who is added by some is known to the others at once. */
+static int open_tgids(struct observe *o)
 {
-	int fd = bpf_map__fd(o->skel->maps.tgids);
+	const struct observe_trace *trace = &o->opts.trace;
+	uint32_t most = trace->processes ? trace->processes : MOST_PROCESSES;
 	uint8_t wanted = 1;
 	int err = 0;
 
+	o->wanted = bpf_map_create(BPF_MAP_TYPE_HASH, "tgids", sizeof(uint32_t), sizeof(wanted),
+				   trace->is_tree ? most : OBSERVE_MAX_TGIDS, NULL);
+	if (o->wanted < 0)
+		return o->wanted;
 	for (size_t i = 0; i < o->opts.nr_tgids && !err; i++)
-		err = bpf_map_update_elem(fd, &o->tgids[i], &wanted, BPF_ANY);
+		err = bpf_map_update_elem(o->wanted, &o->tgids[i], &wanted, BPF_ANY);
 	return err;
 }
 
@@ -267,7 +278,6 @@ static int load(struct observe *o, uint32_t max_rings, uint32_t max_groups)
 		return -errno;
 	err = set_knobs(o, max_rings, max_groups);
 	err = err ? err : rings_bpf__load(o->skel);
-	err = err ? err : add_tgids(o);
 	err = err ? err : map_output(&o->rings, o->skel->maps.rings);
 	err = err ? err : map_output(&o->groups, o->skel->maps.groups);
 	err = err ? err : map_output(&o->fixed, o->skel->maps.fixed_slots);
@@ -280,8 +290,8 @@ static int load(struct observe *o, uint32_t max_rings, uint32_t max_groups)
 
 static int open_accounts(struct observe *o)
 {
-	const struct accounts_opts opts = {.observe = &o->opts,
-					   .pid_level = o->skel->bss->pid_level};
+	const struct accounts_opts opts = {
+		.observe = &o->opts, .pid_level = o->skel->bss->pid_level, .tgids = o->wanted};
 
 	if (o->opts.depth == OBSERVE_ONCE)
 		return 0;
@@ -310,7 +320,8 @@ struct observe *observe_open(const struct observe_opts *opts, struct observe_err
 	o->names = roster_new();
 	verbose_libbpf = opts->verbose;
 	libbpf_set_print(print_libbpf);
-	code = load(o, FIRST_RINGS, FIRST_GROUPS);
+	code = open_tgids(o);
+	code = code ? code : load(o, FIRST_RINGS, FIRST_GROUPS);
 	if (code) {
 		explain(err, code, "load the BPF iterators");
 	} else {
@@ -453,39 +464,6 @@ static int fill(struct observe *o, struct sample *sample)
 	return sample_sort(sample);
 }
 
-/* Whoever has ended must not keep the place of another. */
-static void forget_tgids(struct observe *o)
-{
-	int fd = bpf_map__fd(o->skel->maps.tgids);
-	uint32_t gone[OBSERVE_MAX_TGIDS], key = 0;
-	size_t nr = 0;
-
-	for (int more = !bpf_map_get_next_key(fd, NULL, &key); more && nr < OBSERVE_MAX_TGIDS;
-	     more = !bpf_map_get_next_key(fd, &key, &key)) {
-		bool is_there = false;
-
-		for (size_t i = 0; i < o->opts.nr_tgids; i++)
-			is_there |= o->tgids[i] == key;
-		if (!is_there)
-			gone[nr++] = key;
-	}
-	while (nr)
-		bpf_map_delete_elem(fd, &gone[--nr]);
-}
-
-/* The processes that those of the tree have started since. */
-static void follow_tree(struct observe *o)
-{
-	size_t nr = o->accounts ? accounts_tgids(o->accounts, o->tgids, OBSERVE_MAX_TGIDS) : 0;
-
-	/* none is left: go on with those before, for nothing would mean everything */
-	if (!nr)
-		return;
-	o->opts.nr_tgids = nr;
-	forget_tgids(o);
-	add_tgids(o);
-}
-
 int observe_sample(struct observe *o, struct sample *sample)
 {
 	static const enum sample_backend backends[] = {BACKEND_ITER, BACKEND_ITER_TICK,
@@ -497,8 +475,6 @@ int observe_sample(struct observe *o, struct sample *sample)
 	sample->backend = backends[o->opts.depth];
 	if (o->accounts && accounts_see_functions(o->accounts))
 		sample->backend = BACKEND_ITER_TP_KBUF;
-	if (o->opts.trace.is_tree)
-		follow_tree(o);
 	err = run_with_room(o);
 	err = err ? err : fill(o, sample);
 	if (!err && o->names)
@@ -624,5 +600,7 @@ void observe_close(struct observe *o)
 	accounts_close(o->accounts);
 	roster_free(o->names);
 	unload(o);
+	if (o->wanted >= 0)
+		close(o->wanted);
 	free(o);
 }

@@ -27,12 +27,13 @@ enum observe_depth {
 struct observe_trace {
 	uint32_t kinds; /* a bit per enum trace_kind; 0: no trace */
 	bool only_errors;
-	bool is_tree;    /* the processes that those of tgids start, too */
-	bool is_watched; /* observe_watch() will be called */
-	bool is_booked;  /* what is not rare is booked by the programs: see observe_books() */
-	uint32_t room;   /* BOOKED: for so many buffers, of all groups ever seen; 0: for 1M, in
-			    about 100 MB. Rounded up; what does not fit is a loss */
-	uint32_t bytes;  /* of the buffer: a power of two, at least a page */
+	bool is_tree;       /* the processes that those of tgids start, too */
+	bool is_watched;    /* observe_watch() will be called */
+	bool is_booked;     /* what is not rare is booked by the programs: see observe_books() */
+	uint32_t processes; /* of a tree at a time; 0: 16384. What does not fit is a loss */
+	uint32_t room;      /* BOOKED: for so many buffers, of all groups ever seen; 0: for 1M, in
+			       about 100 MB. Rounded up; what does not fit is a loss */
+	uint32_t bytes;     /* of the buffer: a power of two, at least a page */
 };
 
 struct observe_opts {

@@ -23,12 +23,13 @@ const char *sample_backend_name(enum sample_backend backend)
 const char *sample_loss_name(enum sample_loss loss)
 {
 	static const char *const names[] = {
-		[LOSS_RINGS] = "rings",     [LOSS_GROUPS] = "groups",
-		[LOSS_WALK] = "walk",       [LOSS_UNATTRIBUTED] = "unattributed",
-		[LOSS_GUESSED] = "guessed", [LOSS_ACCOUNTS] = "accounts",
-		[LOSS_LEDGERS] = "ledgers", [LOSS_REQUESTS] = "requests",
-		[LOSS_HIDDEN] = "hidden",   [LOSS_BIDS] = "bids",
-		[LOSS_EVENTS] = "events",   [LOSS_CALLS] = "calls",
+		[LOSS_RINGS] = "rings",         [LOSS_GROUPS] = "groups",
+		[LOSS_WALK] = "walk",           [LOSS_UNATTRIBUTED] = "unattributed",
+		[LOSS_GUESSED] = "guessed",     [LOSS_ACCOUNTS] = "accounts",
+		[LOSS_LEDGERS] = "ledgers",     [LOSS_REQUESTS] = "requests",
+		[LOSS_HIDDEN] = "hidden",       [LOSS_BIDS] = "bids",
+		[LOSS_EVENTS] = "events",       [LOSS_CALLS] = "calls",
+		[LOSS_PROCESSES] = "processes",
 	};
 
 	return NAME_OF(names, (size_t)loss);

@@ -26,6 +26,7 @@ enum sample_loss {
 	LOSS_BIDS,         /* returns of which the ledger could not tell the bid */
 	LOSS_EVENTS,       /* events that the kernel did not deliver, nested in themselves */
 	LOSS_CALLS,        /* calls of the kernel's functions that were not seen to return */
+	LOSS_PROCESSES,    /* children of followed processes, for want of room */
 	LOSS_MAX
 };
 

@@ -210,6 +210,8 @@ static const char *loss_text(enum sample_loss loss)
 		[LOSS_BIDS] = "returns were overwritten before they were read: which buffers",
 		[LOSS_CALLS] =
 			"calls of the kernel's buffer functions, of which no return was seen",
+		[LOSS_PROCESSES] = "processes, and what they started, for want of room: there are "
+				   "more than can be followed",
 		[LOSS_EVENTS] = "events that the kernel did not deliver: no finding is certain",
 	};
 

@@ -265,7 +265,6 @@ static void note_blind(struct watching *w)
 
 	blind->records_lost = observe_trace_lost(w->observe);
 	observe_losses(w->observe, blind->losses);
-	w->out->book.may_miss = blind->records_lost || blind->losses[LOSS_EVENTS];
 	blind->maps_unread = w->inspection.maps_unread;
 	blind->out_of_memory = w->inspection.out_of_memory || w->out->book.out_of_memory;
 	for (size_t i = 0; i < w->out->book.nr_groups; i++) {
@@ -295,7 +294,7 @@ static void end_command(struct watching *w)
 static int conclude(struct watching *w)
 {
 	note_blind(w);
-	if (!inspection_conclude(&w->inspection, &w->out->book, &w->out->diagnosis))
+	if (!inspection_conclude(&w->inspection, w->observe, &w->out->book, &w->out->diagnosis))
 		return EXIT_OK;
 	cmd_error("out of memory");
 	return EXIT_FAILED;

@@ -161,8 +161,6 @@ int exam_look(struct exam *exam, struct sample *sample)
 	casebook_sample(&exam->book, &exam->sample);
 	inspection_look(&exam->inspection, exam->observe, &exam->book, &exam->sample);
 	join(sample, &exam->sample);
-	exam->book.may_miss =
-		observe_trace_lost(exam->observe) > 0 || exam->sample.losses[LOSS_EVENTS] > 0;
 	diagnosis_done(&exam->diagnosis);
-	return inspection_conclude(&exam->inspection, &exam->book, &exam->diagnosis);
+	return inspection_conclude(&exam->inspection, exam->observe, &exam->book, &exam->diagnosis);
 }

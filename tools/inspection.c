@@ -296,6 +296,21 @@ void inspection_look(struct inspection *inspection, struct observe *observe, str
 	look_at_files(book);
 }
 
+/* What could not be booked is known of each group; of all else it may have been any's. */
+static void note_lost(struct casebook *book, const struct observe *observe)
+{
+	struct trace_lost lost[TRACE_KINDS];
+	uint64_t losses[LOSS_MAX], missed = 0;
+
+	for (size_t i = 0; i < book->nr_groups; i++)
+		missed += book->groups[i]->sums.missed;
+	observe_losses(observe, losses);
+	observe_trace_losses(observe, lost);
+	book->may_miss = losses[LOSS_EVENTS] || observe_trace_lost(observe) > missed;
+	book->lost_lives = lost[TRACE_REGISTER].records || lost[TRACE_UNREGISTER].records ||
+			   lost[TRACE_CREATE].records;
+}
+
 /* What a process had ends with it, which no look has shown yet. */
 static void note_ends(struct casebook *book)
 {
@@ -307,8 +322,8 @@ static void note_ends(struct casebook *book)
 	}
 }
 
-int inspection_conclude(const struct inspection *inspection, struct casebook *book,
-			struct diagnosis *diagnosis)
+int inspection_conclude(const struct inspection *inspection, const struct observe *observe,
+			struct casebook *book, struct diagnosis *diagnosis)
 {
 	const struct diagnose_case what = {.book = book,
 					   .limits = inspection->limits,
@@ -318,6 +333,7 @@ int inspection_conclude(const struct inspection *inspection, struct casebook *bo
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	book->ended_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+	note_lost(book, observe);
 	note_ends(book);
 	return diagnose(&what, diagnosis);
 }

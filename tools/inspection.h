@@ -46,8 +46,8 @@ void inspection_look(struct inspection *inspection, struct observe *observe, str
 		     const struct sample *sample);
 
 /* What all of it comes to, now; the book may go on. 0 or -ENOMEM. */
-int inspection_conclude(const struct inspection *inspection, struct casebook *book,
-			struct diagnosis *diagnosis);
+int inspection_conclude(const struct inspection *inspection, const struct observe *observe,
+			struct casebook *book, struct diagnosis *diagnosis);
 
 /* Zeroes are accepted. */
 void inspection_done(struct inspection *inspection);

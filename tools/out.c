@@ -307,6 +307,7 @@ char *out_summary(const struct model *model, char *out, size_t size)
 		[LOSS_BIDS] = "bid",
 		[LOSS_EVENTS] = "event",
 		[LOSS_CALLS] = "function call",
+		[LOSS_PROCESSES] = "descendant",
 	};
 	size_t used = add_count(out, size, 0, model->live_rings, "ring");
 	const char *lead = "; lost: ";

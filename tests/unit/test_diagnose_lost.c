@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+/* What was lost, or seen too late, is never told as another cause. From literal events and slots.
+ */
+#include "casebook_rig.h"
+
+#define LOW  0x10000000ULL /* memory of the program ... */
+#define HIGH 0x10100000ULL
+#define LEN  256
+
+static struct ring_slot slots[8];
+
+static struct ring_slot slot_of(uint16_t bid)
+{
+	return (struct ring_slot){.addr = LOW + bid * (uint64_t)LEN, .len = LEN, .bid = bid};
+}
+
+/* Looks at what is between head and tail of a ring of 8, as often as it takes to be sure. */
+static void look(uint16_t head, uint16_t tail)
+{
+	static const struct lint_range ranges[] = {{LOW, HIGH}};
+	const struct lint_view view = {.slots = slots,
+				       .entries = 8,
+				       .head = head,
+				       .tail = tail,
+				       .ranges = ranges,
+				       .nr_ranges = 1};
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(lint_look(&book.groups[0]->lint, &view), 0);
+}
+
+static void fill(void)
+{
+	reg(8);
+	put(0, 8);
+	for (uint16_t bid = 0; bid < 8; bid++)
+		slots[bid] = slot_of(bid);
+	look(0, 8);
+}
+
+static void foreign_one(void **state)
+{
+	(void)state;
+	fill();
+	take(0, 5);
+	put(65535, 1);
+	slots[0] = slot_of(65535);
+	look(1, 9);
+	seen(8);
+	assert_string_equal(codes(), "foreign-bid");
+	book.may_miss = true;
+	assert_string_equal(codes(), "foreign-bid");
+	book.may_miss = false;
+	book.groups[0]->sums.missed = 1;
+	assert_string_equal(codes(), "foreign-bid");
+}
+
+/* The books did not see it come, for want of room or because it was overwritten unread. */
+static void foreign_in_memory(void **state)
+{
+	(void)state;
+	fill();
+	take(0, 5);
+	slots[0] = slot_of(65535);
+	look(1, 9);
+	seen(8);
+	assert_string_equal(codes(), "foreign-bid");
+}
+
+static void bad_one(void **state)
+{
+	(void)state;
+	fill();
+	take(0, 5);
+	put(0, 1);
+	slots[0].addr = 0x1000;
+	look(1, 9);
+	seen(8);
+	assert_string_equal(codes(), "bad-address");
+}
+
+/* Where one return is lost a group is in doubt, and no other. */
+static void of_one_group(void **state)
+{
+	struct case_group *group;
+
+	(void)state;
+	reg(8);
+	put(0, 8);
+	group = book.groups[0];
+	submit(5);
+	starve(STARVE_EMPTY_AT_DATA, 5);
+	now += 500 * MS;
+	seen(8);
+	group->lint.available = 8;
+	assert_string_equal(codes(), "not-rearmed");
+	group->sums.missed = 1;
+	assert_true(casebook_may_miss(&book, group));
+	assert_string_equal(codes(), "");
+	group->sums.missed = 0;
+	assert_string_equal(codes(), "not-rearmed");
+}
+
+/* The process ended before anybody looked, but long after its request did. */
+static void ended_unseen(void **state)
+{
+	struct case_group *group;
+
+	(void)state;
+	reg(8);
+	put(0, 8);
+	group = book.groups[0];
+	seen_with(8, 8);
+	submit(5);
+	starve(STARVE_EMPTY_AT_DATA, 5);
+	assert_string_equal(codes(), "");
+	group->sums.over_ns = now + 500 * MS;
+	group->sums.left = 0;
+	assert_string_equal(codes(), "");
+	group->sums.left = 8;
+	assert_string_equal(codes(), "not-rearmed");
+	/* it was another process of the ring that ended */
+	now += 600 * MS;
+	submit(5);
+	assert_string_equal(codes(), "");
+}
+
+static void look_empty(void)
+{
+	seen_with(8, 0);
+	now += 1500 * MS;
+}
+
+static void waits(void)
+{
+	reg(8);
+	put(0, 8);
+	for (uint32_t i = 0; i < 2; i++) {
+		for (uint32_t bid = 0; bid < 8; bid++)
+			take(bid, 5);
+		if (!i)
+			put(0, 8);
+	}
+	submit(5);
+}
+
+static void empty_all_the_time(void **state)
+{
+	(void)state;
+	waits();
+	look_empty();
+	look_empty();
+	assert_string_equal(codes(), "armed-on-empty");
+	book.groups[0]->sums.missed = 1;
+	assert_string_equal(codes(), "");
+}
+
+/* Empty whenever it is looked at, which is seldom. */
+static void empty_now_and_then(void **state)
+{
+	(void)state;
+	waits();
+	for (int i = 0; i < 4; i++) {
+		look_empty();
+		put(0, 8);
+		for (uint32_t bid = 0; bid < 8; bid++)
+			take(bid, 5);
+	}
+	seen_with(8, 0);
+	assert_string_equal(codes(), "");
+}
+
+static void of_somebody(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	take(0, 5);
+	now += 2000 * MS;
+	tell_taken(20, 3);
+	assert_string_equal(codes(), "taken-untold");
+	book.unattributed = 2;
+	assert_string_equal(codes(), "");
+	book.unattributed = 1;
+	book.guessed = 1;
+	assert_string_equal(codes(), "");
+	book.guessed = 0;
+	assert_string_equal(codes(), "taken-untold");
+}
+
+/* What came back and was overwritten before it was read is out by the books, and is taken again. */
+static void back_unread(void **state)
+{
+	(void)state;
+	reg(8);
+	put(0, 8);
+	for (uint32_t i = 0; i < 8; i++)
+		take(i % 4, 5);
+	seen(8);
+	tell_taken(5, 8);
+	assert_string_equal(codes(), "delivered-twice");
+	book.groups[0]->unread = 4;
+	assert_string_equal(codes(), "");
+}
+
+static void other_lives(void **state)
+{
+	(void)state;
+	fill();
+	for (uint16_t i = 0; i < 8; i++)
+		slots[i].len = LEN / 2;
+	look(0, 8);
+	seen(8);
+	assert_string_equal(codes(), "length-shrunk");
+	/* a group registered anew, with buffers of another length */
+	book.lost_lives = book.may_miss = true;
+	assert_string_equal(codes(), "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(foreign_one, begin, end),
+		cmocka_unit_test_setup_teardown(foreign_in_memory, begin, end),
+		cmocka_unit_test_setup_teardown(bad_one, begin, end),
+		cmocka_unit_test_setup_teardown(of_one_group, begin, end),
+		cmocka_unit_test_setup_teardown(ended_unseen, begin, end),
+		cmocka_unit_test_setup_teardown(empty_all_the_time, begin, end),
+		cmocka_unit_test_setup_teardown(empty_now_and_then, begin, end),
+		cmocka_unit_test_setup_teardown(of_somebody, begin, end),
+		cmocka_unit_test_setup_teardown(back_unread, begin, end),
+		cmocka_unit_test_setup_teardown(other_lives, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
