@@ -36,6 +36,8 @@ struct track {
 	struct hold *holds;
 	uint32_t nr_holds;
 	uint64_t lanes[LANE_WORDS]; /* a bit per lane in use */
+	uint64_t ended[LANE_WORDS]; /* of these: its hold ended at ended_ns */
+	uint64_t ended_ns;
 };
 
 struct timeline {
@@ -186,11 +188,25 @@ static void put_hold(struct timeline *timeline, const struct track *track, uint3
 
 /* ---- holds */
 
+/*
+ * A return that was found by the next taking has its time. Viewers whose times are fractions of a
+ * microsecond may take two slices that meet for nested ones: a lane rests until time has gone on.
+ */
+static void free_ended(struct track *track)
+{
+	for (uint32_t word = 0; word <= track->nr_lanes / 64 && word < LANE_WORDS; word++) {
+		track->lanes[word] &= ~track->ended[word];
+		track->ended[word] = 0;
+	}
+}
+
 static uint32_t take_lane(struct track *track)
 {
 	uint32_t word = 0;
 	uint32_t lane;
 
+	if (track->last_ns > track->ended_ns || track->nr_lanes == NR_BIDS)
+		free_ended(track);
 	while (word < LANE_WORDS - 1 && track->lanes[word] == UINT64_MAX)
 		word++;
 	/* there are as many lanes as bids, and each bid takes one at most */
@@ -208,7 +224,10 @@ static void end_hold(struct timeline *timeline, struct track *track, uint32_t bi
 		return;
 	hold = &track->holds[bid];
 	put_hold(timeline, track, bid, remark);
-	track->lanes[hold->lane / 64] &= ~(UINT64_C(1) << (hold->lane % 64));
+	if (track->last_ns > track->ended_ns)
+		free_ended(track);
+	track->ended[hold->lane / 64] |= UINT64_C(1) << (hold->lane % 64);
+	track->ended_ns = track->last_ns;
 	hold->since_ns = 0;
 }
 

@@ -266,7 +266,7 @@ fi
 # ---- a timeline
 
 # What a reader of the file relies on: each event has its numbers, each track a name, no slice
-# overlaps another on its track, counters go on in time.
+# overlaps or meets another on its track, counters go on in time.
 wellformed='def ns: (. * 1000 | round);
 	.traceEvents as $all | [$all[] | select(.ph == "X")] as $slices |
 	[$all[] | select(.name == "thread_name") | [.pid, .tid]] as $tracks |
@@ -275,7 +275,7 @@ wellformed='def ns: (. * 1000 | round);
 		(.ph == "M" or (.ts | type == "number" and . > 0)))) and
 	($slices | all(.dur >= 0 and ([.pid, .tid] | IN($tracks[])))) and
 	($slices | group_by([.pid, .tid]) | all(sort_by(.ts) |
-		. as $s | all(range(1; length); ($s[. - 1] | (.ts | ns) + (.dur | ns)) <=
+		. as $s | all(range(1; length); ($s[. - 1] | (.ts | ns) + (.dur | ns)) <
 			($s[.].ts | ns)))) and
 	([$all[] | select(.ph == "C")] | group_by(.pid) | all(map(.ts) == (map(.ts) | sort)))'
 # The buffers of a group are in the ring or held: the counter and the open slices add up to all of
