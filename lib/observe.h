@@ -164,7 +164,8 @@ struct observe_watch {
 /*
  * Sets hardware breakpoints, in place of earlier ones; NULL: only takes those away. The number of
  * threads, or -errno: -ENOENT (not mapped there, or not yet), -ENOSPC (a thread has no breakpoint
- * left), -EPERM, -ESRCH, -EINVAL (trace.is_watched was not set).
+ * left), -ENODATA (breakpoints do not fire here), -EPERM, -ESRCH, -EINVAL (trace.is_watched was not
+ * set).
  */
 int observe_watch(struct observe *o, const struct observe_watch *watch);
 

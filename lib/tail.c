@@ -172,8 +172,8 @@ static bool has_thread(const struct tail_watch *watch, uint32_t tid)
 	return false;
 }
 
-/* Threads that this one starts inherit the breakpoint, processes do not. */
-static int open_breakpoint(uint32_t tid, uint64_t address, int program)
+/* Stores by a thread (0: this one) and those that it starts; processes do not inherit it. */
+static int open_stores(uint32_t tid, uint64_t address, bool is_enabled)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_BREAKPOINT,
@@ -186,14 +186,40 @@ static int open_breakpoint(uint32_t tid, uint64_t address, int program)
 		.inherit_thread = 1,
 		.exclude_kernel = 1,
 		.exclude_hv = 1,
-		.disabled = 1,
+		.disabled = !is_enabled,
 	};
 	int fd =
 		(int)syscall(__NR_perf_event_open, &attr, (pid_t)tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Some hypervisors let a guest set breakpoints that never fire: a store of our own shows it. Where
+ * this thread can set none, nothing is known, and the watch itself will tell.
+ */
+static int expect_fires(void)
+{
+	volatile uint16_t own = 0;
+	uint64_t hits = 0;
+	int fd = open_stores(0, (uintptr_t)&own, true);
+	ssize_t got;
+
+	if (fd < 0)
+		return 0;
+	own = 1;
+	got = read(fd, &hits, sizeof(hits));
+	close(fd);
+	return got != sizeof(hits) || hits ? 0 : -ENODATA;
+}
+
+static int open_breakpoint(uint32_t tid, uint64_t address, int program)
+{
+	int fd = open_stores(tid, address, false);
 	int err;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, program) == 0 &&
 	    ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) == 0)
 		return fd;
@@ -245,14 +271,16 @@ struct tail_watch *tail_watch(uint32_t tgid, uint64_t address, int program)
 {
 	struct tail_watch *watch = calloc(1, sizeof(*watch));
 	uint64_t tail = address + offsetof(struct io_uring_buf_ring, tail);
-	int more;
+	int more = expect_fires();
 
 	if (!watch)
 		return NULL;
 	/* one that starts during a pass may have been started by one not yet watched */
-	do {
-		more = add_threads(watch, tgid, tail, program);
-	} while (more > 0);
+	if (!more) {
+		do {
+			more = add_threads(watch, tgid, tail, program);
+		} while (more > 0);
+	}
 	if (more == 0 && watch->nr)
 		return watch;
 	tail_release(watch);

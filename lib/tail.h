@@ -26,7 +26,7 @@ struct tail_watch;
 /*
  * Runs the BPF program at each store to the tail of the ring at `address`, by any thread of the
  * process, present or to come. NULL with errno: ESRCH (no such process), ENOSPC (no breakpoint
- * free), EACCES / EPERM, ENODEV / EOPNOTSUPP (no breakpoints here).
+ * free), EACCES / EPERM, ENODEV / EOPNOTSUPP (no breakpoints here), ENODATA (they do not fire).
  */
 struct tail_watch *tail_watch(uint32_t tgid, uint64_t address, int program);
 

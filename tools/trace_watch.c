@@ -55,6 +55,10 @@ static const char *reason(int err, const char **hint)
 	case -ENODEV:
 	case -EOPNOTSUPP:
 		return "this machine has no breakpoints";
+	case -ENODATA:
+		*hint = "a hypervisor may keep them from its guests; without --watch ticks find "
+			"returns";
+		return "breakpoints do not fire on this machine";
 	default:
 		return strerror(-err);
 	}
@@ -117,7 +121,7 @@ int trace_watch_begin(struct trace_watch *watch, struct observe *observe,
 	if (nr >= 0)
 		return EXIT_OK;
 	complain(watch, nr);
-	return nr == -EPERM || nr == -EACCES || nr == -ENODEV || nr == -EOPNOTSUPP
+	return nr == -EPERM || nr == -EACCES || nr == -ENODEV || nr == -EOPNOTSUPP || nr == -ENODATA
 		       ? EXIT_UNSUPPORTED
 		       : EXIT_FAILED;
 }
