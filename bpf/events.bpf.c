@@ -369,6 +369,7 @@ struct taker {
 	__u32 code; /* of its group */
 	__s32 fd;
 	__u32 what; /* when tracing: which operation it is */
+	__u16 life; /* of its group's account by then */
 };
 
 /* As tell() would. It may be multishot: what it does not end is booked alike. Not inline, as tell.
@@ -393,6 +394,13 @@ static __noinline int select_briefly(struct account *group, const struct done *d
 	       !is_to_be_booked(group) && book_select_briefly(group, &rec);
 }
 
+/* done: a copy, so that the fields of what it is a copy of can stay in registers. */
+static __always_inline int book_plainly(struct account *group, const struct taker *taker,
+					struct done done)
+{
+	return select_briefly(group, &done, taker->fd, taker->what);
+}
+
 /*
  * Most completions name one buffer that their group is known to have had, and it is not yet time to
  * look: nothing else is to be done then. 0: it is not such a one, and was not counted.
@@ -400,23 +408,19 @@ static __noinline int select_briefly(struct account *group, const struct done *d
 static __always_inline int count_plainly(const void *ring, const struct done *done,
 					 const struct taker *taker)
 {
-	struct account *group;
+	struct account *group = count_at(taker->code - 1);
 	struct bid_state *state;
 	__u32 since;
 
-	if ((trace_kinds && !keeps_books) || done->res < 0 ||
-	    (done->flags & (CQE_BUFFER | CQE_BUF_MORE)) != CQE_BUFFER)
-		return 0;
-	group = count_at(taker->code - 1);
 	if (!group || group->ring_id != (__u64)ring || group->state != ACCOUNT_LIVE ||
-	    group->has_bundles || group->kind == GROUP_LEGACY)
+	    group->life != taker->life || group->has_bundles || group->kind == GROUP_LEGACY)
 		return 0;
 	since = group->since + 1;
 	state = bid_at(group, done->flags >> 16);
 	if (since >= group->every || !state ||
 	    (since > group->available && !(state->flags & (BID_IN_RING | BID_DUE))))
 		return 0;
-	if (keeps_books && !select_briefly(group, done, taker->fd, taker->what))
+	if (keeps_books && !book_plainly(group, taker, *done))
 		return 0;
 	group->since = since;
 	group->selected++;
@@ -550,15 +554,9 @@ static __always_inline __u32 on_stream(__u64 *args, struct done *done, __u32 slo
 	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
 	struct req_slot who = {.flags = slot ? SLOT_MULTISHOT : slot_flags, .fd = -1};
 	__u64 ring_id = 0;
-	struct taker taker;
 	int is_guess;
 	__u32 code;
 
-	if (slot && !(slot->flags & SLOT_AMBIGUOUS) && done->flags & CQE_MORE) {
-		taker = (struct taker){slot->count, slot->fd, slot->what};
-		if (count_plainly((void *)args[0], done, &taker))
-			return slot->count;
-	}
 	if (slot && is_of_earlier(slot)) {
 		slot = NULL;
 		who.flags = slot_flags;
@@ -659,19 +657,69 @@ static __always_inline int is_its_own(const __u64 *args, const struct req_slot *
 static __always_inline void on_request(__u64 *args, struct done *done)
 {
 	struct req_slot *slot = find_req((void *)args[1]);
-	struct taker taker;
 
-	if (slot && slot->user_data != done->user_data)
-		slot = NULL;
-	if (slot)
-		taker = (struct taker){slot->count, slot->fd, slot->nbufs};
-	if (slot && !(slot->flags & (SLOT_MULTISHOT | SLOT_PROVIDE | SLOT_REMOVE)) &&
-	    count_plainly((void *)args[0], done, &taker))
-		slot->count = 0;
-	else if (slot && is_its_own(args, slot))
+	if (slot && slot->user_data == done->user_data && is_its_own(args, slot))
 		end_request(args, slot, done);
 	else
 		on_stranger(args, done);
+}
+
+/* ---- completions that there are most of, apart from all else: little is done for one */
+
+static __always_inline int count_request_plainly(const __u64 *args, const struct done *done)
+{
+	struct req_slot *slot = find_req((void *)args[1]);
+	struct taker taker;
+
+	if (!slot || slot->user_data != done->user_data ||
+	    slot->flags & (SLOT_MULTISHOT | SLOT_PROVIDE | SLOT_REMOVE | SLOT_SILENT))
+		return 0;
+	taker = (struct taker){slot->count, slot->fd, slot->nbufs, slot->life};
+	if (!count_plainly((void *)args[0], done, &taker))
+		return 0;
+	slot->count = 0;
+	return 1;
+}
+
+static __always_inline int count_stream_plainly(const __u64 *args, const struct done *done)
+{
+	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
+	struct taker taker;
+
+	if (!slot || slot->flags & SLOT_AMBIGUOUS)
+		return 0;
+	taker = (struct taker){slot->count, slot->fd, slot->what, slot->life};
+	return count_plainly((void *)args[0], done, &taker);
+}
+
+static __always_inline void read_done(const __u64 *args, struct done *done)
+{
+	struct io_uring_cqe *cqe = (void *)args[2];
+
+	if (old_complete) {
+		done->user_data = args[2];
+		done->res = args[3];
+		done->flags = args[4];
+	} else {
+		done->user_data = cqe->user_data;
+		done->res = cqe->res;
+		done->flags = cqe->flags;
+	}
+}
+
+static __always_inline int complete_plainly(const __u64 *args)
+{
+	struct done done;
+
+	if (trace_kinds && !keeps_books)
+		return 0;
+	read_done(args, &done);
+	if (done.res < 0 || (done.flags & (CQE_BUFFER | CQE_BUF_MORE)) != CQE_BUFFER)
+		return 0;
+	done.moment = moment_of(args);
+	if (args[1])
+		return count_request_plainly(args, &done);
+	return done.flags & CQE_MORE && count_stream_plainly(args, &done);
 }
 
 SEC("tp_btf/io_uring_complete")
@@ -679,19 +727,9 @@ int on_complete(__u64 *args)
 {
 	struct done done;
 
-	if (is_ignored((void *)args[0]))
+	if (is_ignored((void *)args[0]) || complete_plainly(args))
 		return 0;
-	if (old_complete) {
-		done.user_data = args[2];
-		done.res = args[3];
-		done.flags = args[4];
-	} else {
-		struct io_uring_cqe *cqe = (void *)args[2];
-
-		done.user_data = cqe->user_data;
-		done.res = cqe->res;
-		done.flags = cqe->flags;
-	}
+	read_done(args, &done);
 	if (trace_kinds && args[1] && done.res == BAD_MEMORY)
 		note_fixed(args[1]);
 	done.moment = done.flags & CQE_BUFFER ? moment_of(args) : 0;
