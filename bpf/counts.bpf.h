@@ -630,10 +630,12 @@ static __always_inline __u64 current_tgid(void)
 /* ring may be a pointer that the verifier tracks. */
 static __always_inline int is_ignored(const void *ring)
 {
-	__u32 slot = ignored_slot(low_half(ring));
+	__u32 slot;
 
-	return nr_tgids && ignored_rings[slot] == (__u64)ring &&
-	       ignored_tgids[slot] == current_tgid();
+	if (!nr_tgids)
+		return 0;
+	slot = ignored_slot(low_half(ring));
+	return ignored_rings[slot] == (__u64)ring && ignored_tgids[slot] == current_tgid();
 }
 
 /* Here and in what follows: writes first and then reads, so that one of two at a time sees it. */

@@ -365,13 +365,6 @@ static __always_inline void note_taken(__u32 code, struct account *group, const 
 		name_taker(group, state, done, fd);
 }
 
-struct taker {
-	__u32 code; /* of its group */
-	__s32 fd;
-	__u32 what; /* when tracing: which operation it is */
-	__u16 life; /* of its group's account by then */
-};
-
 /* As tell() would. It may be multishot: what it does not end is booked alike. Not inline, as tell.
  */
 static __noinline int select_briefly(struct account *group, const struct done *done, __s32 fd,
@@ -392,43 +385,6 @@ static __noinline int select_briefly(struct account *group, const struct done *d
 
 	return rec.opcode != OP_SEND && is_traced(TRACE_SELECT, rec.res) &&
 	       !is_to_be_booked(group) && book_select_briefly(group, &rec);
-}
-
-/* done: a copy, so that the fields of what it is a copy of can stay in registers. */
-static __always_inline int book_plainly(struct account *group, const struct taker *taker,
-					struct done done)
-{
-	return select_briefly(group, &done, taker->fd, taker->what);
-}
-
-/*
- * Most completions name one buffer that their group is known to have had, and it is not yet time to
- * look: nothing else is to be done then. 0: it is not such a one, and was not counted.
- */
-static __always_inline int count_plainly(const void *ring, const struct done *done,
-					 const struct taker *taker)
-{
-	struct account *group = count_at(taker->code - 1);
-	struct bid_state *state;
-	__u32 since;
-
-	if (!group || group->ring_id != (__u64)ring || group->state != ACCOUNT_LIVE ||
-	    group->life != taker->life || group->has_bundles || group->kind == GROUP_LEGACY)
-		return 0;
-	since = group->since + 1;
-	state = bid_at(group, done->flags >> 16);
-	if (since >= group->every || !state ||
-	    (since > group->available && !(state->flags & (BID_IN_RING | BID_DUE))))
-		return 0;
-	if (keeps_books && !book_plainly(group, taker, *done))
-		return 0;
-	group->since = since;
-	group->selected++;
-	group->bytes += done->res;
-	state->fd = taker->fd;
-	state->flags = BID_HELD;
-	state->since_ns = taken_ns(group, done->moment);
-	return 1;
 }
 
 /* A ring begins at its first slot: what is written there is not published. */
@@ -666,32 +622,6 @@ static __always_inline void on_request(__u64 *args, struct done *done)
 
 /* ---- completions that there are most of, apart from all else: little is done for one */
 
-static __always_inline int count_request_plainly(const __u64 *args, const struct done *done)
-{
-	struct req_slot *slot = find_req((void *)args[1]);
-	struct taker taker;
-
-	if (!slot || slot->user_data != done->user_data ||
-	    slot->flags & (SLOT_MULTISHOT | SLOT_PROVIDE | SLOT_REMOVE | SLOT_SILENT))
-		return 0;
-	taker = (struct taker){slot->count, slot->fd, slot->nbufs, slot->life};
-	if (!count_plainly((void *)args[0], done, &taker))
-		return 0;
-	slot->count = 0;
-	return 1;
-}
-
-static __always_inline int count_stream_plainly(const __u64 *args, const struct done *done)
-{
-	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
-	struct taker taker;
-
-	if (!slot || slot->flags & SLOT_AMBIGUOUS)
-		return 0;
-	taker = (struct taker){slot->count, slot->fd, slot->what, slot->life};
-	return count_plainly((void *)args[0], done, &taker);
-}
-
 static __always_inline void read_done(const __u64 *args, struct done *done)
 {
 	struct io_uring_cqe *cqe = (void *)args[2];
@@ -707,6 +637,64 @@ static __always_inline void read_done(const __u64 *args, struct done *done)
 	}
 }
 
+/* done: a copy, so that the fields of what it is a copy of can stay in registers. */
+static __always_inline int book_plainly(struct account *group, const struct req_slot *slot,
+					struct done done)
+{
+	return select_briefly(group, &done, slot->fd, slot->nbufs);
+}
+
+/*
+ * Most completions name one buffer that their group is known to have had, and it is not yet time to
+ * look: nothing else is to be done then. 0: it is not such a one, and was not counted.
+ */
+static __always_inline int count_plainly(const __u64 *args, const struct req_slot *slot,
+					 struct done *done)
+{
+	struct account *group = count_at(slot->count - 1);
+	struct bid_state *state;
+	__u32 since;
+
+	if (!group || group->ring_id != args[0] || group->state != ACCOUNT_LIVE ||
+	    group->life != slot->life || group->has_bundles || group->kind == GROUP_LEGACY)
+		return 0;
+	state = bid_at(group, done->flags >> 16);
+	since = group->since + 1;
+	if (!state || since >= group->every ||
+	    (since > group->available && !(state->flags & (BID_IN_RING | BID_DUE))))
+		return 0;
+	done->moment = moment_of(args);
+	if (keeps_books && !book_plainly(group, slot, *done))
+		return 0;
+	group->since = since;
+	group->selected++;
+	group->bytes += (__u32)done->res;
+	state->fd = slot->fd;
+	state->flags = BID_HELD;
+	state->since_ns = taken_ns(group, done->moment);
+	return 1;
+}
+
+static __always_inline int count_request_plainly(const __u64 *args, struct done *done)
+{
+	struct req_slot *slot = find_req((void *)args[1]);
+
+	if (!slot || slot->user_data != done->user_data ||
+	    slot->flags & (SLOT_MULTISHOT | SLOT_PROVIDE | SLOT_REMOVE | SLOT_SILENT) ||
+	    !count_plainly(args, slot, done))
+		return 0;
+	slot->count = 0;
+	return 1;
+}
+
+static __always_inline int count_stream_plainly(const __u64 *args, struct done *done)
+{
+	const struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
+
+	return slot && !(slot->flags & SLOT_AMBIGUOUS) &&
+	       count_plainly(args, (const struct req_slot *)slot, done);
+}
+
 static __always_inline int complete_plainly(const __u64 *args)
 {
 	struct done done;
@@ -716,7 +704,6 @@ static __always_inline int complete_plainly(const __u64 *args)
 	read_done(args, &done);
 	if (done.res < 0 || (done.flags & (CQE_BUFFER | CQE_BUF_MORE)) != CQE_BUFFER)
 		return 0;
-	done.moment = moment_of(args);
 	if (args[1])
 		return count_request_plainly(args, &done);
 	return done.flags & CQE_MORE && count_stream_plainly(args, &done);

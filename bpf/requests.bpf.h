@@ -35,7 +35,7 @@ struct req_slot {
 	__u32 nbufs; /* provide: how many; else, when tracing, which operation it is */
 };
 
-/* The same for multishot requests, as their completions know them. */
+/* The same for multishot requests, as their completions know them; alike from user_data on. */
 struct stream_slot {
 	__u64 ring_id;
 	__u64 user_data;
