@@ -487,8 +487,8 @@ int bs_pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs
 		return pool_leave(pool, -EINVAL);
 	if (!pool->ops->take)
 		return pool_leave(pool, -EOPNOTSUPP);
-	if (POOL_USUAL(ring_is_usual(pool, cqe)) && bufs && max)
-		return pool_leave(pool, ring_lend(pool, cqe, bufs));
+	if (POOL_USUAL(picked_is_usual(pool, cqe)) && bufs && max)
+		return pool_leave(pool, picked_lend(pool, cqe, bufs));
 	return pool_leave(pool, pool_take(pool, cqe, bufs, max));
 }
 

@@ -21,14 +21,18 @@
 #define POOL_USUAL(condition) __builtin_expect(!!(condition), 1)
 #define POOL_RARE(condition)  __builtin_expect(!!(condition), 0)
 
+/* In each of the few places where it is asked for: no call, no registers to be saved. */
+#define POOL_INLINE inline __attribute__((always_inline))
+
 /* Which way an operation goes. */
 struct pool_ways {
-	bool is_shared;     /* every call is made under the pool's lock, by any thread */
-	bool is_carried;    /* an operation has its buffer from its beginning */
-	bool is_plain;      /* a buffer is lent and given by the stack alone */
-	bool is_allocating; /* plain, but for its memory: impl, by bid, of what is lent */
-	bool is_registered; /* the kernel knows buffer `bid` as number base + bid */
-	bool is_ring;       /* impl is a struct pool_ring, and buffers are lent whole */
+	bool is_shared : 1;     /* every call is made under the pool's lock, by any thread */
+	bool is_carried : 1;    /* an operation has its buffer from its beginning */
+	bool is_plain : 1;      /* a buffer is lent and given by the stack alone */
+	bool is_allocating : 1; /* plain, but for its memory: impl, by bid, of what is lent */
+	bool is_registered : 1; /* the kernel knows buffer `bid` as number base + bid */
+	bool is_picked : 1;     /* the kernel picks, and buffers are lent whole (pool_picked.h) */
+	bool is_ring : 1;       /* the same, and impl is a struct pool_ring */
 };
 
 /*
@@ -83,9 +87,9 @@ struct pool_lease {
 		struct {
 			uint32_t below, above;
 		} place; /* free: in the stack */
-		/* where the kernel picks from a ring */
+		/* where the kernel picks */
 		struct {
-			uint16_t next; /* the bid published right after this one, if any was */
+			uint16_t next; /* ring: the bid published right after this, if any was */
 			bool in_group; /* the kernel may fill it */
 		} slot;
 	};

@@ -21,7 +21,7 @@
  * descriptor, and what the last poll found something for (OP_POLLED). What was served goes behind
  * all others, so that each has its turn.
  */
-static void move_last(struct bs_pool *pool, struct bs_op *op)
+static POOL_INLINE void move_last(struct bs_pool *pool, struct bs_op *op)
 {
 	/* the last one of a circle, or the first: as one sees it */
 	if (op == pool->ops_first) {
@@ -32,11 +32,10 @@ static void move_last(struct bs_pool *pool, struct bs_op *op)
 	}
 }
 
-static int complete(struct bs_pool *pool, struct bs_op *op, int res, struct io_uring_cqe *cqe)
+static POOL_INLINE int complete(struct bs_pool *pool, struct bs_op *op, int res, struct io_uring_cqe *cqe)
 {
 	move_last(pool, op);
-	op_set_state(op, op->state & ~OP_POLLED);
-	op_set_phase(op, OP_READY);
+	op_set_state(op, (op->state & ~(OP_POLLED | OP_PHASE)) | OP_READY);
 	cqe->user_data = (uintptr_t)op;
 	cqe->res = res;
 	cqe->flags = 0;
@@ -55,7 +54,7 @@ static ssize_t read_stream(const struct bs_op *op, uint32_t bytes, bool is_fresh
 	return read(op->fd, op->buf.addr, bytes);
 }
 
-static ssize_t read_now(const struct bs_pool *pool, const struct bs_op *op, bool is_fresh)
+static POOL_INLINE ssize_t read_now(const struct bs_pool *pool, const struct bs_op *op, bool is_fresh)
 {
 	uint32_t bytes = op->len && op->len < pool->buf_bytes ? op->len : pool->buf_bytes;
 	ssize_t got;
@@ -74,7 +73,7 @@ static ssize_t read_now(const struct bs_pool *pool, const struct bs_op *op, bool
 }
 
 /* 1: *cqe says how it went; 0: there was nothing to read after all. */
-static int perform(struct bs_pool *pool, struct bs_op *op, struct io_uring_cqe *cqe, bool is_fresh)
+static POOL_INLINE int perform(struct bs_pool *pool, struct bs_op *op, struct io_uring_cqe *cqe, bool is_fresh)
 {
 	ssize_t res;
 
@@ -91,7 +90,7 @@ static int perform(struct bs_pool *pool, struct bs_op *op, struct io_uring_cqe *
 }
 
 /* poll(2) would wait for ever for a descriptor below 0. */
-static bool is_due(const struct bs_op *op)
+static POOL_INLINE bool is_due(const struct bs_op *op)
 {
 	if (op_phase(op) == OP_STOPPING)
 		return true;
@@ -99,7 +98,7 @@ static bool is_due(const struct bs_op *op)
 }
 
 /* The first of those that can end now. 1 or 0. */
-static int serve(struct bs_pool *pool, struct io_uring_cqe *cqe, bool is_fresh)
+static POOL_INLINE int serve(struct bs_pool *pool, struct io_uring_cqe *cqe, bool is_fresh)
 {
 	struct bs_op *op;
 
@@ -115,15 +114,19 @@ static int serve(struct bs_pool *pool, struct io_uring_cqe *cqe, bool is_fresh)
 	return 0;
 }
 
-void pool_fallback_hurry(struct bs_pool *pool, struct bs_op *op)
+static POOL_INLINE void move_first(struct bs_pool *pool, struct bs_op *op)
 {
-	if (!is_due(op) || op == pool->ops_first)
-		return;
 	if (op->next != pool->ops_first) {
 		pool_unlink_op(pool, op);
 		pool_link_op(pool, op);
 	}
 	pool->ops_first = op;
+}
+
+void pool_fallback_hurry(struct bs_pool *pool, struct bs_op *op)
+{
+	if (is_due(op) && op != pool->ops_first)
+		move_first(pool, op);
 }
 
 /* Backwards, so that they keep their order in front; by number, for the front is moving. */
@@ -135,7 +138,8 @@ static void mark(struct bs_pool *pool, const struct pollfd *fds, nfds_t nr)
 		prev = op->prev;
 		if (fds[--nr].revents) {
 			op_set_state(op, op->state | OP_POLLED);
-			pool_fallback_hurry(pool, op);
+			if (op != pool->ops_first)
+				move_first(pool, op);
 		}
 	}
 }
@@ -171,13 +175,13 @@ static int look_and_serve(struct bs_pool *pool, struct pollfd *fds, struct io_ur
 	return ret;
 }
 
-int pool_fallback_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeout_ms)
+/* Away from what is done for each operation: the descriptors take half a page of the stack. */
+static __attribute__((noinline)) int look_for(struct bs_pool *pool, struct io_uring_cqe *cqe,
+					      int timeout_ms)
 {
 	struct pollfd few[FEW], *fds = few;
-	int ret = serve(pool, cqe, false);
+	int ret;
 
-	if (ret)
-		return ret;
 	if (pool->stats.in_flight > FEW)
 		fds = calloc(pool->stats.in_flight, sizeof(*fds));
 	if (!fds)
@@ -186,4 +190,9 @@ int pool_fallback_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeo
 	if (fds != few)
 		free(fds);
 	return ret;
+}
+
+int pool_fallback_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeout_ms)
+{
+	return serve(pool, cqe, false) ? 1 : look_for(pool, cqe, timeout_ms);
 }

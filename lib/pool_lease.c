@@ -179,13 +179,19 @@ static __attribute__((noinline)) int give_some(struct bs_pool *pool, const struc
 	return pool->pieces ? give_pieces(pool, bufs, nr) : give_whole(pool, bufs, nr);
 }
 
-/* One, and whole, of a kind that is in everyday use: that way is short and straight. */
-static inline int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+/* Of most kinds that need not be looked for where it is written. */
+static inline bool lends_pieces(const struct bs_pool *pool)
+{
+	return POOL_RARE(!pool->ways.is_plain && !pool->ways.is_picked) && pool->pieces;
+}
+
+/* One, and whole: that way is short and straight. */
+static POOL_INLINE int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
 {
 	struct pool_lease *lease;
 	int err;
 
-	if (POOL_RARE(nr != 1) || POOL_RARE(!pool->ways.is_plain && !pool->ways.is_ring))
+	if (POOL_RARE(nr != 1) || lends_pieces(pool))
 		return give_some(pool, bufs, nr);
 	err = find_lease(pool, bufs, &lease);
 	if (POOL_RARE(err))
@@ -194,9 +200,11 @@ static inline int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned
 	if (pool->ways.is_plain) {
 		pool_give_plain(pool, bufs->bid);
 		POOL_ADD(pool, returned, 1);
-	} else {
+	} else if (POOL_USUAL(pool->ways.is_ring)) {
 		ring_append(pool, pool->impl, bufs->bid);
 		ring_publish(pool, pool->impl, 1);
+	} else {
+		pool->ops->give(pool, bufs, 1);
 	}
 	POOL_SET(pool, in_use, pool->stats.in_use - 1);
 	PROBE(release, pool, bufs->bid);

@@ -4,8 +4,10 @@
  *
  * Each return is a request on the program's own ring. It goes out with the program's next
  * submission, for a system call each would cost more than all else; only when few buffers are left
- * in the group it is submitted at once. Such requests complete silently; only a failed one posts a
- * completion. What the ring has no room for waits here.
+ * in the group, or no room in the queue, it is submitted at once. What comes back in the order of
+ * its numbers, as it does where completions do, shares a request until that is submitted. Such
+ * requests complete silently; only a failed one posts a completion. What the ring has no room for
+ * waits here.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -14,11 +16,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "pool.h"
+#include "pool_picked.h"
 #include "uapi.h"
+
+/* A request of ours, and where it stands in the queue. */
+struct provision {
+	struct io_uring_sqe *sqe, *queue;
+	uint32_t at;
+	uint32_t next; /* the bid that would lengthen it */
+	uint32_t nr;
+};
 
 struct pool_legacy {
 	struct io_uring *ring;
+	struct provision last;
 	uint16_t *waiting; /* bids given and not yet in a request, in their order */
 	uint32_t nr_waiting;
 	uint32_t unsent; /* at most so many buffers are in requests that are not submitted */
@@ -54,41 +65,61 @@ static void finish_sqe(const struct bs_pool *pool, struct io_uring_sqe *sqe)
 }
 
 /*
- * Buffers of one request lie side by side in memory and in number. That they do in memory needs
- * a size without padding.
+ * Is the last request still this side's alone, and do its buffers end where this one begins? Side
+ * by side in number they are in memory, too, if their size needs no padding. A queue may have been
+ * replaced, or begin anew with each submission: then another request stands in this one's place.
  */
-static uint32_t run_length(const struct bs_pool *pool, const uint16_t *bids, uint32_t nr)
+static bool can_lengthen(const struct bs_pool *pool, const struct pool_legacy *l, uint32_t bid)
 {
-	uint32_t run = 1;
+	const struct io_uring_sq *sq = &l->ring->sq;
+	const struct provision *last = &l->last;
 
-	while (pool->stride == pool->buf_bytes && run < nr && bids[run] == bids[0] + run)
-		run++;
-	return run;
+	return bid == last->next && last->nr && last->queue == sq->sqes &&
+	       last->at - sq->sqe_head < sq->sqe_tail - sq->sqe_head &&
+	       last->sqe->user_data == (uintptr_t)pool && pool->stride == pool->buf_bytes;
+}
+
+/* False: the ring has no room. */
+static bool provide(struct bs_pool *pool, struct pool_legacy *l, uint32_t bid)
+{
+	struct provision *last = &l->last;
+
+	if (can_lengthen(pool, l, bid)) {
+		last->sqe->fd = (int)++last->nr;
+		last->next++;
+		return true;
+	}
+	last->sqe = get_sqe(l);
+	last->nr = last->sqe ? 1 : 0;
+	if (POOL_RARE(!last->sqe))
+		return false;
+	last->queue = l->ring->sq.sqes;
+	last->at = l->ring->sq.sqe_tail - 1;
+	last->next = bid + 1;
+	io_uring_prep_provide_buffers(last->sqe, pool_addr(pool, bid), (int)pool->buf_bytes, 1,
+				      l->bgid, (int)bid);
+	finish_sqe(pool, last->sqe);
+	return true;
+}
+
+static void count_provided(struct bs_pool *pool, struct pool_legacy *l, uint32_t nr)
+{
+	l->unsent += nr;
+	POOL_ADD(pool, returned, nr);
 }
 
 /* Puts what waits into requests, as far as there is room for them. */
 static void provide_waiting(struct bs_pool *pool)
 {
 	struct pool_legacy *l = pool->impl;
-	uint32_t done = 0, nr, i;
+	uint32_t done = 0, i;
 
-	while (done < l->nr_waiting) {
-		const uint16_t *bids = l->waiting + done;
-		struct io_uring_sqe *sqe = get_sqe(l);
-
-		if (!sqe)
-			break;
-		nr = run_length(pool, bids, l->nr_waiting - done);
-		io_uring_prep_provide_buffers(sqe, pool->data + (size_t)bids[0] * pool->stride,
-					      (int)pool->buf_bytes, (int)nr, l->bgid, bids[0]);
-		finish_sqe(pool, sqe);
-		done += nr;
-	}
+	while (done < l->nr_waiting && provide(pool, l, l->waiting[done]))
+		done++;
 	l->nr_waiting -= done;
 	for (i = 0; i < l->nr_waiting; i++)
 		l->waiting[i] = l->waiting[i + done];
-	l->unsent += done;
-	POOL_ADD(pool, returned, done);
+	count_provided(pool, l, done);
 }
 
 /* A quarter of the buffers or less are where the kernel can pick them, for all that is known. */
@@ -100,17 +131,30 @@ static bool is_short(const struct bs_pool *pool)
 	return there <= pool->buffers / 4;
 }
 
+/* What was given must go now: the program would find no room for a request, or starve. */
+static bool is_urgent(const struct bs_pool *pool, const struct pool_legacy *l)
+{
+	return POOL_RARE(l->nr_waiting) || POOL_RARE(!io_uring_sq_space_left(l->ring)) ||
+	       is_short(pool);
+}
+
 static void legacy_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
 {
 	struct pool_legacy *l = pool->impl;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++)
-		l->waiting[l->nr_waiting++] = bufs[i].bid;
 	if (!io_uring_sq_ready(l->ring))
 		l->unsent = 0;
-	provide_waiting(pool);
-	if (l->nr_waiting || is_short(pool))
+	if (l->nr_waiting)
+		provide_waiting(pool);
+	for (i = 0; i < nr; i++) {
+		pool->leases[bufs[i].bid].slot.in_group = true;
+		if (POOL_USUAL(!l->nr_waiting && provide(pool, l, bufs[i].bid)))
+			count_provided(pool, l, 1);
+		else
+			l->waiting[l->nr_waiting++] = bufs[i].bid;
+	}
+	if (is_urgent(pool, l))
 		submit(l);
 }
 
@@ -119,20 +163,16 @@ static void legacy_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigne
 static int legacy_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
 		       unsigned int max)
 {
-	uint32_t bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 	uint32_t bytes = cqe->res > 0 ? (uint32_t)cqe->res : 0;
+	int bid = picked_bid(pool, cqe);
 
-	if (bid >= pool->buffers)
-		return -ERANGE;
-	if (pool_is_out(pool, bid))
-		return -EPROTO;
+	if (bid < 0)
+		return bid;
 	if (!max)
 		return -ENOSPC;
-	bufs->len = bytes < pool->buf_bytes ? bytes : pool->buf_bytes;
-	bufs->more = 0;
-	pool_lend_at(pool, bid, pool_addr(pool, bid), bufs);
-	POOL_ADD(pool, taken, 1);
-	pool_count_lent(pool, 1);
+	if (bytes > pool->buf_bytes)
+		bytes = pool->buf_bytes;
+	picked_lend_bid(pool, (uint32_t)bid, bytes, bufs);
 	return 1;
 }
 
@@ -230,8 +270,10 @@ static int provide_first(struct bs_pool *pool)
 	err = io_uring_get_events(l->ring); /* a ring not enabled yet takes no requests */
 	if (err < 0)
 		return err;
-	for (bid = 0; bid < pool->buffers; bid++)
+	for (bid = 0; bid < pool->buffers; bid++) {
 		l->waiting[bid] = (uint16_t)bid;
+		pool->leases[bid].slot.in_group = true;
+	}
 	l->nr_waiting = pool->buffers;
 	while (l->nr_waiting) {
 		uint32_t before = l->nr_waiting;
@@ -264,6 +306,7 @@ static int legacy_open(struct bs_pool *pool, struct io_uring *ring, const struct
 	l->waiting = calloc(pool->buffers, sizeof(*l->waiting));
 	err = l->waiting ? check_bgid_free(l) : -ENOMEM;
 	if (!err) {
+		pool->ways.is_picked = true;
 		POOL_SET(pool, entries, pool->buffers);
 		err = provide_first(pool);
 		if (err)

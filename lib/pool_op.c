@@ -14,9 +14,6 @@
 #include "pool_stack.h"
 #include "uapi.h"
 
-/* In each of the few places where it is asked for: no call, no registers to be saved. */
-#define INLINE inline __attribute__((always_inline))
-
 static bool is_fallback(const struct bs_pool *pool)
 {
 	return pool->ops == &pool_fallback_ops;
@@ -25,7 +22,7 @@ static bool is_fallback(const struct bs_pool *pool)
 /* ---- the account */
 
 /* The buffer that the operation carries next. */
-static INLINE int load(struct bs_pool *pool, struct bs_op *op)
+static POOL_INLINE int load(struct bs_pool *pool, struct bs_op *op)
 {
 	op->buf.pool = NULL;
 	if (POOL_RARE(!pool_acquire_one(pool, &op->buf)))
@@ -43,7 +40,7 @@ static int unload(struct bs_pool *pool, struct bs_op *op)
 	return err;
 }
 
-static INLINE void arm(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+static POOL_INLINE void arm(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 {
 	op_set_state(op, (is_recv ? OP_RECV : 0) | OP_ARMED);
 	op->pool = pool;
@@ -53,10 +50,10 @@ static INLINE void arm(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 	POOL_ADD(pool, in_flight, 1);
 }
 
-static INLINE void disarm(struct bs_pool *pool, struct bs_op *op)
+static POOL_INLINE void disarm(struct bs_pool *pool, struct bs_op *op)
 {
 	op->armed = 0;
-	op_set_phase(op, OP_IDLE);
+	op_set_state(op, OP_IDLE);
 	POOL_SET(pool, in_flight, pool->stats.in_flight - 1);
 }
 
@@ -67,7 +64,7 @@ static struct io_uring *ring_of(const struct bs_pool *pool, const struct bs_op *
 	return op->ring ? op->ring : pool->ring;
 }
 
-static struct io_uring_sqe *get_sqe(struct io_uring *ring)
+static POOL_INLINE struct io_uring_sqe *get_sqe(struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
@@ -83,7 +80,7 @@ static uint32_t room(const struct bs_pool *pool, const struct bs_op *op)
 }
 
 /* Of a group: nothing is said of memory, and a length of 0 is that of the buffer. */
-static INLINE void prepare_select(const struct bs_pool *pool, const struct bs_op *op,
+static POOL_INLINE void prepare_select(const struct bs_pool *pool, const struct bs_op *op,
 				  struct io_uring_sqe *sqe, bool is_recv)
 {
 	bool is_multishot = op->flags & BS_OP_MULTISHOT;
@@ -105,7 +102,7 @@ static INLINE void prepare_select(const struct bs_pool *pool, const struct bs_op
 	sqe->buf_group = pool->bgid;
 }
 
-static INLINE void prepare_own(const struct bs_pool *pool, const struct bs_op *op,
+static POOL_INLINE void prepare_own(const struct bs_pool *pool, const struct bs_op *op,
 			       struct io_uring_sqe *sqe, bool is_recv)
 {
 	int index = is_recv ? -ENOENT : pool_index(pool, op->buf.bid);
@@ -133,7 +130,7 @@ static __attribute__((cold)) int call_off(struct bs_pool *pool, struct bs_op *op
 }
 
 /* Its request; outside of the lock, for the pool does not change in what is read here. */
-static INLINE int request(struct bs_pool *pool, struct bs_op *op, bool is_recv, bool is_carried)
+static POOL_INLINE int request(struct bs_pool *pool, struct bs_op *op, bool is_recv, bool is_carried)
 {
 	struct io_uring_sqe *sqe = get_sqe(ring_of(pool, op));
 
@@ -149,7 +146,7 @@ static INLINE int request(struct bs_pool *pool, struct bs_op *op, bool is_recv, 
 
 /* ---- starting */
 
-static INLINE int check(const struct bs_pool *pool, const struct bs_op *op, bool is_recv)
+static POOL_INLINE int check(const struct bs_pool *pool, const struct bs_op *op, bool is_recv)
 {
 	if (POOL_RARE(!op))
 		return -EINVAL;
@@ -162,7 +159,7 @@ static INLINE int check(const struct bs_pool *pool, const struct bs_op *op, bool
 	return POOL_USUAL(op->ring) || pool->ring || is_fallback(pool) ? 0 : -EINVAL;
 }
 
-static INLINE int start_carried(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+static POOL_INLINE int start_carried(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 {
 	int err = load(pool, op);
 
@@ -173,18 +170,19 @@ static INLINE int start_carried(struct bs_pool *pool, struct bs_op *op, bool is_
 }
 
 /* Without a buffer until there are data. */
-static INLINE int start_listed(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+static POOL_INLINE int start_listed(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 {
 	op->buf.pool = NULL;
 	arm(pool, op, is_recv);
 	pool_link_op(pool, op);
 	if (POOL_USUAL(!is_fallback(pool)))
 		return request(pool, op, is_recv, false);
-	pool_fallback_hurry(pool, op);
+	if (POOL_RARE(op->fd < 0)) /* it can end without waiting */
+		pool_fallback_hurry(pool, op);
 	return 0;
 }
 
-static INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+static POOL_INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 {
 	int err = pool_enter(pool);
 
@@ -211,7 +209,7 @@ int bs_recv_managed(struct bs_pool *pool, struct bs_op *op)
 /* ---- completions */
 
 /* The operation's buffer, with data, is the program's now. */
-static INLINE int hand_out(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
+static POOL_INLINE int hand_out(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
 {
 	*buf = op->buf;
 	buf->len = (uint32_t)res;
@@ -223,7 +221,7 @@ static INLINE int hand_out(struct bs_pool *pool, struct bs_op *op, int res, stru
 }
 
 /* Where a read has its place the next one follows; where it has none, it goes on by itself. */
-static INLINE bool wants_more(const struct bs_op *op)
+static POOL_INLINE bool wants_more(const struct bs_op *op)
 {
 	return POOL_RARE(op->flags & BS_OP_MULTISHOT) && op->res > 0 && !(op->state & OP_STOP);
 }
@@ -241,7 +239,7 @@ static __attribute__((noinline)) int go_on(struct bs_pool *pool, struct bs_op *o
 	return 1;
 }
 
-static INLINE int done_carried(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
+static POOL_INLINE int done_carried(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
 {
 	int nr;
 
@@ -255,7 +253,7 @@ static INLINE int done_carried(struct bs_pool *pool, struct bs_op *op, int res, 
 	return pool_leave(pool, nr);
 }
 
-static int done_fallback(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
+static POOL_INLINE int done_fallback(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
 {
 	int nr;
 
@@ -285,13 +283,13 @@ static __attribute__((noinline)) int take_any(struct bs_pool *pool, const struct
 	return nr == 1 ? pool_give(pool, &empty, 1) : nr;
 }
 
-static INLINE int done_select(struct bs_pool *pool, struct bs_op *op,
+static POOL_INLINE int done_select(struct bs_pool *pool, struct bs_op *op,
 			      const struct io_uring_cqe *cqe, struct bs_buf *bufs, unsigned int max)
 {
 	int nr;
 
-	if (POOL_USUAL(ring_is_usual(pool, cqe)) && POOL_USUAL(bufs && max))
-		nr = ring_lend(pool, cqe, bufs);
+	if (POOL_USUAL(picked_is_usual(pool, cqe)) && POOL_USUAL(bufs && max))
+		nr = picked_lend(pool, cqe, bufs);
 	else
 		nr = take_any(pool, cqe, bufs, max);
 	if (POOL_RARE(nr == -ENOSPC))
@@ -413,7 +411,7 @@ int bs_pool_cancel(struct bs_pool *pool)
 
 /* ---- waiting */
 
-static int ring_next(struct io_uring *ring, struct io_uring_cqe *out, int timeout_ms)
+static __attribute__((noinline)) int ring_next(struct io_uring *ring, struct io_uring_cqe *out, int timeout_ms)
 {
 	struct __kernel_timespec ts = {timeout_ms / 1000, timeout_ms % 1000 * 1000000ll};
 	struct io_uring_cqe *cqe;
@@ -446,8 +444,7 @@ int bs_pool_next(struct bs_pool *pool, struct io_uring_cqe *cqe, int timeout_ms)
 		return ret;
 	if (!cqe || pool->ways.is_shared || (!pool->ring && !is_fallback(pool)))
 		return pool_leave(pool, -EINVAL);
-	ret = is_fallback(pool) ? pool_fallback_next(pool, cqe, timeout_ms)
-				: ring_next(pool->ring, cqe, timeout_ms);
-	pool_leave(pool, 0);
-	return ret;
+	/* One thread's alone: nothing to be left. */
+	return is_fallback(pool) ? pool_fallback_next(pool, cqe, timeout_ms)
+				 : ring_next(pool->ring, cqe, timeout_ms);
 }

@@ -9,6 +9,7 @@
 #include <liburing.h>
 
 #include "pool.h"
+#include "pool_picked.h"
 
 #define POOL_NO_BID 0xffffu
 
@@ -52,34 +53,6 @@ static inline void ring_publish(struct bs_pool *pool, struct pool_ring *r, uint3
 {
 	__atomic_store_n(&r->entries[0].resv, r->tail, __ATOMIC_RELEASE);
 	POOL_ADD(pool, returned, nr);
-}
-
-/* Of a pool that lends whole buffers, what has data: does one buffer hold them? */
-static inline bool ring_is_usual(const struct bs_pool *pool, const struct io_uring_cqe *cqe)
-{
-	return pool->ways.is_ring && cqe->flags & IORING_CQE_F_BUFFER && cqe->res > 0 &&
-	       (uint32_t)cqe->res <= pool->buf_bytes;
-}
-
-/* Lends that one. 1 or -errno. */
-static inline int ring_lend(struct bs_pool *pool, const struct io_uring_cqe *cqe,
-			    struct bs_buf *buf)
-{
-	uint32_t bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-
-	if (POOL_RARE(bid >= pool->buffers))
-		return -ERANGE;
-	if (POOL_RARE(!pool->leases[bid].slot.in_group))
-		return -EPROTO;
-	pool->leases[bid].slot.in_group = false;
-	pool_lend_at(pool, bid, pool_addr(pool, bid), buf);
-	buf->len = (uint32_t)cqe->res;
-	buf->more = 0;
-	POOL_ADD(pool, taken, 1);
-	POOL_ADD(pool, selected, 1);
-	POOL_ADD(pool, bytes, (uint64_t)cqe->res);
-	pool_count_lent(pool, 1);
-	return 1;
 }
 
 #endif

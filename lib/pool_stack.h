@@ -98,7 +98,7 @@ static inline void *pool_find(struct bs_pool *pool, uint32_t bid)
 }
 
 /* The same as pool_acquire(), of one, the usual number: was one lent? */
-static inline bool pool_acquire_one(struct bs_pool *pool, struct bs_buf *buf)
+static POOL_INLINE bool pool_acquire_one(struct bs_pool *pool, struct bs_buf *buf)
 {
 	uint32_t bid = pool->top;
 	void *addr;

@@ -201,6 +201,62 @@ static void wrap(void **state)
 	rig_close(&s.rig, 0);
 }
 
+static void take_one_by_one(struct rig *rig, struct bs_buf *bufs, int nr)
+{
+	for (int i = 0; i < nr; i++) {
+		rig_send(rig, 16);
+		rig_recv(rig, 0);
+		assert_int_equal(rig_take_next(rig, &bufs[i], 1), 1);
+	}
+}
+
+/*
+ * What goes back to a legacy group one by one, in the order of its numbers, shares a request as long
+ * as that is not submitted; what does not follow has one of its own. All of it comes again.
+ */
+static void legacy_shares_requests(void **state)
+{
+	struct bs_buf bufs[8];
+	struct rig rig;
+	int i;
+
+	(void)state;
+	rig_open(&rig, BS_POOL_LEGACY, 16, 16);
+	for (int half = 0; half < 2; half++) {
+		take_one_by_one(&rig, bufs, 8);
+		for (i = 0; i < 4; i++)
+			rig_give(&rig, &bufs[i], 1);
+		assert_int_equal(io_uring_sq_ready(&rig.ring), 1);
+		rig_give(&rig, &bufs[5], 1);
+		rig_give(&rig, &bufs[4], 1);
+		assert_int_equal(io_uring_sq_ready(&rig.ring), 3);
+		assert_int_equal(io_uring_submit(&rig.ring), 3);
+		rig_give(&rig, &bufs[6], 1); /* the last one is the kernel's now */
+		rig_give(&rig, &bufs[7], 1);
+		assert_int_equal(io_uring_sq_ready(&rig.ring), 1);
+		assert_int_equal(io_uring_submit(&rig.ring), 1);
+		assert_int_equal(bs_pool_available(rig.pool), 16);
+	}
+	rig_close(&rig, 0);
+}
+
+/* A pool's returns leave room for the program's own requests. */
+static void legacy_leaves_room(void **state)
+{
+	struct bs_buf bufs[64];
+	struct rig rig;
+	int i;
+
+	(void)state;
+	rig_open(&rig, BS_POOL_LEGACY, 1024, 16);
+	take_one_by_one(&rig, bufs, 64);
+	for (i = 64; i--;) { /* backwards: each has a request */
+		rig_give(&rig, &bufs[i], 1);
+		assert_true(io_uring_sq_space_left(&rig.ring) > 0);
+	}
+	rig_close(&rig, 0);
+}
+
 /* Every buffer of the largest ring is out at once; all go back in one call, in any order. */
 static void lend_and_return_all(struct rig *rig, struct bs_buf *bufs)
 {
@@ -368,6 +424,8 @@ int main(void)
 		cmocka_unit_test(random_bundle_inc),
 		RIG_EACH_KIND(wrap),
 		RIG_EACH_KIND(largest),
+		cmocka_unit_test(legacy_shares_requests),
+		cmocka_unit_test(legacy_leaves_room),
 		cmocka_unit_test(fewer_than_slots),
 		cmocka_unit_test(one_buffer),
 		RIG_EACH_KIND(group_ids),
