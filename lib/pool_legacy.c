@@ -23,9 +23,10 @@
 struct provision {
 	struct io_uring_sqe *sqe, *queue;
 	uint32_t at;
-	uint32_t next; /* the bid that would lengthen it */
-	uint32_t nr;
+	uint32_t next; /* the bid that would lengthen it, or NO_NEXT */
 };
+
+#define NO_NEXT UINT32_MAX
 
 struct pool_legacy {
 	struct io_uring *ring;
@@ -46,16 +47,19 @@ static void submit(struct pool_legacy *l)
 	l->unsent = 0;
 }
 
-static struct io_uring_sqe *get_sqe(struct pool_legacy *l)
+static __attribute__((noinline)) struct io_uring_sqe *make_room(struct pool_legacy *l)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(l->ring);
-
-	if (sqe)
-		return sqe;
 	submit(l);
 	if (l->ring->flags & IORING_SETUP_SQPOLL)
 		io_uring_sqring_wait(l->ring);
 	return io_uring_get_sqe(l->ring);
+}
+
+static POOL_INLINE struct io_uring_sqe *get_sqe(struct pool_legacy *l)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(l->ring);
+
+	return POOL_USUAL(sqe) ? sqe : make_room(l);
 }
 
 static void finish_sqe(const struct bs_pool *pool, struct io_uring_sqe *sqe)
@@ -65,47 +69,56 @@ static void finish_sqe(const struct bs_pool *pool, struct io_uring_sqe *sqe)
 }
 
 /*
- * Is the last request still this side's alone, and do its buffers end where this one begins? Side
- * by side in number they are in memory, too, if their size needs no padding. A queue may have been
- * replaced, or begin anew with each submission: then another request stands in this one's place.
+ * Is the last request still this side's alone? A queue may have been replaced, or begin anew with
+ * each submission: then another request stands in this one's place.
  */
-static bool can_lengthen(const struct bs_pool *pool, const struct pool_legacy *l, uint32_t bid)
+static POOL_INLINE bool is_last_queued(const struct bs_pool *pool, const struct pool_legacy *l)
 {
 	const struct io_uring_sq *sq = &l->ring->sq;
 	const struct provision *last = &l->last;
 
-	return bid == last->next && last->nr && last->queue == sq->sqes &&
+	return last->queue == sq->sqes &&
 	       last->at - sq->sqe_head < sq->sqe_tail - sq->sqe_head &&
-	       last->sqe->user_data == (uintptr_t)pool && pool->stride == pool->buf_bytes;
+	       last->sqe->user_data == (uintptr_t)pool;
 }
 
-/* False: the ring has no room. */
-static bool provide(struct bs_pool *pool, struct pool_legacy *l, uint32_t bid)
+/* Side by side in number buffers are in memory, too, if their size needs no padding. */
+static POOL_INLINE bool provide_anew(const struct bs_pool *pool, struct pool_legacy *l,
+				     uint32_t bid)
 {
-	struct provision *last = &l->last;
+	struct io_uring_sqe *sqe = get_sqe(l);
 
-	if (can_lengthen(pool, l, bid)) {
-		last->sqe->fd = (int)++last->nr;
-		last->next++;
-		return true;
-	}
-	last->sqe = get_sqe(l);
-	last->nr = last->sqe ? 1 : 0;
-	if (POOL_RARE(!last->sqe))
+	if (POOL_RARE(!sqe))
 		return false;
-	last->queue = l->ring->sq.sqes;
-	last->at = l->ring->sq.sqe_tail - 1;
-	last->next = bid + 1;
-	io_uring_prep_provide_buffers(last->sqe, pool_addr(pool, bid), (int)pool->buf_bytes, 1,
-				      l->bgid, (int)bid);
-	finish_sqe(pool, last->sqe);
+	io_uring_prep_provide_buffers(sqe, pool_addr(pool, bid), (int)pool->buf_bytes, 1, l->bgid,
+				      (int)bid);
+	finish_sqe(pool, sqe);
+	l->last = (struct provision){
+		.sqe = sqe,
+		.queue = l->ring->sq.sqes,
+		.at = l->ring->sq.sqe_tail - 1,
+		.next = pool->stride == pool->buf_bytes ? bid + 1 : NO_NEXT,
+	};
 	return true;
 }
 
-static void count_provided(struct bs_pool *pool, struct pool_legacy *l, uint32_t nr)
+/* False: the ring has no room. */
+static POOL_INLINE bool provide(struct bs_pool *pool, struct pool_legacy *l, uint32_t bid)
 {
-	l->unsent += nr;
-	POOL_ADD(pool, returned, nr);
+	struct provision *last = &l->last;
+	bool is_queued = is_last_queued(pool, l);
+
+	if (!is_queued) /* nor are those before it */
+		l->unsent = 0;
+	if (is_queued && bid == last->next) {
+		last->sqe->fd++; /* how many */
+		last->next++;
+	} else if (!provide_anew(pool, l, bid)) {
+		return false;
+	}
+	l->unsent++;
+	POOL_ADD(pool, returned, 1);
+	return true;
 }
 
 /* Puts what waits into requests, as far as there is room for them. */
@@ -119,7 +132,6 @@ static void provide_waiting(struct bs_pool *pool)
 	l->nr_waiting -= done;
 	for (i = 0; i < l->nr_waiting; i++)
 		l->waiting[i] = l->waiting[i + done];
-	count_provided(pool, l, done);
 }
 
 /* A quarter of the buffers or less are where the kernel can pick them, for all that is known. */
@@ -143,15 +155,11 @@ static void legacy_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigne
 	struct pool_legacy *l = pool->impl;
 	unsigned int i;
 
-	if (!io_uring_sq_ready(l->ring))
-		l->unsent = 0;
-	if (l->nr_waiting)
+	if (POOL_RARE(l->nr_waiting))
 		provide_waiting(pool);
 	for (i = 0; i < nr; i++) {
 		pool->leases[bufs[i].bid].slot.in_group = true;
-		if (POOL_USUAL(!l->nr_waiting && provide(pool, l, bufs[i].bid)))
-			count_provided(pool, l, 1);
-		else
+		if (POOL_RARE(l->nr_waiting) || POOL_RARE(!provide(pool, l, bufs[i].bid)))
 			l->waiting[l->nr_waiting++] = bufs[i].bid;
 	}
 	if (is_urgent(pool, l))
