@@ -32,7 +32,8 @@ static POOL_INLINE void move_last(struct bs_pool *pool, struct bs_op *op)
 	}
 }
 
-static POOL_INLINE int complete(struct bs_pool *pool, struct bs_op *op, int res, struct io_uring_cqe *cqe)
+static POOL_INLINE int complete(struct bs_pool *pool, struct bs_op *op, int res,
+				struct io_uring_cqe *cqe)
 {
 	move_last(pool, op);
 	op_set_state(op, (op->state & ~(OP_POLLED | OP_PHASE)) | OP_READY);
@@ -54,7 +55,8 @@ static ssize_t read_stream(const struct bs_op *op, uint32_t bytes, bool is_fresh
 	return read(op->fd, op->buf.addr, bytes);
 }
 
-static POOL_INLINE ssize_t read_now(const struct bs_pool *pool, const struct bs_op *op, bool is_fresh)
+static POOL_INLINE ssize_t read_now(const struct bs_pool *pool, const struct bs_op *op,
+				    bool is_fresh)
 {
 	uint32_t bytes = op->len && op->len < pool->buf_bytes ? op->len : pool->buf_bytes;
 	ssize_t got;
@@ -73,7 +75,8 @@ static POOL_INLINE ssize_t read_now(const struct bs_pool *pool, const struct bs_
 }
 
 /* 1: *cqe says how it went; 0: there was nothing to read after all. */
-static POOL_INLINE int perform(struct bs_pool *pool, struct bs_op *op, struct io_uring_cqe *cqe, bool is_fresh)
+static POOL_INLINE int perform(struct bs_pool *pool, struct bs_op *op, struct io_uring_cqe *cqe,
+			       bool is_fresh)
 {
 	ssize_t res;
 

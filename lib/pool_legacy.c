@@ -77,8 +77,7 @@ static POOL_INLINE bool is_last_queued(const struct bs_pool *pool, const struct 
 	const struct io_uring_sq *sq = &l->ring->sq;
 	const struct provision *last = &l->last;
 
-	return last->queue == sq->sqes &&
-	       last->at - sq->sqe_head < sq->sqe_tail - sq->sqe_head &&
+	return last->queue == sq->sqes && last->at - sq->sqe_head < sq->sqe_tail - sq->sqe_head &&
 	       last->sqe->user_data == (uintptr_t)pool;
 }
 

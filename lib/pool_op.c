@@ -81,7 +81,7 @@ static uint32_t room(const struct bs_pool *pool, const struct bs_op *op)
 
 /* Of a group: nothing is said of memory, and a length of 0 is that of the buffer. */
 static POOL_INLINE void prepare_select(const struct bs_pool *pool, const struct bs_op *op,
-				  struct io_uring_sqe *sqe, bool is_recv)
+				       struct io_uring_sqe *sqe, bool is_recv)
 {
 	bool is_multishot = op->flags & BS_OP_MULTISHOT;
 	int opcode = IORING_OP_READ;
@@ -103,7 +103,7 @@ static POOL_INLINE void prepare_select(const struct bs_pool *pool, const struct 
 }
 
 static POOL_INLINE void prepare_own(const struct bs_pool *pool, const struct bs_op *op,
-			       struct io_uring_sqe *sqe, bool is_recv)
+				    struct io_uring_sqe *sqe, bool is_recv)
 {
 	int index = is_recv ? -ENOENT : pool_index(pool, op->buf.bid);
 
@@ -130,7 +130,8 @@ static __attribute__((cold)) int call_off(struct bs_pool *pool, struct bs_op *op
 }
 
 /* Its request; outside of the lock, for the pool does not change in what is read here. */
-static POOL_INLINE int request(struct bs_pool *pool, struct bs_op *op, bool is_recv, bool is_carried)
+static POOL_INLINE int request(struct bs_pool *pool, struct bs_op *op, bool is_recv,
+			       bool is_carried)
 {
 	struct io_uring_sqe *sqe = get_sqe(ring_of(pool, op));
 
@@ -239,7 +240,8 @@ static __attribute__((noinline)) int go_on(struct bs_pool *pool, struct bs_op *o
 	return 1;
 }
 
-static POOL_INLINE int done_carried(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
+static POOL_INLINE int done_carried(struct bs_pool *pool, struct bs_op *op, int res,
+				    struct bs_buf *buf)
 {
 	int nr;
 
@@ -253,7 +255,8 @@ static POOL_INLINE int done_carried(struct bs_pool *pool, struct bs_op *op, int 
 	return pool_leave(pool, nr);
 }
 
-static POOL_INLINE int done_fallback(struct bs_pool *pool, struct bs_op *op, int res, struct bs_buf *buf)
+static POOL_INLINE int done_fallback(struct bs_pool *pool, struct bs_op *op, int res,
+				     struct bs_buf *buf)
 {
 	int nr;
 
@@ -284,7 +287,8 @@ static __attribute__((noinline)) int take_any(struct bs_pool *pool, const struct
 }
 
 static POOL_INLINE int done_select(struct bs_pool *pool, struct bs_op *op,
-			      const struct io_uring_cqe *cqe, struct bs_buf *bufs, unsigned int max)
+				   const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+				   unsigned int max)
 {
 	int nr;
 
@@ -411,7 +415,8 @@ int bs_pool_cancel(struct bs_pool *pool)
 
 /* ---- waiting */
 
-static __attribute__((noinline)) int ring_next(struct io_uring *ring, struct io_uring_cqe *out, int timeout_ms)
+static __attribute__((noinline)) int ring_next(struct io_uring *ring, struct io_uring_cqe *out,
+					       int timeout_ms)
 {
 	struct __kernel_timespec ts = {timeout_ms / 1000, timeout_ms % 1000 * 1000000ll};
 	struct io_uring_cqe *cqe;

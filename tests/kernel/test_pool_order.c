@@ -211,8 +211,8 @@ static void take_one_by_one(struct rig *rig, struct bs_buf *bufs, int nr)
 }
 
 /*
- * What goes back to a legacy group one by one, in the order of its numbers, shares a request as long
- * as that is not submitted; what does not follow has one of its own. All of it comes again.
+ * What goes back to a legacy group one by one, in the order of its numbers, shares a request as
+ * long as that is not submitted; what does not follow has one of its own. All of it comes again.
  */
 static void legacy_shares_requests(void **state)
 {
