@@ -4,7 +4,6 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "../lib/text.h"
 #include "bench.h"
 #include "bench_plot.h"
+#include "bench_report.h"
 #include "cmd.h"
 #include "json_write.h"
 
@@ -206,124 +206,6 @@ static void close_document(struct json *json)
 
 /* ---- eviction */
 
-static void print_eviction(FILE *out, const struct bench_eviction *e)
-{
-	fprintf(out, "%23u", e->table);
-	for (int p = 0; p < BENCH_POLICIES; p++)
-		fprintf(out, " %6.1f%%", 100.0 * e->policies[p].hits / e->accesses);
-	fprintf(out, " %6.1f%%\n", 100.0 * e->best / e->accesses);
-}
-
-static void eviction_json(struct json *json, const struct bench_eviction *e)
-{
-	json_open(json, NULL, '{');
-	json_text(json, "trace", e->trace);
-	json_u64(json, "table", e->table);
-	json_u64(json, "buffers", e->buffers);
-	json_u64(json, "accesses", e->accesses);
-	json_u64(json, "optimum_hits", e->best);
-	json_open(json, "policies", '[');
-	for (int p = 0; p < BENCH_POLICIES; p++) {
-		json_open(json, NULL, '{');
-		json_text(json, "policy", bench_policy_names[p]);
-		json_u64(json, "hits", e->policies[p].hits);
-		json_u64(json, "registered", e->policies[p].registered);
-		json_u64(json, "evicted", e->policies[p].evicted);
-		json_double(json, "access_ns", e->policies[p].ns);
-		json_close(json, '}');
-	}
-	json_close(json, ']');
-	json_close(json, '}');
-}
-
-/* Of one trace over all sizes of table, or of all. */
-struct eviction_sum {
-	const char *trace;
-	uint64_t accesses;
-	uint64_t hits[BENCH_POLICIES], registered[BENCH_POLICIES], evicted[BENCH_POLICIES];
-	double ns[BENCH_POLICIES];
-};
-
-static void add_eviction(struct eviction_sum *sum, const struct bench_eviction *e)
-{
-	sum->trace = e->trace;
-	sum->accesses += e->accesses;
-	for (int p = 0; p < BENCH_POLICIES; p++) {
-		sum->hits[p] += e->policies[p].hits;
-		sum->registered[p] += e->policies[p].registered;
-		sum->evicted[p] += e->policies[p].evicted;
-		sum->ns[p] += e->policies[p].ns * e->accesses;
-	}
-}
-
-/* The trace that begins at *i, which is moved behind it. */
-static struct eviction_sum sum_trace(const struct bench_eviction *all, size_t nr, size_t *i)
-{
-	struct eviction_sum sum = {0};
-
-	do
-		add_eviction(&sum, &all[*i]);
-	while (++*i < nr && strcmp(all[*i].trace, sum.trace) == 0);
-	return sum;
-}
-
-/*
- * Is clock the right choice? Against the best of the other policies, a difference below one access
- * in a hundred is none. Which one is better, else 0.
- */
-static int better_than_clock(const struct eviction_sum *sum)
-{
-	int best = 1;
-
-	for (int p = 1; p < BENCH_POLICIES; p++) {
-		if (sum->hits[p] > sum->hits[best])
-			best = p;
-	}
-	return sum->hits[0] + sum->accesses / 100 >= sum->hits[best] ? 0 : best;
-}
-
-static void print_verdicts(FILE *out, const struct bench_eviction *all, size_t nr)
-{
-	size_t i = 0;
-
-	fputs("\nThe study's choice, clock, over all table sizes:\n", out);
-	while (i < nr) {
-		struct eviction_sum sum = sum_trace(all, nr, &i);
-		int best = better_than_clock(&sum);
-
-		if (!best)
-			fprintf(out, "%-17s confirmed: no other policy does better\n", sum.trace);
-		else
-			fprintf(out, "%-17s refuted: %s hits %.1f%%, clock %.1f%%\n", sum.trace,
-				best == BS_EVICT_NONE ? "who evicts none"
-						      : bench_policy_names[best],
-				100.0 * (double)sum.hits[best] / (double)sum.accesses,
-				100.0 * (double)sum.hits[0] / (double)sum.accesses);
-	}
-}
-
-static void verdicts_json(struct json *json, const struct bench_eviction *all, size_t nr)
-{
-	size_t i = 0;
-
-	json_open(json, "verdicts", '[');
-	while (i < nr) {
-		struct eviction_sum sum = sum_trace(all, nr, &i);
-		int best = better_than_clock(&sum);
-
-		json_open(json, NULL, '{');
-		json_text(json, "trace", sum.trace);
-		json_text(json, "policy", bench_policy_names[0]);
-		json_text(json, "verdict", best ? "refuted" : "confirmed");
-		if (best)
-			json_text(json, "better", bench_policy_names[best]);
-		else
-			json_null(json, "better");
-		json_close(json, '}');
-	}
-	json_close(json, ']');
-}
-
 /* Over each size of table; *nr counts them. */
 static int replay_trace(const struct bench_trace *trace, struct bench_eviction *all, size_t *nr)
 {
@@ -371,46 +253,6 @@ static int replay_built_in(struct bench_eviction *all, size_t *nr)
 	return err;
 }
 
-/* What it costs: hits are free, all else is a system call. */
-static void print_costs(FILE *out, const struct bench_eviction *all, size_t nr)
-{
-	struct eviction_sum sum = {0};
-	double each;
-
-	for (size_t i = 0; i < nr; i++)
-		add_eviction(&sum, &all[i]);
-	each = (double)sum.accesses;
-	fprintf(out, "\n%-23s", "Over all: registered");
-	for (int p = 0; p < BENCH_POLICIES; p++)
-		fprintf(out, " %6.1f%%", 100 * (double)sum.registered[p] / each);
-	fprintf(out, "\n%-23s", "          evicted");
-	for (int p = 0; p < BENCH_POLICIES; p++)
-		fprintf(out, " %6.1f%%", 100 * (double)sum.evicted[p] / each);
-	fprintf(out, "\n%-23s", "          ns an access");
-	for (int p = 0; p < BENCH_POLICIES; p++)
-		fprintf(out, " %7.1f", sum.ns[p] / each);
-	putc('\n', out);
-}
-
-static void print_evictions(FILE *out, const struct bench_eviction *all, size_t nr)
-{
-	const char *trace = "";
-
-	fprintf(out, "%-17s %5s", "hits of", "table");
-	for (int p = 0; p < BENCH_POLICIES; p++)
-		fprintf(out, " %7s", bench_policy_names[p]);
-	fputs(" optimum\n", out);
-	for (size_t i = 0; i < nr; i++) {
-		if (strcmp(trace, all[i].trace) != 0)
-			fprintf(out, "%s: %u accesses to %u buffers\n", all[i].trace,
-				all[i].accesses, all[i].buffers);
-		trace = all[i].trace;
-		print_eviction(out, &all[i]);
-	}
-	print_costs(out, all, nr);
-	print_verdicts(out, all, nr);
-}
-
 static int run_evict(const struct options *o, FILE *out)
 {
 	struct bench_eviction *all = calloc(bench_nr_traces * BENCH_TABLES, sizeof(*all));
@@ -424,203 +266,17 @@ static int run_evict(const struct options *o, FILE *out)
 		err = o->trace ? replay_recorded(o->trace, all, &nr) : replay_built_in(all, &nr);
 	if (!err && o->json) {
 		open_document(&json);
-		json_open(&json, "evictions", '[');
-		for (size_t i = 0; i < nr; i++)
-			eviction_json(&json, &all[i]);
-		json_close(&json, ']');
-		verdicts_json(&json, all, nr);
+		bench_evictions_json(&json, all, nr);
 		json_close(&json, '}');
 		putc('\n', out);
 	} else if (!err) {
-		print_evictions(out, all, nr);
+		bench_print_evictions(out, all, nr);
 	}
 	free(all);
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
 /* ---- strategies */
-
-#define FULL_WIDTH 100
-
-/* What stands in a file is not wrapped. */
-static bool is_wide(FILE *out)
-{
-	struct winsize size;
-
-	return !isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) ||
-	       size.ws_col >= FULL_WIDTH;
-}
-
-/* Why there are no figures. */
-static const char *reason(const struct bench_row *row)
-{
-	return row->why_not ? row->why_not : text_errno(-row->err);
-}
-
-/* Where to look for it. */
-static const char *hint(const struct bench_table *table, const struct bench_row *row)
-{
-	bool has_files = table->work->source == BENCH_DIRECT || table->work->source == BENCH_TREE;
-
-	if (row->why_not)
-		return "";
-	if (row->err == -ENOMEM)
-		return ": see ulimit -l";
-	if (row->err == -EMFILE)
-		return ": see ulimit -n";
-	/* Without the baseline it is not for the strategy. */
-	return has_files && table->rows[0].err == row->err ? ": see TMPDIR" : "";
-}
-
-static double per_s(double wall_ns)
-{
-	return wall_ns > 0 ? 1e9 / wall_ns : 0;
-}
-
-static void print_row(FILE *out, const struct bench_row *row, uint32_t rounds)
-{
-	struct bench_spread cpu = BENCH_FIGURE(row, rounds, cpu_ns);
-	struct bench_spread wall = BENCH_FIGURE(row, rounds, wall_ns);
-	struct bench_spread ratio = bench_spread(row->ratio, rounds);
-	struct bench_spread own = bench_spread(row->own, rounds);
-	struct bench_spread p50 = BENCH_FIGURE(row, rounds, p50_ns);
-	struct bench_spread p99 = BENCH_FIGURE(row, rounds, p99_ns);
-
-	fprintf(out, "  %-11s %8.0f %8.0f", row->strategy->key, per_s(wall.median), cpu.median);
-	if (ratio.median > 0)
-		fprintf(out, " %6.3f %6.3f-%-6.3f", ratio.median, ratio.low, ratio.high);
-	else
-		fprintf(out, " %6s %13s", "-", "-");
-	if (own.median > 0)
-		fprintf(out, " %6.3f", own.median);
-	else
-		fprintf(out, " %6s", "-");
-	if (p50.median > 0)
-		fprintf(out, " %7.0f %7.0f", p50.median, p99.median);
-	else
-		fprintf(out, " %7s %7s", "-", "-");
-}
-
-static void print_memory(FILE *out, const struct bench_result *result)
-{
-	fprintf(out, " %7.0f %7.0f %8llu", (double)result->resident / 1024,
-		(double)result->pinned / 1024, (unsigned long long)result->allocated);
-}
-
-/* Fewer connections than wished for, or than are usual: each takes two descriptors. */
-static bool is_cut_short(const struct bench_table *table)
-{
-	return table->rows[0].rounds[0].ops < table->ops &&
-	       table->rows[0].rounds[0].ops < BENCH_MOST_IDLE;
-}
-
-static void print_idle(FILE *out, const struct bench_table *table)
-{
-	fprintf(out, "%s: memory per 10000 connections on which nothing arrives, of %u%s\n",
-		table->work->key, table->rows[0].rounds[0].ops,
-		is_cut_short(table) ? ": RLIMIT_NOFILE allows no more" : "");
-	fprintf(out, "  %-11s %12s %12s %9s\n", "strategy", "resident KiB", "pinned KiB",
-		"buffers");
-	for (size_t i = 0; i < table->nr; i++) {
-		const struct bench_row *row = &table->rows[i];
-		double scale = 10000.0 / 1024 / (row->rounds[0].ops ? row->rounds[0].ops : 1);
-
-		if (row->err)
-			fprintf(out, "  %-11s %12s %12s %9s %s%s\n", row->strategy->key, "-", "-",
-				"-", reason(row), hint(table, row));
-		else
-			fprintf(out, "  %-11s %12.0f %12.0f %9llu\n", row->strategy->key,
-				scale * (double)row->rounds[0].resident,
-				scale * (double)row->rounds[0].pinned,
-				(unsigned long long)row->rounds[0].allocated);
-	}
-}
-
-static void print_table(FILE *out, const struct bench_table *table)
-{
-	bool has_memory = is_wide(out);
-
-	if (table->work->source == BENCH_IDLE) {
-		print_idle(out, table);
-		return;
-	}
-	fprintf(out, "%s: %u operation%s, %u round%s, ratio to %s\n", table->work->key, table->ops,
-		table->ops == 1 ? "" : "s", table->rounds, table->rounds == 1 ? "" : "s",
-		table->rows[0].strategy->key);
-	fprintf(out, "  %-11s %8s %8s %6s %13s %6s %7s %7s", "strategy", "ops/s", "CPU ns", "ratio",
-		"middle half", "byhand", "p50 ns", "p99 ns");
-	fputs(has_memory ? " res KiB pin KiB   allocs\n" : "\n", out);
-	for (size_t i = 0; i < table->nr; i++) {
-		const struct bench_row *row = &table->rows[i];
-
-		if (row->err) {
-			fprintf(out, "  %-11s %8s %8s   %s%s\n", row->strategy->key, "-", "-",
-				reason(row), hint(table, row));
-			continue;
-		}
-		print_row(out, row, table->rounds);
-		if (has_memory)
-			print_memory(out, &row->rounds[table->rounds - 1]);
-		putc('\n', out);
-	}
-}
-
-static void figure_json(struct json *json, const char *key, double value)
-{
-	if (value > 0)
-		json_double(json, key, value);
-	else
-		json_null(json, key);
-}
-
-static void row_json(struct json *json, const struct bench_row *row, uint32_t rounds)
-{
-	struct bench_spread ratio = bench_spread(row->ratio, rounds);
-	struct bench_spread own = bench_spread(row->own, rounds);
-	const struct bench_result *last = &row->rounds[rounds - 1];
-
-	json_open(json, NULL, '{');
-	json_text(json, "strategy", row->strategy->key);
-	if (row->err) {
-		json_text(json, "error", reason(row));
-		json_close(json, '}');
-		return;
-	}
-	figure_json(json, "ops_per_s", per_s(BENCH_FIGURE(row, rounds, wall_ns).median));
-	figure_json(json, "cpu_ns", BENCH_FIGURE(row, rounds, cpu_ns).median);
-	figure_json(json, "cpu_ratio", ratio.median);
-	figure_json(json, "cpu_ratio_p25", ratio.low);
-	figure_json(json, "cpu_ratio_p75", ratio.high);
-	figure_json(json, "cpu_ratio_to_hand", own.median);
-	figure_json(json, "cpu_ratio_to_hand_p25", own.low);
-	figure_json(json, "cpu_ratio_to_hand_p75", own.high);
-	figure_json(json, "latency_p50_ns", BENCH_FIGURE(row, rounds, p50_ns).median);
-	figure_json(json, "latency_p99_ns", BENCH_FIGURE(row, rounds, p99_ns).median);
-	json_u64(json, "resident_bytes", last->resident);
-	json_u64(json, "pinned_bytes", last->pinned);
-	json_u64(json, "buffers_allocated", last->allocated);
-	json_close(json, '}');
-}
-
-static void table_json(struct json *json, const struct bench_table *table)
-{
-	json_open(json, NULL, '{');
-	json_text(json, "case", table->work->key);
-	json_u64(json, "bytes", table->work->bytes);
-	json_u64(json, "depth", table->work->depth);
-	json_u64(json, "threads", table->work->threads);
-	if (table->work->source == BENCH_IDLE) {
-		json_u64(json, "connections", table->rows[0].rounds[0].ops);
-		json_boolean(json, "is_cut_short", is_cut_short(table));
-	} else
-		json_u64(json, "operations", table->ops);
-	json_text(json, "baseline", table->rows[0].strategy->key);
-	json_open(json, "strategies", '[');
-	for (size_t i = 0; i < table->nr; i++)
-		row_json(json, &table->rows[i], table->rounds);
-	json_close(json, ']');
-	json_close(json, '}');
-}
 
 /* Whether io_uring is to be had; else says why not, and `then` what follows from it. */
 static int can_run(const char *then)
@@ -678,7 +334,7 @@ static struct bench_table *run_cases(const struct options *o, FILE *out, size_t 
 		if (bench_stop)
 			break;
 		if (!o->json)
-			print_table(out, &tables[*nr]);
+			bench_print_table(out, &tables[*nr]);
 		fflush(out);
 		(*nr)++;
 	}
@@ -694,7 +350,7 @@ static void print_document(FILE *out, const struct options *o, const struct benc
 	json_u64(&json, "rounds", o->plan.rounds);
 	json_open(&json, "cases", '[');
 	for (size_t i = 0; i < nr; i++)
-		table_json(&json, &tables[i]);
+		bench_table_json(&json, &tables[i]);
 	close_document(&json);
 }
 
