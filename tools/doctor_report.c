@@ -226,7 +226,7 @@ struct blind_writer {
 
 static void put_unseen(struct blind_writer *to, uint64_t nr, const char *what)
 {
-	char line[200];
+	char line[256];
 
 	if (!nr)
 		return;
@@ -282,8 +282,9 @@ static void put_blind(FILE *file, const struct doctor_blind *blind, bool has_gro
 	put_hidden(&to, blind->no_starves,
 		   "starves and hold times: the recording was not made with --full");
 	put_unseen(&to, blind->records_lost,
-		   "events were lost, they came faster than they were read: leaks and double "
-		   "returns were not judged, and no finding is certain");
+		   "events were lost, they came faster than they were read or booked: where some "
+		   "may be missing, leaks, double returns and what was not asked for again were "
+		   "not judged, and no finding is certain");
 	for (int i = 0; i < LOSS_MAX; i++)
 		put_unseen(&to, blind->losses[i], loss_text((enum sample_loss)i));
 	put_groups(&to, blind->early_groups,

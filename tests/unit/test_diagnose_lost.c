@@ -188,6 +188,21 @@ static void of_somebody(void **state)
 	assert_string_equal(codes(), "taken-untold");
 }
 
+/* Failures whose buffers cannot be told from those that follow. */
+static void of_equal_entries(void **state)
+{
+	(void)state;
+	fill();
+	take(0, 5);
+	now += 2000 * MS;
+	tell_taken(20, 4);
+	assert_string_equal(codes(), "taken-untold");
+	for (int i = 4; i < 8; i++)
+		slots[i] = (struct ring_slot){0};
+	look(4, 8);
+	assert_string_equal(codes(), "zero-length");
+}
+
 /* What came back and was overwritten before it was read is out by the books, and is taken again. */
 static void back_unread(void **state)
 {
@@ -228,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(empty_all_the_time, begin, end),
 		cmocka_unit_test_setup_teardown(empty_now_and_then, begin, end),
 		cmocka_unit_test_setup_teardown(of_somebody, begin, end),
+		cmocka_unit_test_setup_teardown(of_equal_entries, begin, end),
 		cmocka_unit_test_setup_teardown(back_unread, begin, end),
 		cmocka_unit_test_setup_teardown(other_lives, begin, end),
 	};
