@@ -165,10 +165,12 @@ check "kinds and group" only '(.event == "starve" or .event == "mshot-end") and 
 causes='empty-at-.*|unregistered'
 [ "$whole" = true ] || causes+='|unpublished' # heads are tried out with entries that are not
 check "causes" only '.event != "starve" or (.cause | test("^('"$causes"')$"))'
-run --errors -- -n 500 --entries 16 --starve
-check "errors only" only '.error == "ENOBUFS" or .error == "ECANCELED"'
-"$BUFSCOPE" trace -j -o "$TMP/events" -n 7 -- "$BUFSCOPE" load -n 500 >"$TMP/out" 2>&1
-check "so many events" jq -e -s 'length == 8 and .[7].events == 7' "$TMP/events"
+if [ "${SLOW:-1}" -eq 1 ]; then # what follows, no kernel decides
+	run --errors -- -n 500 --entries 16 --starve
+	check "errors only" only '.error == "ENOBUFS" or .error == "ECANCELED"'
+	"$BUFSCOPE" trace -j -o "$TMP/events" -n 7 -- "$BUFSCOPE" load -n 500 >"$TMP/out" 2>&1
+	check "so many events" jq -e -s 'length == 8 and .[7].events == 7' "$TMP/events"
+fi
 
 # ---- a process that runs already
 
@@ -233,11 +235,13 @@ interrupted() {
 	kill -INT "$trace_pid"
 	wait "$trace_pid"
 }
-set -m # else a child in the background ignores SIGINT
-check "an interrupt ends it well" interrupted
-set +m
-trace_pid=
-check "and it sums up" grep -qE '^[0-9]+ events?, 0 lost' "$TMP/said"
+if [ "${SLOW:-1}" -eq 1 ]; then
+	set -m # else a child in the background ignores SIGINT
+	check "an interrupt ends it well" interrupted
+	set +m
+	trace_pid=
+	check "and it sums up" grep -qE '^[0-9]+ events?, 0 lost' "$TMP/said"
+fi
 
 # ---- a command
 
