@@ -256,7 +256,8 @@ static int found_by_tick(struct scene *s)
 
 /*
  * A take has the time of its completion, a return that of the look that found it: that of a tick,
- * here, also where the group stood still for long before. A processor that is shared out ticks late.
+ * here, also where the group stood still for long before. A processor that is shared out ticks
+ * late.
  */
 static void times_takes_and_returns(void **state)
 {
