@@ -13,7 +13,8 @@
 #include "limits_search.h"
 
 /* A page that is pinned more often than this comes near the end of its reference counter. */
-#define MOST_PINS 100000
+#define MOST_PINS    100000
+#define SETTLE_TRIES 6
 
 /* ---- doing it */
 
@@ -168,18 +169,27 @@ static int do_plan(struct site *s)
 	return err;
 }
 
+/*
+ * Memory of rings that are closed, those of the forecast too, comes back late. What was tried
+ * meanwhile is closed as late again, so that each wait is longer than the one before.
+ */
+static void settle_after(int tries)
+{
+	for (int i = 0; i < 1 << tries; i++)
+		limits_settle();
+}
+
 static int run_outcome(void *box)
 {
 	struct limits_preflight *p = box;
 	struct site s;
 	int err = open_site(&s, &p->plan, p->max_bytes);
 
-	/* Memory of rings that are closed, those of the forecast too, comes back late. */
-	for (int i = 0; i < 4 && !err; i++) {
+	for (int i = 0; i < SETTLE_TRIES && !err; i++) {
 		if (do_plan(&s) != -ENOMEM)
 			break;
 		close_rings(&s);
-		limits_settle();
+		settle_after(i);
 	}
 	p->outcome = s.outcome;
 	close_rings(&s);
@@ -210,13 +220,13 @@ static uint32_t bound_by_memory(const struct limits_preflight *p)
 /* Rings and groups, or as many rings as there can be. */
 static bool has_all_rings(struct site *s, struct limits_plan *largest)
 {
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < SETTLE_TRIES; i++) {
 		if (open_rings(s, s->plan.rings) == 0)
 			return true;
 		largest->rings = s->outcome.part == PART_RING ? s->nr_open : s->nr_open - 1;
 		largest->buffers = 0;
 		close_rings(s);
-		limits_settle();
+		settle_after(i);
 	}
 	return false;
 }
