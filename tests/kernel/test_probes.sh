@@ -39,6 +39,8 @@ offset_of() {
 }
 set_events() {
 	local name at nr=0
+	# In memory first: reading a page for a uprobe, ext4 with debugging complains (6.18).
+	cat "$BUFSCOPE" >/dev/null
 	while read -r name at; do
 		nr=$((nr + 1))
 		echo "p:$GROUP/${name}_$nr $BUFSCOPE:$(offset_of "$at")" >>"$EVENTS" || return
