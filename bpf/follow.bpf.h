@@ -80,7 +80,7 @@ static __always_inline int is_watched(const struct account *group)
 
 static long store_step(__u32 i, __u32 *position)
 {
-	return !look_at(*position, AT_STORE);
+	return again_while(look_at(*position, AT_STORE));
 }
 
 /* If a look is under way on another processor, this one waits for its turn: it knows the thread. */
