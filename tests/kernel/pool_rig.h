@@ -22,6 +22,7 @@
 
 #include "bufscope.h"
 #include "caps.h"
+#include "needs.h"
 #include "uapi.h"
 
 #define RIG_MULTISHOT 1u
@@ -52,10 +53,7 @@ struct rig {
 /* Where the kernel has no such ability the test is skipped, which is said. */
 static inline void rig_need(const char *ability)
 {
-	if (caps_can(ability))
-		return;
-	print_message("# needs %s\n", ability);
-	skip();
+	needs(caps_can(ability), ability);
 }
 
 static inline void rig_need_kind(enum bs_pool_kind kind)

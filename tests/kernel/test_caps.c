@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "caps.h"
+#include "needs.h"
 #include "observe.h"
 #include "uapi.h"
 
@@ -171,8 +172,7 @@ static void as_nobody(void)
 static void unprivileged(void **state)
 {
 	(void)state;
-	if (geteuid())
-		skip();
+	needs(geteuid() == 0, "root");
 	in_child(as_nobody);
 }
 
@@ -202,8 +202,7 @@ static void with_two_capabilities(void)
 static void two_capabilities(void **state)
 {
 	(void)state;
-	if (geteuid())
-		skip();
+	needs(geteuid() == 0, "root");
 	in_child(with_two_capabilities);
 }
 
@@ -222,8 +221,7 @@ static void without_memlock(void)
 static void memlock(void **state)
 {
 	(void)state;
-	if (geteuid())
-		skip();
+	needs(geteuid() == 0, "root");
 	in_child(without_memlock);
 }
 

@@ -27,6 +27,7 @@
 #include <liburing.h>
 
 #include "limits.h"
+#include "needs.h"
 #include "uapi.h"
 
 /* 65536 registrations take long on a busy emulated processor. */
@@ -151,8 +152,7 @@ static void test_mapping(void **state)
 	struct io_uring ring;
 
 	(void)state;
-	if (a.how == LIMITS_ABSENT)
-		skip();
+	needs(a.how != LIMITS_ABSENT, "buffer rings in the kernel's memory");
 	open_ring(&ring);
 	assert_int_equal(map_group(ring.ring_fd, a.value), 0);
 	if (a.errno_past)
@@ -191,13 +191,9 @@ static void test_fixed_bytes(void **state)
 	struct io_uring ring;
 
 	(void)state;
-	if (a.how == LIMITS_LATE) {
-		print_message("# needs more time\n");
-		skip();
-	}
+	needs(a.how != LIMITS_LATE, "more time");
 	assert_true(a.has_value);
-	if (!a.errno_past || limits_budget() < a.value / 2)
-		skip();
+	needs(a.errno_past && limits_budget() >= a.value / 2, "memory to go past the limit");
 	iov = (struct iovec){map(a.value + 4096), a.value + 1};
 	madvise(iov.iov_base, a.value + 4096, MADV_HUGEPAGE);
 	open_ring(&ring);
@@ -455,8 +451,7 @@ static void test_leaves_nothing(void **state)
 	int fds = count_fds(), room;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	needs(geteuid() == 0, "root");
 	room = room_of_user(uid);
 	assert_true(room > 0 && room <= 16);
 	ask_all_as(uid);
@@ -497,8 +492,7 @@ static void test_blames_memlock(void **state)
 	uid_t uid = 0x61000000U + (uid_t)getpid();
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	needs(geteuid() == 0, "root");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		/* Another uid each time: no charge of the one before is in the way. */
 		uint64_t room = (uint64_t)room_of_user(uid + 2 * i);
@@ -516,8 +510,7 @@ static void test_capacity(void **state)
 	struct limits_answer a = ask("memlock.capacity");
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	needs(geteuid() == 0, "root");
 	assert_true(a.nr_points > 0);
 	assert_int_equal(a.points[0].at, 65536);
 	assert_int_equal(a.points[0].y[2], room_of_user(0x63000000U + (uid_t)getpid()));
@@ -560,8 +553,7 @@ static void test_disabled(void **state)
 	close(out[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77)
-		skip();
+	needs(WEXITSTATUS(status) != 77, "seccomp filters");
 	assert_int_equal(WEXITSTATUS(status), 3);
 	assert_true(read(out[0], text, sizeof(text) - 1) > 0);
 	assert_non_null(strstr(text, "bufscope: io_uring is disabled"));

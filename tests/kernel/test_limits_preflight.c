@@ -20,6 +20,7 @@
 #include <liburing.h>
 
 #include "limits_preflight.h"
+#include "needs.h"
 #include "uapi.h"
 
 #define LIMIT (1U << 20)
@@ -116,8 +117,7 @@ static void test_edge_of_buffers(void **state)
 	uint32_t edge;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	needs(geteuid() == 0, "root");
 	check(&plan, p);
 	assert_false(p->forecast.fits);
 	assert_true(p->has_largest);
@@ -139,11 +139,9 @@ static void test_edge_of_rings(void **state)
 	struct limits_preflight *p = shared();
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	needs(geteuid() == 0, "root");
 	check(&plan, p);
-	if (p->forecast.fits)
-		skip(); /* a kernel that does not charge rings */
+	needs(!p->forecast.fits, "a kernel that charges rings");
 	plan.rings = p->largest.rings;
 	check(&plan, p);
 	assert_true(p->forecast.fits);

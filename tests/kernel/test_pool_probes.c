@@ -224,11 +224,7 @@ static void compare(const struct bs_pool_opts *opts)
 
 static void need_counts(void)
 {
-	if (!places.err && places.nr)
-		return;
-	print_message("# no uprobes: %s\n",
-		      places.err ? strerror(places.err) : "the program was built without");
-	skip();
+	needs(places.nr && !places.err, places.err ? "uprobes" : "a build with probes (sys/sdt.h)");
 }
 
 static void test_each_has_places(void **state)

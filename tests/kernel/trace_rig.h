@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "needs.h"
 #include "observe.h"
 #include "trace.h"
 #include "uapi.h"
