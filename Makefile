@@ -149,7 +149,7 @@ NEED_VM    := $(NEED_TEST) qemu-system-x86 cpio mawk \
 NEED_LINT  := $(NEED_TEST) clang-format clang-tidy cppcheck shellcheck
 
 # After new packages the variables above must be read anew, and all processors may as well help.
-again = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+again = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 demo:
 	$(call need,$(NEED_BUILD))
