@@ -408,13 +408,6 @@ static int play_remove(struct limits_stage *s, struct limits_answer *answer)
 			    limits_say(res[1]), limits_say(res[2]));
 }
 
-#define SCENE(function, ...)                                                                       \
-	.ask = limits_ask_scene, .arg = &(const struct limits_scene)                               \
-	{                                                                                          \
-		.play = (function), .stage = { __VA_ARGS__ }                                       \
-	}
-#define REF(where) .reference = (where)
-
 static const struct limits_probe probes[] = {
 	{"behaviour.account_polled", "polled receives take what they name",
 	 SCENE(play_ledger, .ends = ENDS_TCP, .entries = 64, .provided = 64), REF("liburing#778")},

@@ -213,13 +213,6 @@ static int play_legacy(struct limits_stage *s, struct limits_answer *answer)
 			    e.flags & IORING_CQE_F_BUFFER ? "with" : "without");
 }
 
-#define SCENE(function, what, ...)                                                                 \
-	.ask = limits_ask_scene, .arg = &(const struct limits_scene)                               \
-	{                                                                                          \
-		.play = (function), .stage = {.ends = (what), .entries = 64, __VA_ARGS__},         \
-	}
-#define REF(where) .reference = (where)
-
 static const struct limits_probe probes[] = {
 	{"behaviour.bundle_silent_end", "a bundle that empties the group says so",
 	 SCENE(play_exhaustion, ENDS_STREAM, .provided = 2), REF("liburing#1320")},

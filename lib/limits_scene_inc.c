@@ -192,14 +192,6 @@ static int play_header(struct limits_stage *s, struct limits_answer *answer)
 			    limits_say(e.res));
 }
 
-#define SCENE(function, what, ...)                                                                 \
-	.ask = limits_ask_scene, .arg = &(const struct limits_scene)                               \
-	{                                                                                          \
-		.play = (function),                                                                \
-		.stage = {.ends = (what), .provided = 4, .flags = IOU_PBUF_RING_INC, __VA_ARGS__}, \
-	}
-#define REF(where) .reference = (where)
-
 static const struct limits_probe probes[] = {
 	{"behaviour.inc_truncated", "MSG_TRUNC uses up one buffer at most",
 	 SCENE(play_truncated, ENDS_DGRAM, .buf_bytes = 100), REF("liburing#1619")},

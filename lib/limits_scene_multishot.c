@@ -259,13 +259,6 @@ static int play_waitall(struct limits_stage *s, struct limits_answer *answer)
 			    "two halves of a buffer give %s", limits_say(e.res));
 }
 
-#define SCENE(function, ...)                                                                       \
-	.ask = limits_ask_scene, .arg = &(const struct limits_scene)                               \
-	{                                                                                          \
-		.play = (function), .stage = { __VA_ARGS__ }                                       \
-	}
-#define REF(where) .reference = (where)
-
 static const struct limits_probe probes[] = {
 	{"behaviour.empty_oneshot", "recv, group empty, no data: fails at once",
 	 SCENE(play_empty_oneshot, .ends = ENDS_STREAM), REF("liburing#1275")},

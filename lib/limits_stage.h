@@ -87,6 +87,14 @@ struct limits_scene {
 /* A probe's `ask`: absent, if the kernel has no such stage. */
 int limits_ask_scene(const struct limits_env *env, struct limits_answer *answer);
 
+/* Entries of a table of probes: how one is asked (the rest is its stage), and where it is told of. */
+#define SCENE(function, ...)                                                                       \
+	.ask = limits_ask_scene, .arg = &(const struct limits_scene)                               \
+	{                                                                                          \
+		.play = (function), .stage = { __VA_ARGS__ }                                       \
+	}
+#define REF(where) .reference = (where)
+
 /* "ENOBUFS" or "64": a result in words; the last four stay valid. */
 const char *limits_say(int res);
 
