@@ -213,22 +213,26 @@ static int play_legacy(struct limits_stage *s, struct limits_answer *answer)
 			    e.flags & IORING_CQE_F_BUFFER ? "with" : "without");
 }
 
+#define BUNDLE_SCENE(function, what, ...)                                                          \
+	SCENE(function, .ends = (what), .entries = 64, __VA_ARGS__)
+
 static const struct limits_probe probes[] = {
 	{"behaviour.bundle_silent_end", "a bundle that empties the group says so",
-	 SCENE(play_exhaustion, ENDS_STREAM, .provided = 2), REF("liburing#1320")},
+	 BUNDLE_SCENE(play_exhaustion, ENDS_STREAM, .provided = 2), REF("liburing#1320")},
 	{"behaviour.bundle_first", "the first completion takes several buffers",
-	 SCENE(play_first, ENDS_STREAM, .provided = 16), REF("liburing#1197")},
+	 BUNDLE_SCENE(play_first, ENDS_STREAM, .provided = 16), REF("liburing#1197")},
 	{"behaviour.bundle_stream", "a stream in bundles is whole (unix)",
-	 SCENE(play_plain_stream, ENDS_STREAM, .provided = 64), REF("liburing#1409")},
+	 BUNDLE_SCENE(play_plain_stream, ENDS_STREAM, .provided = 64), REF("liburing#1409")},
 	{"behaviour.bundle_stream_tcp", "a stream in bundles is whole (TCP)",
-	 SCENE(play_plain_stream, ENDS_TCP, .provided = 64), REF("liburing#1409")},
+	 BUNDLE_SCENE(play_plain_stream, ENDS_TCP, .provided = 64), REF("liburing#1409")},
 	{"behaviour.bundle_stream_inc", "a stream in bundles is whole (incremental)",
-	 SCENE(play_incremental_stream, ENDS_STREAM, .provided = 64, .flags = IOU_PBUF_RING_INC),
+	 BUNDLE_SCENE(play_incremental_stream, ENDS_STREAM, .provided = 64,
+		      .flags = IOU_PBUF_RING_INC),
 	 REF("liburing#1423")},
 	{"behaviour.bundle_entry_length", "a bundle leaves entry lengths alone",
-	 SCENE(play_entry_length, ENDS_STREAM, .provided = 4), REF("recv-bundle-buf-len")},
+	 BUNDLE_SCENE(play_entry_length, ENDS_STREAM, .provided = 4), REF("recv-bundle-buf-len")},
 	{"behaviour.bundle_legacy", "a bundle on a legacy group",
-	 SCENE(play_legacy, ENDS_STREAM, .no_group = true), REF("lore:0905527f")},
+	 BUNDLE_SCENE(play_legacy, ENDS_STREAM, .no_group = true), REF("lore:0905527f")},
 };
 
 const struct limits_section limits_bundle_section = {

@@ -192,25 +192,28 @@ static int play_header(struct limits_stage *s, struct limits_answer *answer)
 			    limits_say(e.res));
 }
 
+#define INC_SCENE(function, what, ...)                                                             \
+	SCENE(function, .ends = (what), .provided = 4, .flags = IOU_PBUF_RING_INC, __VA_ARGS__)
+
 static const struct limits_probe probes[] = {
 	{"behaviour.inc_truncated", "MSG_TRUNC uses up one buffer at most",
-	 SCENE(play_truncated, ENDS_DGRAM, .buf_bytes = 100), REF("liburing#1619")},
+	 INC_SCENE(play_truncated, ENDS_DGRAM, .buf_bytes = 100), REF("liburing#1619")},
 	{"behaviour.inc_short_file", "a short file read uses up what it read",
-	 SCENE(play_short_file, ENDS_NONE), REF("liburing#1555")},
+	 INC_SCENE(play_short_file, ENDS_NONE), REF("liburing#1555")},
 	{"behaviour.inc_file_more", "a file read says that the buffer goes on",
-	 SCENE(play_file_more, ENDS_NONE), REF("liburing#1553")},
+	 INC_SCENE(play_file_more, ENDS_NONE), REF("liburing#1553")},
 	{"behaviour.inc_file_place", "a file read begins where the entry says",
-	 SCENE(play_file_place, ENDS_NONE), REF("lore:10c8ed15")},
-	{"behaviour.inc_end", "end of file keeps the buffer (pipe)", SCENE(play_end, ENDS_PIPE),
+	 INC_SCENE(play_file_place, ENDS_NONE), REF("lore:10c8ed15")},
+	{"behaviour.inc_end", "end of file keeps the buffer (pipe)", INC_SCENE(play_end, ENDS_PIPE),
 	 REF("liburing#1545")},
 	{"behaviour.inc_end_stream", "end of file keeps the buffer (stream)",
-	 SCENE(play_end, ENDS_STREAM), REF("liburing#1545")},
+	 INC_SCENE(play_end, ENDS_STREAM), REF("liburing#1545")},
 	{"behaviour.inc_async", "a worker's read uses up what it read",
-	 SCENE(play_async, ENDS_PIPE), REF("liburing#1555")},
-	{"behaviour.inc_header", "recvmsg skips a rest too small", SCENE(play_header, ENDS_DGRAM),
-	 REF("liburing#1433")},
+	 INC_SCENE(play_async, ENDS_PIPE), REF("liburing#1555")},
+	{"behaviour.inc_header", "recvmsg skips a rest too small",
+	 INC_SCENE(play_header, ENDS_DGRAM), REF("liburing#1433")},
 	{"behaviour.inc_header_min_left", "the same with min_left",
-	 SCENE(play_header, ENDS_DGRAM, .min_left = 32), REF("liburing#1433")},
+	 INC_SCENE(play_header, ENDS_DGRAM, .min_left = 32), REF("liburing#1433")},
 };
 
 const struct limits_section limits_inc_section = {

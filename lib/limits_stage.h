@@ -87,7 +87,7 @@ struct limits_scene {
 /* A probe's `ask`: absent, if the kernel has no such stage. */
 int limits_ask_scene(const struct limits_env *env, struct limits_answer *answer);
 
-/* Entries of a table of probes: how one is asked (the rest is its stage), and where it is told of. */
+/* Parts of a probe: how it is asked (the rest is its stage), and where it is told of. */
 #define SCENE(function, ...)                                                                       \
 	.ask = limits_ask_scene, .arg = &(const struct limits_scene)                               \
 	{                                                                                          \
