@@ -25,6 +25,7 @@ const volatile __u8 has_tick;
 
 __u32 nr_counts; /* used elements of counts */
 __u64 nr_ticks;
+__u32 tick_mark; /* another one with each of them */
 __u64 losses[EVENT_LOSSES];
 
 /*

@@ -260,22 +260,21 @@ struct done {
 static __always_inline __u32 moment_of(const __u64 *args)
 {
 	const struct io_ring_ctx *typed = (void *)args[0];
-	__u32 ticks = (__u32)nr_ticks * 0x9e3779b1U;
 	struct io_ring_ctx *ring;
 	__u32 head;
 
 	if (!has_tick)
 		return 0;
+	if (bpf_core_field_exists(struct io_submit_state, cq_flush))
+		return typed->rings->cq.tail + tick_mark;
 	if (old_complete) {
 		/* args may be without types */
 		bpf_probe_read_kernel(&ring, sizeof(ring), args);
 		head = BPF_CORE_READ(ring, rings, cq.head);
-	} else if (bpf_core_field_exists(struct io_submit_state, cq_flush)) {
-		return typed->rings->cq.tail + ticks;
 	} else {
 		head = typed->rings->cq.head;
 	}
-	return head + ticks + (__u32)bpf_get_current_task_btf()->nvcsw * 0x85ebca6bU;
+	return head + tick_mark + (__u32)bpf_get_current_task_btf()->nvcsw * 0x85ebca6bU;
 }
 
 /* When the completion came that is being counted. */
@@ -507,24 +506,23 @@ static __always_inline void count(__u32 code, struct done *done, const struct re
  */
 static __always_inline __u32 on_stream(__u64 *args, struct done *done, __u32 slot_flags)
 {
-	struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
-	struct req_slot who = {.flags = slot ? SLOT_MULTISHOT : slot_flags, .fd = -1};
+	struct req_slot who = {};
+	int is_known = read_stream((void *)args[0], done->user_data, &who) &&
+		       life_of((void *)args[0], who.count) == who.life;
 	__u64 ring_id = 0;
 	int is_guess;
 	__u32 code;
 
-	if (slot && is_of_earlier(slot)) {
-		slot = NULL;
-		who.flags = slot_flags;
-	}
-	if (slot && slot->count == INDEX_IGNORED)
+	if (is_known && who.count == INDEX_IGNORED)
 		return INDEX_IGNORED;
-	if (slot && !(slot->flags & SLOT_AMBIGUOUS)) {
-		who.fd = slot->fd;
-		who.nbufs = slot->what;
-		count(slot->count, done, &who);
-		return slot->count;
+	if (is_known && !(who.flags & SLOT_AMBIGUOUS)) {
+		who.flags = SLOT_MULTISHOT;
+		count(who.count, done, &who);
+		return who.count;
 	}
+	who.flags = is_known ? SLOT_MULTISHOT : slot_flags;
+	who.fd = -1;
+	who.nbufs = 0;
 	/* args is kernel memory: a copy of a pointer in it is a plain number */
 	bpf_probe_read_kernel(&ring_id, sizeof(ring_id), args);
 	code = find_by_evidence(ring_id, done->flags);
@@ -537,7 +535,7 @@ static __always_inline __u32 on_stream(__u64 *args, struct done *done, __u32 slo
 	who.count = code;
 	who.life = life_of((void *)ring_id, code);
 	who.user_data = done->user_data;
-	if (!slot && slot_flags && is_ready && !is_guess)
+	if (!is_known && slot_flags && is_ready && !is_guess)
 		note_stream((void *)ring_id, &who);
 	if (code != INDEX_IGNORED)
 		count(code, done, &who);
@@ -644,22 +642,38 @@ static __always_inline int book_plainly(struct account *group, const struct req_
 	return select_briefly(group, &done, slot->fd, slot->nbufs);
 }
 
+/* A ring that gives one buffer at a time. */
+static __always_inline int is_plain(const struct account *group)
+{
+	const struct {
+		__u16 kind;
+		__u8 has_bundles;
+		__u8 wants_order;
+	} matter = {.kind = GROUP_LEGACY, .has_bundles = 0xff}; /* no other kind has that bit */
+
+	return !(as_word(&group->kind) & as_word(&matter));
+}
+
+/* The group of a slot, if it lives still. pair: of the slot, its flags and life; no flag is left. */
+static __always_inline struct account *plain_group(const struct req_slot *slot, __u32 pair)
+{
+	struct account *group = count_at(slot->count - 1);
+
+	return group && as_word(&group->state) == (pair | PAIR(ACCOUNT_LIVE, 0)) && is_plain(group)
+		       ? group
+		       : NULL;
+}
+
 /*
  * Most completions name one buffer that their group is known to have had, and it is not yet time to
  * look: nothing else is to be done then. 0: it is not such a one, and was not counted.
  */
-static __always_inline int count_plainly(const __u64 *args, const struct req_slot *slot,
-					 struct done *done)
+static __always_inline int count_plainly(const __u64 *args, struct account *group,
+					 const struct req_slot *slot, struct done *done)
 {
-	struct account *group = count_at(slot->count - 1);
-	struct bid_state *state;
-	__u32 since;
+	struct bid_state *state = bid_at(group, done->flags >> 16);
+	__u32 since = group->since + 1;
 
-	if (!group || group->ring_id != args[0] || group->state != ACCOUNT_LIVE ||
-	    group->life != slot->life || group->has_bundles || group->kind == GROUP_LEGACY)
-		return 0;
-	state = bid_at(group, done->flags >> 16);
-	since = group->since + 1;
 	if (!state || since >= group->every ||
 	    (since > group->available && !(state->flags & (BID_IN_RING | BID_DUE))))
 		return 0;
@@ -675,24 +689,31 @@ static __always_inline int count_plainly(const __u64 *args, const struct req_slo
 	return 1;
 }
 
+/* A slot may be left from a request of another ring, at the same address. */
 static __always_inline int count_request_plainly(const __u64 *args, struct done *done)
 {
 	struct req_slot *slot = find_req((void *)args[1]);
+	struct account *group;
+	__u32 pair;
 
-	if (!slot || slot->user_data != done->user_data ||
-	    slot->flags & (SLOT_MULTISHOT | SLOT_PROVIDE | SLOT_REMOVE | SLOT_SILENT) ||
-	    !count_plainly(args, slot, done))
+	if (!slot || slot->user_data != done->user_data)
+		return 0;
+	pair = as_word(&slot->flags) & ~PAIR(SLOT_ARMED, 0);
+	group = pair & PAIR(0xffff, 0) ? NULL : plain_group(slot, pair);
+	if (!group || group->ring_id != args[0] || !count_plainly(args, group, slot, done))
 		return 0;
 	slot->count = 0;
 	return 1;
 }
 
+/* By the near slots alone: others are seldom in use. Nothing equals the pair of an ambiguous one. */
 static __always_inline int count_stream_plainly(const __u64 *args, struct done *done)
 {
-	const struct stream_slot *slot = find_stream((void *)args[0], done->user_data);
+	const struct req_slot *slot =
+		(void *)stream_among(near_streams, (void *)args[0], done->user_data);
+	struct account *group = slot ? plain_group(slot, as_word(&slot->flags)) : NULL;
 
-	return slot && !(slot->flags & SLOT_AMBIGUOUS) &&
-	       count_plainly(args, (const struct req_slot *)slot, done);
+	return group && count_plainly(args, group, slot, done);
 }
 
 static __always_inline int complete_plainly(const __u64 *args)

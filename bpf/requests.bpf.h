@@ -46,6 +46,20 @@ struct stream_slot {
 	__u32 what; /* when tracing: which operation it is */
 };
 
+/* What lies side by side in one word: one load and one branch for all of it. */
+static __always_inline __u32 as_word(const void *at)
+{
+	__u32 word;
+
+	__builtin_memcpy(&word, __builtin_assume_aligned(at, sizeof(word)), sizeof(word));
+	return word;
+}
+
+/* Two numbers of 16 bits, the first one where memory has it first. */
+#define PAIR(first, second)                                                                        \
+	(__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? (first) << 16 | (second)                         \
+						: (first) | (second) << 16)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -57,10 +71,17 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct stream_slot) * REQ_SLOTS);
+	__uint(value_size, sizeof(struct stream_slot) * REQ_SLOTS / 2);
 } streams SEC(".maps");
 
 #define BUCKET 4
+#define NEAR   2 /* of a bucket of streams */
+
+/*
+ * The first slots of each bucket: the program's own memory, which needs no look-up. There is not
+ * room for all in it: it is one element of a map, too.
+ */
+static struct stream_slot near_streams[REQ_SLOTS / 2];
 
 /*
  * Four slots that lie together, from the request's own on. Requests are neighbours in a slab of
@@ -149,13 +170,14 @@ static __always_inline struct req_slot *slot_for_req(const void *req)
 	return req_at(table, req_bucket(req), 0);
 }
 
+/* table: the near slots or the others */
 static __always_inline struct stream_slot *stream_at(struct stream_slot *table, __u32 bucket,
 						     __u32 way)
 {
-	__u32 key = bucket * BUCKET + way;
+	__u32 key = bucket * NEAR + way;
 
 	barrier_var(key); /* as above */
-	return &table[key & (REQ_SLOTS - 1)];
+	return &table[key & (REQ_SLOTS / 2 - 1)];
 }
 
 static __always_inline __u32 stream_bucket(const void *ring, __u64 user_data)
@@ -165,12 +187,12 @@ static __always_inline __u32 stream_bucket(const void *ring, __u64 user_data)
 	return (low_half(ring) >> 6) ^ (__u32)(mix >> 32);
 }
 
-static __always_inline struct stream_slot *find_stream(const void *ring, __u64 user_data)
+static __always_inline struct stream_slot *stream_among(struct stream_slot *table, const void *ring,
+							__u64 user_data)
 {
 	__u32 bucket = stream_bucket(ring, user_data);
-	struct stream_slot *table = whole_table(streams);
 
-	for (__u32 way = 0; table && way < BUCKET; way++) {
+	for (__u32 way = 0; way < NEAR; way++) {
 		struct stream_slot *slot = stream_at(table, bucket, way);
 
 		if (slot->user_data == user_data && slot->ring_id == (__u64)ring)
@@ -179,21 +201,58 @@ static __always_inline struct stream_slot *find_stream(const void *ring, __u64 u
 	return NULL;
 }
 
+static __always_inline struct stream_slot *find_stream(const void *ring, __u64 user_data)
+{
+	struct stream_slot *slot = stream_among(near_streams, ring, user_data), *table;
+
+	if (slot)
+		return slot;
+	table = whole_table(streams);
+	return table ? stream_among(table, ring, user_data) : NULL;
+}
+
+/* As a copy: where the slot lies is no matter then, or a verifier would go both ways from there. */
+static __always_inline int read_stream(const void *ring, __u64 user_data, struct req_slot *copy)
+{
+	const struct stream_slot *slot = find_stream(ring, user_data);
+
+	if (!slot)
+		return 0;
+	copy->count = slot->count;
+	copy->fd = slot->fd;
+	copy->flags = slot->flags;
+	copy->life = slot->life;
+	copy->nbufs = slot->what;
+	return 1;
+}
+
+static __always_inline struct stream_slot *free_stream(struct stream_slot *table, __u32 bucket)
+{
+	for (__u32 way = 0; way < NEAR; way++) {
+		struct stream_slot *slot = stream_at(table, bucket, way);
+
+		if (!slot->ring_id)
+			return slot;
+	}
+	return NULL;
+}
+
 static __always_inline struct stream_slot *slot_for_stream(const void *ring, __u64 user_data)
 {
 	__u32 bucket = stream_bucket(ring, user_data);
-	struct stream_slot *slot = find_stream(ring, user_data);
-	struct stream_slot *table = whole_table(streams);
+	struct stream_slot *slot = find_stream(ring, user_data), *table;
 
-	for (__u32 way = 0; table && way < BUCKET && !slot; way++) {
-		struct stream_slot *candidate = stream_at(table, bucket, way);
-
-		if (!candidate->ring_id)
-			slot = candidate;
-	}
-	if (slot || !table)
+	if (!slot)
+		slot = free_stream(near_streams, bucket);
+	if (slot)
 		return slot;
-	return stream_at(table, bucket, user_data & (BUCKET - 1));
+	table = whole_table(streams);
+	if (!table)
+		return NULL;
+	slot = free_stream(table, bucket);
+	if (slot)
+		return slot;
+	return stream_at(user_data & NEAR ? table : near_streams, bucket, user_data & (NEAR - 1));
 }
 
 /* Accounts outlive their rings, and others get their places: whose was it? */

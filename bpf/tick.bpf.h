@@ -237,6 +237,7 @@ int on_tick(void *unused)
 	__u64 ns = tick.now - ticked_ns;
 
 	ticked_ns = tick.now;
+	tick_mark = (__u32)nr_ticks * 0x9e3779b1U;
 	tick.glimpses = whole_table(glimpses);
 	if (!tick.glimpses)
 		return 0;
