@@ -654,7 +654,7 @@ static __always_inline int is_plain(const struct account *group)
 	return !(as_word(&group->kind) & as_word(&matter));
 }
 
-/* The group of a slot, if it lives still. pair: of the slot, its flags and life; no flag is left. */
+/* The group of a slot, if it lives still. pair: flags and life of the slot; no flag is left. */
 static __always_inline struct account *plain_group(const struct req_slot *slot, __u32 pair)
 {
 	struct account *group = count_at(slot->count - 1);
@@ -706,7 +706,7 @@ static __always_inline int count_request_plainly(const __u64 *args, struct done 
 	return 1;
 }
 
-/* By the near slots alone: others are seldom in use. Nothing equals the pair of an ambiguous one. */
+/* By the near slots alone: others are seldom in use. No group equals the pair of ambiguous ones. */
 static __always_inline int count_stream_plainly(const __u64 *args, struct done *done)
 {
 	const struct req_slot *slot =
