@@ -56,6 +56,7 @@ void casebook_done(struct casebook *book)
 	free(book->queues);
 	free(book->tables);
 	free(book->births);
+	free(book->memories);
 	free(book->groups_of);
 	free(book->streams_of);
 	memset(book, 0, sizeof(*book));
@@ -445,7 +446,8 @@ static void begin(struct case_group *group, uint64_t at_ns)
 	lint_done(&group->lint);
 }
 
-static void on_register(struct case_group *group, const struct trace_rec *rec)
+static void on_register(struct casebook *book, struct case_group *group,
+			const struct trace_rec *rec)
 {
 	if (rec->res < 0) {
 		group->refusal.count++;
@@ -462,6 +464,7 @@ static void on_register(struct case_group *group, const struct trace_rec *rec)
 	group->ring_addr = rec->group_kind == GROUP_MMAP || rec->group_kind == GROUP_INC_MMAP
 				   ? 0
 				   : rec->user_data;
+	group->is_reused = group->ring_addr && casebook_on_memory(book, group->ring_addr, rec->nr);
 }
 
 /* What the record says of a group that is known by now. */
@@ -470,7 +473,7 @@ static void note_in_group(struct casebook *book, struct case_group *group,
 {
 	switch ((enum trace_kind)rec->kind) {
 	case TRACE_REGISTER:
-		on_register(group, rec);
+		on_register(book, group, rec);
 		break;
 	case TRACE_UNREGISTER:
 		if (!rec->res)

@@ -84,6 +84,7 @@ struct case_group {
 	bool is_live;       /* in the last sample */
 	bool is_gone;       /* was there, and is no longer */
 	uint64_t ring_addr; /* in the program, 0: not seen or in kernel memory */
+	bool is_reused;     /* an earlier ring lay in this memory, or may have */
 	uint64_t seen_ns;   /* last sample that showed it */
 
 	struct book_sums sums;
@@ -138,6 +139,11 @@ struct case_table {
 	struct trace_rec last;
 };
 
+/* Memory of programs in which a ring was registered. */
+struct case_memory {
+	uint64_t start, end;
+};
+
 /* A ring was made. */
 struct case_birth {
 	uint64_t ring_id, at_ns;
@@ -153,6 +159,8 @@ struct casebook {
 	size_t nr_queues;
 	struct case_table *tables;
 	size_t nr_tables;
+	struct case_memory *memories;
+	size_t nr_memories;
 	struct case_group *last; /* look-up cache */
 	uint32_t *index;         /* 1 + position by hash, a power of two of them; 0: free */
 	size_t nr_index;
@@ -165,6 +173,7 @@ struct casebook {
 	uint32_t nr_read;              /* episodes */
 	uint64_t nr_buried;            /* rings whose address another has taken since */
 	bool out_of_memory;
+	bool from_birth; /* its processes are watched since before they began */
 	bool may_miss;   /* events of nobody knows which groups were lost: any books may be wrong */
 	bool lost_lives; /* among them that groups or rings came or went */
 	uint64_t unattributed; /* completions with a buffer of which no group is known */
@@ -198,6 +207,12 @@ void casebook_count_held(struct case_group *group);
 /* NULL: none. */
 struct case_group *casebook_find(const struct casebook *book, uint64_t ring_id, uint32_t bgid);
 const struct ring_rec *casebook_ring(const struct casebook *book, uint64_t ring_id);
+
+/*
+ * Whether what lies in a ring was written for it: nothing lay in its memory when it was registered.
+ * False: an earlier ring may have left it there.
+ */
+bool casebook_is_blank(const struct casebook *book, const struct case_group *group);
 
 /* Whether a buffer that is held will not come back, and why one may think so. */
 enum case_fate {

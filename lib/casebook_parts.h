@@ -25,6 +25,9 @@ void casebook_meet(struct casebook *book, uint64_t ring_id, uint64_t before_ns);
 /* A ring was made. */
 void casebook_on_create(struct casebook *book, const struct trace_rec *rec);
 
+/* A ring was registered in memory of the program. Returns whether another may have lain there. */
+bool casebook_on_memory(struct casebook *book, uint64_t addr, uint32_t entries);
+
 /* A request on a registered buffer failed. */
 void casebook_on_table(struct casebook *book, const struct trace_rec *rec);
 

@@ -124,6 +124,38 @@ void casebook_on_table(struct casebook *book, const struct trace_rec *rec)
 	table->last = *rec;
 }
 
+#define MOST_MEMORIES 4096 /* each registration asks for all of them */
+
+bool casebook_on_memory(struct casebook *book, uint64_t addr, uint32_t entries)
+{
+	const struct case_memory memory = {addr, addr + entries * sizeof(struct ring_slot)};
+
+	if (book->nr_memories == MOST_MEMORIES)
+		return true;
+	/* processes are not told apart: one has the memory that its parent had */
+	for (size_t i = 0; i < book->nr_memories; i++) {
+		struct case_memory *other = &book->memories[i];
+
+		if (memory.start >= other->end || memory.end <= other->start)
+			continue;
+		other->start = memory.start < other->start ? memory.start : other->start;
+		other->end = memory.end > other->end ? memory.end : other->end;
+		return true;
+	}
+	if (casebook_grow(book, (void **)&book->memories, book->nr_memories, sizeof(memory)))
+		book->memories[book->nr_memories++] = memory;
+	return false;
+}
+
+bool casebook_is_blank(const struct casebook *book, const struct case_group *group)
+{
+	bool is_kernels = group->sums.kind == GROUP_MMAP || group->sums.kind == GROUP_INC_MMAP;
+
+	if (!group->sums.is_whole || book->lost_lives)
+		return false;
+	return is_kernels || (book->from_birth && group->ring_addr && !group->is_reused);
+}
+
 static void note_birth(struct casebook *book, const struct trace_rec *rec)
 {
 	if (casebook_grow(book, (void **)&book->births, book->nr_births, sizeof(*book->births)))

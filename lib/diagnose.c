@@ -78,6 +78,18 @@ bool bench_is_sure(const struct bench *bench, enum lint_kind kind)
 	return lint_is_sure(&bench->group->lint, kind);
 }
 
+bool bench_is_unpublished(const struct bench *bench)
+{
+	static const enum starve_cause causes[] = {STARVE_NEVER_FILLED, STARVE_UNPUBLISHED,
+						   STARVE_EMPTY_AT_ISSUE, STARVE_EMPTY_AT_DATA};
+	uint64_t starves = 0;
+
+	/* a program may write all entries once and publish them as it likes: nothing wants them */
+	for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
+		starves += bench->group->sums.causes[causes[i]];
+	return starves && bench_is_sure(bench, LINT_UNPUBLISHED) && !bench->what->book->lost_lives;
+}
+
 static bool is_ring_shared(const struct bench *bench)
 {
 	for (size_t i = 0; i < bench->out->nr; i++) {

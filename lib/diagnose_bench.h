@@ -33,6 +33,9 @@ bool bench_may_miss(const struct bench *bench);
 /* Whether the group's entries were seen to be wrong in this way, beyond doubt. */
 bool bench_is_sure(const struct bench *bench, enum lint_kind kind);
 
+/* Whether requests starved of a group whose entries were seen to be written behind the tail. */
+bool bench_is_unpublished(const struct bench *bench);
+
 /* The gravest first. */
 void bench_sort(struct diagnosis *diagnosis);
 

@@ -60,6 +60,7 @@ static void judge_entries(struct bench *bench)
 		struct finding *finding;
 
 		if (!bench_is_sure(bench, pairs[i].kind) ||
+		    (pairs[i].kind == LINT_UNPUBLISHED && !bench_is_unpublished(bench)) ||
 		    (rests_on_life(group, pairs[i].kind) && bench->what->book->lost_lives))
 			continue;
 		finding = bench_add(bench, pairs[i].complaint, CONFIDENCE_CERTAIN);

@@ -415,14 +415,61 @@ static bool is_looked_into(const struct case_group *group, enum starve_cause cau
 	return cause != STARVE_NOT_EMPTY || group->sums.kind == GROUP_LEGACY || group->lint.looks;
 }
 
+static void say_starves(struct finding *finding, const struct case_group *group, uint64_t starves)
+{
+	if (!finding)
+		return;
+	bench_say_nr(finding->evidence, starves, "request");
+	bench_say(finding->evidence, " of group %u", group->bgid);
+}
+
+/* Entries lie in a ring of which nothing was published, and nobody saw them written. */
+static void judge_strewn(struct bench *bench, uint64_t starves)
+{
+	const struct case_group *group = bench->group;
+	struct finding *finding =
+		bench_add(bench, NEVER_FILLED,
+			  group->sums.is_whole ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE);
+
+	say_starves(finding, group, starves);
+	if (!finding)
+		return;
+	bench_say(finding->evidence,
+		  "; entries lie in its memory, left there by an earlier ring%s "
+		  "or written and never published",
+		  group->is_reused ? ", for one was seen in it," : "");
+	if (!group->sums.is_whole)
+		bench_say(finding->evidence, "; or its tail went once round, before the watch");
+}
+
+/* Nothing was in it yet: are there entries which only need publishing? */
+static void judge_unfilled(struct bench *bench)
+{
+	const struct case_group *group = bench->group;
+	uint64_t bare = group->sums.causes[STARVE_NEVER_FILLED];
+	uint64_t written = group->sums.causes[STARVE_UNPUBLISHED];
+
+	/* said by what lies in the memory */
+	if (bench_is_unpublished(bench) || !(bare + written))
+		return;
+	if (!casebook_is_blank(bench->what->book, group) && (written || group->lint.lying)) {
+		judge_strewn(bench, bare + written);
+		return;
+	}
+	if (bare)
+		say_starves(bench_add(bench, NEVER_FILLED, CONFIDENCE_CERTAIN), group, bare);
+	if (written)
+		say_starves(bench_add(bench, UNPUBLISHED, CONFIDENCE_CERTAIN), group, written);
+}
+
 static void judge_causes(struct bench *bench)
 {
 	static const struct {
 		enum starve_cause cause;
 		enum complaint complaint;
 	} pairs[] = {
-		{STARVE_NO_GROUP, NO_GROUP},       {STARVE_NEVER_FILLED, NEVER_FILLED},
-		{STARVE_UNPUBLISHED, UNPUBLISHED}, {STARVE_UNREGISTERED, UNREGISTERED},
+		{STARVE_NO_GROUP, NO_GROUP},
+		{STARVE_UNREGISTERED, UNREGISTERED},
 		{STARVE_NOT_EMPTY, NOT_EMPTY},
 	};
 	const struct case_group *group = bench->group;
@@ -432,10 +479,6 @@ static void judge_causes(struct bench *bench)
 
 		if (!group->sums.causes[pairs[i].cause])
 			continue;
-		/* said by what lies in the memory */
-		if (bench_is_sure(bench, LINT_UNPUBLISHED) &&
-		    (pairs[i].cause == STARVE_NEVER_FILLED || pairs[i].cause == STARVE_UNPUBLISHED))
-			continue;
 		/* the kernel does not take every entry for a buffer */
 		if (pairs[i].cause == STARVE_NOT_EMPTY && (bench_is_sure(bench, LINT_OVERFILLED) ||
 							   bench_is_sure(bench, LINT_ZERO_LENGTH)))
@@ -443,16 +486,14 @@ static void judge_causes(struct bench *bench)
 		finding = bench_add(bench, pairs[i].complaint,
 				    is_looked_into(group, pairs[i].cause) ? CONFIDENCE_CERTAIN
 									  : CONFIDENCE_POSSIBLE);
-		if (!finding)
-			return;
-		bench_say_nr(finding->evidence, group->sums.causes[pairs[i].cause], "request");
-		bench_say(finding->evidence, " of group %u", group->bgid);
+		say_starves(finding, group, group->sums.causes[pairs[i].cause]);
 	}
 }
 
 void diagnose_starves(struct bench *bench)
 {
+	judge_unfilled(bench);
 	judge_causes(bench);
-	if (!bench_is_sure(bench, LINT_UNPUBLISHED))
+	if (!bench_is_unpublished(bench))
 		judge_empty(bench);
 }

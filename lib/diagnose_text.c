@@ -17,16 +17,16 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 		      NULL},
 	[NEVER_FILLED] = {"never-filled", SEVERITY_CRIT, "a group that was never given a buffer",
 			  "The group is registered, but no buffer was ever put into it.",
-			  "starves while head and tail both stand at nothing and no slot was "
-			  "written",
+			  "starves while head and tail both stand at nothing; slots may hold what "
+			  "an earlier ring left in this memory",
 			  "Add the buffers and move the tail (io_uring_buf_ring_add, then "
 			  "io_uring_buf_ring_advance) before the first request.",
 			  NULL},
 	[UNPUBLISHED] = {"unpublished", SEVERITY_CRIT, "buffers are written but not published",
 			 "The program wrote entries into the ring and did not move the tail over "
 			 "them, so the kernel does not see them.",
-			 "slots behind the tail hold sane entries while the tail stands still and "
-			 "the group is empty",
+			 "starves, and slots behind the tail that came to hold sane entries since "
+			 "the registration, while the tail stands still and the group is empty",
 			 "Call io_uring_buf_ring_advance() with the number of buffers added.",
 			 LIBURING "1039"},
 	[UNREGISTERED] = {"unregistered", SEVERITY_CRIT, "the group went away under its requests",

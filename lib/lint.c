@@ -226,30 +226,53 @@ static bool looks_written(const struct lint_view *view, const struct ring_slot *
 	       is_writable(view, slot->addr, slot->addr + slot->len);
 }
 
+static uint32_t nr_behind(const struct lint_view *view)
+{
+	return view->entries < LINT_BEHIND ? view->entries : LINT_BEHIND;
+}
+
+static const struct ring_slot *slot_behind(const struct lint_view *view, uint32_t at)
+{
+	return &view->slots[(uint16_t)(view->tail + at) & (view->entries - 1)];
+}
+
+static void remember_behind(struct lint *lint, const struct lint_view *view)
+{
+	for (uint32_t i = 0; i < nr_behind(view); i++)
+		lint->behind[i] = *slot_behind(view, i);
+	lint->has_behind = true;
+	lint->tail = view->tail;
+}
+
 /*
- * Written, but the tail was not moved over it: in a ring whose tail never moved any slot that
- * makes sense; else the slot at the tail if it changes while the tail stands still.
+ * Written, but the tail was not moved over it: that a slot makes sense is not enough, the memory
+ * may have been an earlier ring's. It is one that changes while the tail stands still, or any in
+ * memory that was blank.
  */
 static void check_behind(struct look *look)
 {
 	const struct lint_view *view = look->view;
 	struct lint *lint = look->lint;
-	const struct ring_slot *behind = &view->slots[view->tail & (view->entries - 1)];
 	bool is_empty = view->tail == view->head;
+	bool stands = is_empty && lint->has_behind && lint->tail == view->tail;
 
+	lint->lying = 0;
 	for (uint32_t i = 0; is_empty && view->tail == 0 && i < view->entries; i++) {
-		if (looks_written(view, &view->slots[i]))
+		if (!looks_written(view, &view->slots[i]))
+			continue;
+		lint->lying++;
+		if (view->is_blank)
 			note(look, LINT_UNPUBLISHED, &view->slots[i], 0);
 	}
-	if (is_empty && view->tail && lint->has_behind && lint->tail == view->tail &&
-	    looks_written(view, behind) &&
-	    (behind->bid != lint->behind.bid || behind->addr != lint->behind.addr))
-		note(look, LINT_UNPUBLISHED, behind, 0);
-	else if (lint->found[LINT_UNPUBLISHED].looks && lint->tail == view->tail && is_empty)
+	for (uint32_t i = 0; stands && !view->is_blank && i < nr_behind(view); i++) {
+		const struct ring_slot *now = slot_behind(view, i), *then = &lint->behind[i];
+
+		if (looks_written(view, now) && (now->bid != then->bid || now->addr != then->addr))
+			note(look, LINT_UNPUBLISHED, now, 0);
+	}
+	if (stands && !look->found[LINT_UNPUBLISHED].count && lint->found[LINT_UNPUBLISHED].looks)
 		look->found[LINT_UNPUBLISHED] = lint->found[LINT_UNPUBLISHED];
-	lint->has_behind = true;
-	lint->behind = *behind;
-	lint->tail = view->tail;
+	remember_behind(lint, view);
 }
 
 static void enter(struct lint_finding *book, const struct lint_finding *found)

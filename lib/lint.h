@@ -18,7 +18,7 @@ enum lint_kind {
 	LINT_DUPLICATE,   /* one bid twice */
 	LINT_SHARED,      /* two bids, one memory */
 	LINT_OVERFILLED,  /* more buffers than slots */
-	LINT_UNPUBLISHED, /* written behind the tail */
+	LINT_UNPUBLISHED, /* written behind the tail, since the registration */
 	LINT_SHRUNK,      /* shorter than before */
 	LINT_OVER_RING,   /* a buffer lies over the ring itself */
 	LINT_OVER_QUEUE,  /* a buffer or the ring lies over an SQ, a CQ or a mapped ring */
@@ -27,7 +27,8 @@ enum lint_kind {
 	LINT_KINDS
 };
 
-#define LINT_RING_ITSELF 1 /* over a queue: no entry, the ring does; the value of `other` */
+#define LINT_BEHIND      16 /* slots behind the tail that are compared from look to look */
+#define LINT_RING_ITSELF 1  /* over a queue: no entry, the ring does; the value of `other` */
 
 /* Memory of a process that can be written, ascending. */
 struct lint_range {
@@ -39,6 +40,7 @@ struct lint_view {
 	uint32_t entries;
 	uint16_t head, tail; /* slots between them are stable */
 	bool is_incremental;
+	bool is_blank; /* nothing was ever published in it, nor lay there when it was registered */
 	bool is_nowhere;    /* the kernel has the ring's memory, the program no mapping of it */
 	uint64_t ring_addr; /* 0: not known */
 	const struct lint_range *ranges;
@@ -68,12 +70,13 @@ struct lint {
 	struct lint_memory *memory; /* by bid, as first seen */
 	uint32_t nr_memory;
 	uint64_t looks;
-	uint32_t buf_bytes;      /* largest length seen */
-	uint32_t available;      /* at the last look */
-	struct ring_slot behind; /* the slot at the tail, at the last look */
-	struct ring_slot first;  /* the slot at the head, if there is one */
+	uint32_t buf_bytes;                   /* largest length seen */
+	uint32_t available;                   /* at the last look */
+	struct ring_slot behind[LINT_BEHIND]; /* from the tail on, at the last look */
+	struct ring_slot first;               /* the slot at the head, if there is one */
 	uint16_t tail;
 	bool has_behind, has_first;
+	uint32_t lying;     /* entries that make sense, of an empty ring whose tail is at 0 */
 	uint32_t nr_known;  /* bids whose memory is known */
 	uint32_t nr_moved;  /* of them that came back with other memory */
 	uint32_t moved_bid; /* the last that came with what had been another's */

@@ -95,7 +95,7 @@ const char *shortage_cause_text(enum starve_cause cause)
 	static const char *const texts[] = {
 		[STARVE_NO_GROUP] = "the group was never registered",
 		[STARVE_NEVER_FILLED] = "registered, but never filled",
-		[STARVE_UNPUBLISHED] = "entries written, the tail not moved",
+		[STARVE_UNPUBLISHED] = "entries lie there, the tail never moved",
 		[STARVE_EMPTY_AT_ISSUE] = "empty when the request was issued",
 		[STARVE_EMPTY_AT_DATA] = "armed before, empty when data came",
 		[STARVE_UNREGISTERED] = "unregistered under the request",

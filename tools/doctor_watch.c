@@ -209,6 +209,7 @@ static int begin(struct watching *w)
 
 	w->start_ns = now_ns();
 	casebook_init(&w->out->book, w->start_ns);
+	w->out->book.from_birth = w->child.pid != 0;
 	code = look(w);
 	if (code)
 		return code;

@@ -210,6 +210,8 @@ static void look_at_memory(const struct gaze *gaze, struct case_group *group)
 	if ((uint16_t)(view.tail - view.head) > 32768)
 		view.head = view.tail;
 	view.is_incremental = group->sums.kind == GROUP_INC || group->sums.kind == GROUP_INC_MMAP;
+	/* a tail that went round stands at nothing, too */
+	view.is_blank = casebook_is_blank(gaze->book, group) && !group->sums.returned;
 	view.is_nowhere = is_nowhere(gaze, group);
 	view.ring_addr = group->ring_addr;
 	view.ranges = own->maps.writable.at;

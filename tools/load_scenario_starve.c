@@ -44,6 +44,30 @@ static void unpublished(struct stage *stage)
 	stage_sleep(800);
 }
 
+/* What an earlier ring left in the memory looks as if it had been written for this one. */
+static void reused_memory(struct stage *stage)
+{
+	struct stage_group group = {.entries = 16};
+
+	stage_pairs(stage, 1, SOCK_SEQPACKET);
+	stage_group(stage, &group, 16);
+	for (int i = 0; i < 40; i++) {
+		stage_arm(stage, 0, 0, 0);
+		stage_send(stage, 0, 1);
+		stage_reap(stage, 100);
+		if (HAS_BUFFER(&stage->got[0]))
+			stage_return(&group, BID_OF(&stage->got[0]));
+	}
+	stage_linger();
+	io_uring_unregister_buf_ring(&stage->ring, 0);
+	group.ring->tail = 0;
+	stage_register(stage, &group, 0);
+	stage_linger();
+	stage_arm(stage, 0, 0, STAGE_MULTISHOT);
+	stage_reap(stage, 100);
+	stage_linger();
+}
+
 static void unregistered(struct stage *stage)
 {
 	struct stage_group group = {.entries = 16};
@@ -356,6 +380,8 @@ const struct scenario load_scenarios_starve[] = {
 	 never_filled},
 	{"unpublished", "buffers are written, the tail is not moved", "unpublished", NULL,
 	 unpublished},
+	{"reused-memory", "never filled, in memory of an earlier ring", "never-filled", NULL,
+	 reused_memory},
 	{"unregistered", "a group is unregistered under armed requests", "unregistered", NULL,
 	 unregistered},
 	{"burst", "four streams send twice as much as the pool holds", "pool-too-small", NULL,

@@ -65,6 +65,24 @@ static inline void put(uint32_t bid, uint32_t nr)
 	casebook_take(&book, &rec);
 }
 
+/* The scene of most tests: a group of eight, all of them in it. */
+static inline void stand_of_eight(void)
+{
+	reg(8);
+	put(0, 8);
+}
+
+static inline int begin_of_eight(void **state)
+{
+	begin(state);
+	stand_of_eight();
+	return 0;
+}
+
+/* A test that begins with nothing, and one that begins with a group of eight. */
+#define TEST(test)          cmocka_unit_test_setup_teardown(test, begin, end)
+#define TEST_OF_EIGHT(test) cmocka_unit_test_setup_teardown(test, begin_of_eight, end)
+
 static inline void submit(int fd)
 {
 	struct trace_rec rec = rec_of(TRACE_SUBMIT);

@@ -6,8 +6,6 @@
 static void sound(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	for (uint32_t i = 0; i < 1000; i++) {
 		now += MS;
 		take(i % 8, 5);
@@ -69,8 +67,6 @@ static void replayed(void **state)
 static void forgotten(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(7, 5);
 	for (uint32_t i = 0; i < 700; i++) {
 		now += 2 * MS;
@@ -126,8 +122,6 @@ static void ended_with_it(void **state)
 	struct trace_rec rec;
 
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(7, 6);
 	rec = rec_of(TRACE_DONE);
 	rec.fd = 6;
@@ -143,8 +137,6 @@ static void ended_with_it(void **state)
 static void slow_is_no_leak(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(7, 5);
 	for (uint32_t i = 0; i < 50; i++) {
 		take(i % 7, 5);
@@ -162,8 +154,6 @@ static void slow_is_no_leak(void **state)
 static void twice(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	for (uint32_t bid = 3; bid < 5; bid++)
 		put(bid, 1);
 	seen(8);
@@ -228,8 +218,6 @@ static void twice_for_want_of_takings(void **state)
 static void twice_after_a_gap(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	seen_unread(0);
 	put_thrice_more();
 	seen_unread(4);
@@ -313,8 +301,6 @@ static void ends_with_errors(void **state)
 static void missing(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	for (uint32_t bid = 0; bid < 8; bid++)
 		put(bid, 1);
 	take(7, 5);
@@ -335,8 +321,6 @@ static void overwritten_unread(void **state)
 	struct group_counts counts = {.unread = 3};
 
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(7, 5);
 	for (uint32_t i = 0; i < 700; i++) {
 		now += 2 * MS;
@@ -392,8 +376,6 @@ static void went_back(void **state)
 	struct trace_rec rec;
 
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(0, 5);
 	rec = rec_of(TRACE_RETURN);
 	rec.flags = TRACE_BACK;
@@ -498,33 +480,33 @@ static void lost_records(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(sound, begin, end),
-		cmocka_unit_test_setup_teardown(each_cause, begin, end),
-		cmocka_unit_test_setup_teardown(too_small, begin, end),
-		cmocka_unit_test_setup_teardown(slow, begin, end),
-		cmocka_unit_test_setup_teardown(lazy, begin, end),
-		cmocka_unit_test_setup_teardown(one_of_many, begin, end),
-		cmocka_unit_test_setup_teardown(replayed, begin, end),
-		cmocka_unit_test_setup_teardown(forgotten, begin, end),
-		cmocka_unit_test_setup_teardown(drains, begin, end),
-		cmocka_unit_test_setup_teardown(takes_and_keeps, begin, end),
-		cmocka_unit_test_setup_teardown(ended_with_it, begin, end),
-		cmocka_unit_test_setup_teardown(slow_is_no_leak, begin, end),
-		cmocka_unit_test_setup_teardown(twice, begin, end),
-		cmocka_unit_test_setup_teardown(twice_at_first, begin, end),
-		cmocka_unit_test_setup_teardown(twice_after_a_gap, begin, end),
-		cmocka_unit_test_setup_teardown(twice_for_want_of_takings, begin, end),
-		cmocka_unit_test_setup_teardown(lent_before, begin, end),
-		cmocka_unit_test_setup_teardown(ends_with_errors, begin, end),
-		cmocka_unit_test_setup_teardown(missing, begin, end),
-		cmocka_unit_test_setup_teardown(lost_before, begin, end),
-		cmocka_unit_test_setup_teardown(overwritten_unread, begin, end),
-		cmocka_unit_test_setup_teardown(went_back, begin, end),
-		cmocka_unit_test_setup_teardown(next_ring, begin, end),
-		cmocka_unit_test_setup_teardown(late_sample, begin, end),
-		cmocka_unit_test_setup_teardown(adds_up, begin, end),
-		cmocka_unit_test_setup_teardown(sized, begin, end),
-		cmocka_unit_test_setup_teardown(lost_records, begin, end),
+		TEST_OF_EIGHT(sound),
+		TEST(each_cause),
+		TEST(too_small),
+		TEST(slow),
+		TEST(lazy),
+		TEST(one_of_many),
+		TEST(replayed),
+		TEST_OF_EIGHT(forgotten),
+		TEST(drains),
+		TEST(takes_and_keeps),
+		TEST_OF_EIGHT(ended_with_it),
+		TEST_OF_EIGHT(slow_is_no_leak),
+		TEST_OF_EIGHT(twice),
+		TEST(twice_at_first),
+		TEST_OF_EIGHT(twice_after_a_gap),
+		TEST(twice_for_want_of_takings),
+		TEST(lent_before),
+		TEST(ends_with_errors),
+		TEST_OF_EIGHT(missing),
+		TEST(lost_before),
+		TEST_OF_EIGHT(overwritten_unread),
+		TEST_OF_EIGHT(went_back),
+		TEST(next_ring),
+		TEST(late_sample),
+		TEST(adds_up),
+		TEST(sized),
+		TEST(lost_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

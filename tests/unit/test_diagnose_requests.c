@@ -6,8 +6,6 @@
 static void told_late(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	for (uint32_t bid = 0; bid < 8; bid++)
 		take(bid, 5);
 	for (uint32_t i = 0; i < 80; i++) {
@@ -23,8 +21,6 @@ static void told_late(void **state)
 static void given_twice(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	for (uint32_t i = 0; i < 8; i++)
 		take(i % 4, 5);
 	seen(8);
@@ -41,8 +37,6 @@ static void given_twice(void **state)
 static void said_twice(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	for (uint32_t i = 0; i < 8; i++)
 		take(i % 4, 5);
 	tell_taken(5, 4);
@@ -57,8 +51,6 @@ static void silent_ones(void **state)
 	struct trace_rec rec;
 
 	(void)state;
-	reg(8);
-	put(0, 8);
 	rec = rec_of(TRACE_SUBMIT);
 	rec.fd = 5;
 	rec.flags = TRACE_SILENT;
@@ -98,8 +90,6 @@ static void one_by_one(void **state)
 	struct trace_rec bundle = rec_of(TRACE_SUBMIT), cut = rec_of(TRACE_SUBMIT);
 
 	(void)state;
-	reg(8);
-	put(0, 8);
 	bundle.fd = cut.fd = 5;
 	bundle.opcode = 27;
 	bundle.cqe_flags = 16;
@@ -141,8 +131,6 @@ static void after_the_last(void **state)
 	struct trace_rec rec;
 
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(0, 5);
 	rec = rec_of(TRACE_DONE);
 	rec.fd = 5;
@@ -163,8 +151,6 @@ static void disagreement_of_bundles(void **state)
 	struct trace_rec rec = rec_of(TRACE_BUNDLE);
 
 	(void)state;
-	reg(8);
-	put(0, 8);
 	submit(5);
 	rec.fd = 5;
 	rec.bid = 0;
@@ -182,8 +168,6 @@ static void disagreement_of_bundles(void **state)
 static void disagreement_seldom(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(0, 5);
 	tell_taken(1, 2);
 	now += 2000 * MS;
@@ -198,8 +182,6 @@ static void disagreement_seldom(void **state)
 static void disagreement(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(0, 5);
 	take(1, 5);
 	tell_taken(20, 2);
@@ -227,8 +209,6 @@ static void look_after(uint64_t ms, uint64_t taken)
 static void named_while_busy(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(0, 5);
 	take(1, 5);
 	/* what is named by now may have been taken since head was read */
@@ -248,8 +228,6 @@ static void named_while_busy(void **state)
 static void named_before(void **state)
 {
 	(void)state;
-	reg(8);
-	put(0, 8);
 	for (uint32_t i = 0; i < 4; i++) {
 		take(i, 5);
 		look_after(10, i);
@@ -267,8 +245,6 @@ static void met_anew(void **state)
 	struct trace_rec rec;
 
 	(void)state;
-	reg(8);
-	put(0, 8);
 	take(0, 5);
 	take(1, 5);
 	look_after(1000, 2);
@@ -408,22 +384,22 @@ static void remainders(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(told_late, begin, end),
-		cmocka_unit_test_setup_teardown(given_twice, begin, end),
-		cmocka_unit_test_setup_teardown(said_twice, begin, end),
-		cmocka_unit_test_setup_teardown(silent_ones, begin, end),
-		cmocka_unit_test_setup_teardown(one_by_one, begin, end),
-		cmocka_unit_test_setup_teardown(not_armed_again, begin, end),
-		cmocka_unit_test_setup_teardown(after_the_last, begin, end),
-		cmocka_unit_test_setup_teardown(disagreement_of_bundles, begin, end),
-		cmocka_unit_test_setup_teardown(disagreement_seldom, begin, end),
-		cmocka_unit_test_setup_teardown(named_while_busy, begin, end),
-		cmocka_unit_test_setup_teardown(named_before, begin, end),
-		cmocka_unit_test_setup_teardown(met_anew, begin, end),
-		cmocka_unit_test_setup_teardown(disagreement, begin, end),
-		cmocka_unit_test_setup_teardown(outside_table, begin, end),
-		cmocka_unit_test_setup_teardown(closed_files, begin, end),
-		cmocka_unit_test_setup_teardown(remainders, begin, end),
+		TEST_OF_EIGHT(told_late),
+		TEST_OF_EIGHT(given_twice),
+		TEST_OF_EIGHT(said_twice),
+		TEST_OF_EIGHT(silent_ones),
+		TEST_OF_EIGHT(one_by_one),
+		TEST(not_armed_again),
+		TEST_OF_EIGHT(after_the_last),
+		TEST_OF_EIGHT(disagreement_of_bundles),
+		TEST_OF_EIGHT(disagreement_seldom),
+		TEST_OF_EIGHT(named_while_busy),
+		TEST_OF_EIGHT(named_before),
+		TEST_OF_EIGHT(met_anew),
+		TEST_OF_EIGHT(disagreement),
+		TEST(outside_table),
+		TEST(closed_files),
+		TEST(remainders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static void slots(void **state)
 		{"shared", {SLOT(0x1000, 256, 0), SLOT(0x1080, 256, 1)}, 0, 2, LINT_SHARED},
 		{"over", {SLOT(0x2010, 256, 0)}, 0, 1, LINT_OVER_RING},
 		{"full", {SLOT(0x1000, 256, 0)}, 0, 6, LINT_OVERFILLED},
-		{"unpublished", {SLOT(0x1000, 256, 0)}, 0, 0, LINT_UNPUBLISHED},
+		{"left behind", {SLOT(0x1000, 256, 0)}, 0, 0, -1},
 		{"used up", {SLOT(0x1000, 256, 0)}, 4, 4, -1},
 	};
 
@@ -59,6 +59,51 @@ static void slots(void **state)
 		}
 		lint_done(&lint);
 	}
+}
+
+static bool is_unpublished(const struct lint *lint)
+{
+	return lint_is_sure(lint, LINT_UNPUBLISHED);
+}
+
+/* What an earlier ring left in the memory is no entry of this one; what is written since is. */
+static void behind_the_tail(void **state)
+{
+	static const struct lint_range ranges[] = {{0x1000, 0x9000}};
+	struct ring_slot at[4] = {SLOT(0x1000, 256, 0), SLOT(0x1100, 256, 1)};
+	struct lint_view view = {.slots = at, .entries = 4, .ranges = ranges, .nr_ranges = 1};
+	struct lint lint = {0};
+
+	(void)state;
+	for (int i = 0; i < 9; i++)
+		lint_look(&lint, &view);
+	assert_false(is_unpublished(&lint));
+	assert_int_equal(lint.lying, 2);
+	at[2] = (struct ring_slot)SLOT(0x1200, 256, 2);
+	lint_look(&lint, &view);
+	assert_false(is_unpublished(&lint));
+	lint_look(&lint, &view);
+	assert_true(is_unpublished(&lint));
+	lint_done(&lint);
+	/* filled at last, long after the first looks */
+	for (int i = 0; i < 3; i++)
+		lint_look(&lint, &view);
+	at[0].bid = 3;
+	view.tail = 1;
+	for (int i = 0; i < 3; i++)
+		lint_look(&lint, &view);
+	view.head = 1;
+	for (int i = 0; i < 3; i++)
+		lint_look(&lint, &view);
+	assert_false(is_unpublished(&lint));
+	lint_done(&lint);
+	/* in memory that was blank all of it is the program's */
+	view.head = view.tail = 0;
+	view.is_blank = true;
+	for (int i = 0; i < 2; i++)
+		lint_look(&lint, &view);
+	assert_true(is_unpublished(&lint));
+	lint_done(&lint);
 }
 
 static void shrunk(void **state)
@@ -129,9 +174,8 @@ static void nowhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(slots),
-		cmocka_unit_test(shrunk),
-		cmocka_unit_test(queues),
+		cmocka_unit_test(slots),   cmocka_unit_test(behind_the_tail),
+		cmocka_unit_test(shrunk),  cmocka_unit_test(queues),
 		cmocka_unit_test(nowhere),
 	};
 
