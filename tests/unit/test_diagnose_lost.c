@@ -269,7 +269,8 @@ int main(void)
 		TEST(foreign_one),           TEST(foreign_in_memory),     TEST(bad_one),
 		TEST_OF_EIGHT(of_one_group), TEST_OF_EIGHT(ended_unseen), TEST(empty_all_the_time),
 		TEST(empty_now_and_then),    TEST_OF_EIGHT(of_somebody),  TEST(of_equal_entries),
-		TEST_OF_EIGHT(back_unread),  TEST(other_lives),
+		TEST_OF_EIGHT(back_unread),  TEST(other_lives),           TEST(strewn),
+		TEST(written_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
