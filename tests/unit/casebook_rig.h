@@ -80,8 +80,8 @@ static inline int begin_of_eight(void **state)
 }
 
 /* A test that begins with nothing, and one that begins with a group of eight. */
-#define TEST(test)          cmocka_unit_test_setup_teardown(test, begin, end)
-#define TEST_OF_EIGHT(test) cmocka_unit_test_setup_teardown(test, begin_of_eight, end)
+#define OF_NOTHING(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define OF_EIGHT(test)   cmocka_unit_test_setup_teardown(test, begin_of_eight, end)
 
 static inline void submit(int fd)
 {

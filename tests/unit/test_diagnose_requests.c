@@ -384,22 +384,14 @@ static void remainders(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST_OF_EIGHT(told_late),
-		TEST_OF_EIGHT(given_twice),
-		TEST_OF_EIGHT(said_twice),
-		TEST_OF_EIGHT(silent_ones),
-		TEST_OF_EIGHT(one_by_one),
-		TEST(not_armed_again),
-		TEST_OF_EIGHT(after_the_last),
-		TEST_OF_EIGHT(disagreement_of_bundles),
-		TEST_OF_EIGHT(disagreement_seldom),
-		TEST_OF_EIGHT(named_while_busy),
-		TEST_OF_EIGHT(named_before),
-		TEST_OF_EIGHT(met_anew),
-		TEST_OF_EIGHT(disagreement),
-		TEST(outside_table),
-		TEST(closed_files),
-		TEST(remainders),
+		OF_EIGHT(told_late),           OF_EIGHT(given_twice),
+		OF_EIGHT(said_twice),          OF_EIGHT(silent_ones),
+		OF_EIGHT(one_by_one),          OF_NOTHING(not_armed_again),
+		OF_EIGHT(after_the_last),      OF_EIGHT(disagreement_of_bundles),
+		OF_EIGHT(disagreement_seldom), OF_EIGHT(named_while_busy),
+		OF_EIGHT(named_before),        OF_EIGHT(met_anew),
+		OF_EIGHT(disagreement),        OF_NOTHING(outside_table),
+		OF_NOTHING(closed_files),      OF_NOTHING(remainders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
