@@ -449,19 +449,33 @@ static __noinline int tell(__u32 position, const struct done *done, const struct
 	return 0;
 }
 
+/* Whether it is among those that head has passed last and no completion has named yet. */
+static __always_inline int is_passed(const struct account *group, __u16 head, __u32 bid)
+{
+	__s64 due = group->has_bundles ? 0 : unnamed(group, head);
+
+	for (__u16 back = 1; back <= 8; back++) {
+		if (back <= due && slot_names(group, head - back, bid))
+			return 1;
+	}
+	return 0;
+}
+
 /*
  * A receive that failed may name a buffer that it has put back (seen on 6.16, with MSG_DONTWAIT):
- * it is the ring's next one still.
+ * it is the ring's next one still. Where it took the buffer (6.1) the next one may have the same
+ * bid, if the program publishes one several times.
  */
 __noinline int is_put_back(__u32 position, __u32 flags)
 {
 	const struct account *group = count_at(position);
+	__u32 bid = flags >> 16;
 	__u16 head, tail;
 
 	if (!group || group->state != ACCOUNT_LIVE || group->kind == GROUP_LEGACY ||
 	    flags & CQE_BUF_MORE || read_head_tail(group, &head, &tail) || head == tail)
 		return 0;
-	return slot_names(group, head, flags >> 16);
+	return slot_names(group, head, bid) && !is_passed(group, head, bid);
 }
 
 /* Adds one completion to its group's account. */

@@ -90,6 +90,41 @@ static void failed_at_once(void **state)
 	close_scene(&s);
 }
 
+/* The same of a program that publishes one bid in all entries: the next one names it, too. */
+static void failed_with_equal_bids(void **state)
+{
+	struct bs_buf_status before = {0}, after = {0};
+	struct scene s;
+	struct group *g;
+
+	(void)state;
+	open_scene(&s, 1);
+	g = &s.groups[0];
+	for (uint32_t i = 0; i < g->entries; i++)
+		g->br->bufs[i].bid = 3;
+	before.buf_group = after.buf_group = g->bgid;
+	for (int i = 0; i < 10; i++) {
+		struct group unknown = {0};
+		struct done cqe;
+		long not_told = syscall(__NR_io_uring_register, s.ring.ring_fd,
+					IORING_REGISTER_PBUF_STATUS, &before, 1);
+
+		prep_recv(&s, g, false)->msg_flags = MSG_DONTWAIT;
+		io_uring_submit(&s.ring);
+		cqe = next_of(&s, &unknown);
+		assert_int_equal(cqe.res, -EAGAIN);
+		syscall(__NR_io_uring_register, s.ring.ring_fd, IORING_REGISTER_PBUF_STATUS, &after,
+			1);
+		if (!(cqe.flags & IORING_CQE_F_BUFFER) || (!not_told && after.head == before.head))
+			continue;
+		g->truth.selected++;
+		g->truth.taken++;
+	}
+	expect_all(&s, "failed with equal bids");
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&s);
+}
+
 #define NOP_INJECT 1 /* IORING_NOP_INJECT_RESULT, since 6.10; before, flags are refused */
 
 static void prep_starving_nop(struct scene *s)
@@ -579,6 +614,7 @@ int main(void)
 		TEST(after_silent_ones),
 		TEST(skipped_on_a_list),
 		TEST(failed_at_once),
+		TEST(failed_with_equal_bids),
 		cmocka_unit_test_setup_teardown(equal_user_data, setup_busy, teardown),
 		TEST(equal_user_data_one_shot),
 		TEST(forged_completions),
