@@ -34,7 +34,7 @@
  *
  * initial-exec: eight bytes find room also after dlopen(), and reading them takes no call.
  */
-__thread uint64_t pool_self __attribute__((tls_model("initial-exec")));
+__thread uint64_t pool_self __attribute__((tls_model("initial-exec"))) = POOL_STRANGER;
 static uint64_t last_token;
 
 /* Headers are never really constant; `refused` is what also strangers may write. */
@@ -44,12 +44,11 @@ int pool_refuse(const struct bs_pool *pool, int err)
 	return err;
 }
 
-/* How often an ancestor of this process was forked: a shared pool is not the child's, either. */
-static uint32_t forks;
+uint32_t pool_forks;
 
 static uint64_t own_token(void)
 {
-	if (!pool_self)
+	if (pool_self == POOL_STRANGER)
 		pool_self = __atomic_add_fetch(&last_token, 1, __ATOMIC_RELAXED);
 	return pool_self;
 }
@@ -61,16 +60,16 @@ static uint64_t own_token(void)
  */
 int pool_enter_other(const struct bs_pool *pool, uint64_t owner)
 {
-	uint32_t *lock = (uint32_t *)&pool->lock;
+	uint32_t *lock = (uint32_t *)&pool->lock, *sleepers = (uint32_t *)&pool->sleepers;
 
 	if (owner != POOL_ANYONE)
 		return owner ? pool_refuse(pool, -EPERM) : -EBADF;
-	if (__atomic_load_n(&pool->forks, __ATOMIC_RELAXED) != forks)
+	if (__atomic_load_n(&pool->forks, __ATOMIC_RELAXED) != pool_forks)
 		return pool_refuse(pool, -EPERM);
-	pool_lock(lock);
+	pool_lock(lock, sleepers);
 	if (__atomic_load_n(&pool->owner, __ATOMIC_ACQUIRE) == POOL_ANYONE)
 		return 0;
-	pool_unlock(lock);
+	pool_unlock(lock, sleepers);
 	return -EBADF;
 }
 
@@ -102,8 +101,8 @@ static void after_fork(void)
 
 static void after_fork_child(void)
 {
-	pool_self = 0;
-	forks++;
+	pool_self = POOL_STRANGER;
+	pool_forks++;
 	pool_forget_roster();
 	pthread_mutex_unlock(&closed.lock);
 }
@@ -316,11 +315,22 @@ static int open_pool(struct bs_pool *pool, struct io_uring *ring, const struct b
 	return pool->ops->open(pool, ring, opts);
 }
 
+bool pool_lock_has_barrier;
+
+void pool_lock_prepare(void)
+{
+	pool_lock_has_barrier =
+		!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+}
+
 static void publish(struct bs_pool *pool)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	uint64_t owner = pool->ways.is_shared ? POOL_ANYONE : own_token();
 
-	__atomic_store_n(&pool->forks, forks, __ATOMIC_RELAXED);
+	if (pool->ways.is_shared)
+		pthread_once(&once, pool_lock_prepare);
+	__atomic_store_n(&pool->forks, pool_forks, __ATOMIC_RELAXED);
 	__atomic_store_n(&pool->owner, owner, __ATOMIC_RELEASE);
 }
 

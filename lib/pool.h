@@ -101,9 +101,10 @@ struct pool_pieces {
 	uint32_t nr_out;
 };
 
-#define POOL_BOTTOM UINT32_MAX       /* no free buffer is on top */
-#define POOL_ANYONE UINT64_MAX       /* owner of a shared pool */
-#define POOL_NOBODY (UINT64_MAX - 1) /* handed over, not adopted yet */
+#define POOL_BOTTOM   UINT32_MAX       /* no free buffer is on top */
+#define POOL_ANYONE   UINT64_MAX       /* owner of a shared pool */
+#define POOL_NOBODY   (UINT64_MAX - 1) /* handed over, not adopted yet */
+#define POOL_STRANGER (UINT64_MAX - 2) /* a thread that never opened a pool: owns none */
 
 /*
  * What struct bs_pool_stats tells, in another order: what each operation counts stands together.
@@ -147,6 +148,7 @@ struct bs_pool {
 	uint32_t base;               /* fixed: its first slot in the ring's table */
 	uint32_t capacity;           /* memory is set aside for so many buffers */
 	uint32_t forks;              /* shared: the process, by how often it was forked */
+	uint32_t sleepers;           /* shared: see pool_lock.h */
 	struct io_uring *ring;       /* NULL: none */
 	struct io_uring *own_ring;   /* the same, if it was opened here */
 	struct bs_pool *meta;        /* the pool of metadata buffers, closed with this one */
@@ -209,6 +211,8 @@ static inline int pool_index(const struct bs_pool *pool, uint32_t bid)
 {
 	if (pool->ways.is_registered)
 		return (int)(pool->base + bid);
+	if (POOL_USUAL(pool->ways.is_plain))
+		return -ENOENT;
 	return pool->ops->index ? pool->ops->index(pool, bid) : -ENOENT;
 }
 
@@ -238,11 +242,20 @@ unsigned int pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned in
 
 extern __thread uint64_t pool_self __attribute__((tls_model("initial-exec")));
 
+/* How often an ancestor of this process was forked: a shared pool is not the child's, either. */
+extern uint32_t pool_forks;
+
 /* Counts a refusal; its error. */
 __attribute__((cold)) int pool_refuse(const struct bs_pool *pool, int err);
 
 /* The pool is not the caller's own. */
 int pool_enter_other(const struct bs_pool *pool, uint64_t owner);
+
+/* Open, and the caller's alone. */
+static inline bool pool_is_own(const struct bs_pool *pool)
+{
+	return __atomic_load_n(&pool->owner, __ATOMIC_RELAXED) == pool_self;
+}
 
 /*
  * 0 or -errno. Each call that could enter a pool leaves it; between the two the pool is the
@@ -250,20 +263,33 @@ int pool_enter_other(const struct bs_pool *pool, uint64_t owner);
  */
 static inline int pool_enter(const struct bs_pool *pool)
 {
-	uint64_t owner;
-
 	if (!pool)
 		return -EBADF;
-	owner = __atomic_load_n(&pool->owner, __ATOMIC_RELAXED);
-	if (POOL_USUAL(owner && owner == pool_self))
+	if (POOL_USUAL(pool_is_own(pool)))
 		return 0;
-	return pool_enter_other(pool, owner);
+	return pool_enter_other(pool, __atomic_load_n(&pool->owner, __ATOMIC_RELAXED));
+}
+
+/* The same where each operation comes through, of shared pools, too. */
+static POOL_INLINE int pool_enter_soon(const struct bs_pool *pool)
+{
+	uint32_t *lock = (uint32_t *)&pool->lock, *sleepers = (uint32_t *)&pool->sleepers;
+
+	if (POOL_RARE(!pool) || !pool->ways.is_shared ||
+	    POOL_RARE(__atomic_load_n(&pool->owner, __ATOMIC_RELAXED) != POOL_ANYONE) ||
+	    POOL_RARE(__atomic_load_n(&pool->forks, __ATOMIC_RELAXED) != pool_forks))
+		return pool_enter(pool);
+	pool_lock(lock, sleepers);
+	if (POOL_USUAL(__atomic_load_n(&pool->owner, __ATOMIC_ACQUIRE) == POOL_ANYONE))
+		return 0;
+	pool_unlock(lock, sleepers);
+	return -EBADF;
 }
 
 static inline void pool_exit(const struct bs_pool *pool)
 {
 	if (POOL_RARE(pool->ways.is_shared))
-		pool_unlock((uint32_t *)&pool->lock);
+		pool_unlock((uint32_t *)&pool->lock, (uint32_t *)&pool->sleepers);
 }
 
 /* The same; returns `result`, and counts it if it is a refusal. */

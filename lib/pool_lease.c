@@ -185,6 +185,36 @@ static inline bool lends_pieces(const struct bs_pool *pool)
 	return POOL_RARE(!pool->ways.is_plain && !pool->ways.is_picked) && pool->pieces;
 }
 
+/* Whole, to a ring or a stack: without a call. */
+static POOL_INLINE void give_straight(struct bs_pool *pool, uint32_t bid, struct pool_lease *lease)
+{
+	lease->live = 0;
+	if (pool->ways.is_ring) {
+		ring_append(pool, pool->impl, bid);
+		ring_publish(pool, pool->impl, 1);
+	} else {
+		pool_stack_push(pool, bid);
+		POOL_ADD(pool, returned, 1);
+	}
+	POOL_SET(pool, in_use, pool->stats.in_use - 1);
+	PROBE(release, pool, bid);
+}
+
+/* Whole, to any pool. */
+static POOL_INLINE int give_found(struct bs_pool *pool, const struct bs_buf *buf,
+				  struct pool_lease *lease)
+{
+	if (pool->ways.is_plain || pool->ways.is_ring) {
+		if (pool->ways.is_allocating)
+			pool_free(pool, buf->bid);
+		give_straight(pool, buf->bid, lease);
+	} else {
+		lease->live = 0;
+		give_marked(pool, buf, 1);
+	}
+	return 0;
+}
+
 /* One, and whole: that way is short and straight. */
 static POOL_INLINE int give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
 {
@@ -194,21 +224,7 @@ static POOL_INLINE int give(struct bs_pool *pool, const struct bs_buf *bufs, uns
 	if (POOL_RARE(nr != 1) || lends_pieces(pool))
 		return give_some(pool, bufs, nr);
 	err = find_lease(pool, bufs, &lease);
-	if (POOL_RARE(err))
-		return err;
-	lease->live = 0;
-	if (pool->ways.is_plain) {
-		pool_give_plain(pool, bufs->bid);
-		POOL_ADD(pool, returned, 1);
-	} else if (POOL_USUAL(pool->ways.is_ring)) {
-		ring_append(pool, pool->impl, bufs->bid);
-		ring_publish(pool, pool->impl, 1);
-	} else {
-		pool->ops->give(pool, bufs, 1);
-	}
-	POOL_SET(pool, in_use, pool->stats.in_use - 1);
-	PROBE(release, pool, bufs->bid);
-	return 0;
+	return POOL_RARE(err) ? err : give_found(pool, bufs, lease);
 }
 
 int pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
@@ -231,9 +247,10 @@ unsigned int pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned in
 
 /* ---- calls */
 
-int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
+static __attribute__((noinline)) int acquire_any(struct bs_pool *pool, struct bs_buf *bufs,
+						 unsigned int nr)
 {
-	int err = pool_enter(pool);
+	int err = pool_enter_soon(pool);
 
 	if (err)
 		return err;
@@ -247,6 +264,16 @@ int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
 		err = (int)pool_acquire(pool, bufs, nr);
 	pool_exit(pool);
 	return err;
+}
+
+/* One, of a pool of the thread's own: what needs no call. */
+int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
+{
+	if (POOL_RARE(!pool) || POOL_RARE(!pool_is_own(pool)) || POOL_RARE(!bufs) ||
+	    POOL_RARE(nr != 1) || POOL_RARE(!pool_has_one(pool)))
+		return acquire_any(pool, bufs, nr);
+	pool_lend_top(pool, bufs);
+	return 1;
 }
 
 static int acquire_bid(struct bs_pool *pool, uint32_t bid, struct bs_buf *buf)
@@ -283,13 +310,34 @@ int bs_pool_acquire_bid(struct bs_pool *pool, uint16_t bid, struct bs_buf *buf)
 	return pool_leave(pool, err);
 }
 
-int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+static __attribute__((noinline)) int give_any(struct bs_pool *pool, const struct bs_buf *bufs,
+					      unsigned int nr)
 {
-	int err = pool_enter(pool);
+	int err = pool_enter_soon(pool);
 
 	if (err)
 		return err;
 	return pool_leave(pool, POOL_USUAL(bufs || !nr) ? give(pool, bufs, nr) : -EINVAL);
+}
+
+static __attribute__((noinline)) int give_calling(struct bs_pool *pool, const struct bs_buf *buf,
+						  struct pool_lease *lease)
+{
+	return give_found(pool, buf, lease);
+}
+
+/* One, to a pool of the thread's own: what needs no call saves no registers for one. */
+int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+{
+	struct pool_lease *lease;
+
+	if (POOL_RARE(!pool) || POOL_RARE(!pool_is_own(pool)) || POOL_RARE(!bufs) ||
+	    POOL_RARE(nr != 1) || lends_pieces(pool) || POOL_RARE(find_lease(pool, bufs, &lease)))
+		return give_any(pool, bufs, nr);
+	if (!pool->ways.is_ring && !pool_is_stacked(pool))
+		return give_calling(pool, bufs, lease);
+	give_straight(pool, bufs->bid, lease);
+	return 0;
 }
 
 void bs_buf_drop(struct bs_buf *buf)

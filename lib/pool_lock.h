@@ -4,12 +4,18 @@
  * before he sleeps.
  *
  * A mutex of pthread's would do one or the other: the usual one spares a process of one thread the
- * atomic instructions, but sleeps at once; the adaptive one looks again, but spares nothing.
+ * atomic instructions, but sleeps at once; the adaptive one looks again, but spares nothing. And
+ * both let go by an atomic exchange. Here that is a plain store, after which it is looked whether
+ * somebody sleeps. That the look is not made before the store is seen is seen to by the one who is
+ * about to sleep: having said so he has all threads of the process pass a barrier (membarrier(2)).
+ * Who looked before that barrier has let go before it, too, and is found to have.
  */
 #ifndef BUFSCOPE_POOL_LOCK_H
 #define BUFSCOPE_POOL_LOCK_H
 
 #include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -22,9 +28,14 @@
 #define POOL_IS_ALONE false
 #endif
 
-enum { POOL_LOCK_FREE, POOL_LOCK_TAKEN, POOL_LOCK_AWAITED /* somebody may sleep */ };
+enum { POOL_LOCK_FREE, POOL_LOCK_TAKEN };
 
 #define POOL_LOCK_PAUSES 64u /* at most so many between two looks, at first 4 */
+
+/* Settled before the first lock is used, by pool_lock_prepare(). False: who lets go passes one. */
+extern bool pool_lock_has_barrier;
+
+void pool_lock_prepare(void);
 
 static inline bool pool_lock_try(uint32_t *lock)
 {
@@ -45,11 +56,20 @@ static inline void pool_lock_pause(unsigned int nr)
 	}
 }
 
-/*
- * Looks ever more rarely: each look takes the line from who writes there. Who slept leaves the
- * lock as awaited, for others may sleep still.
+/* Whatever another thread did before its part of it is seen afterwards. False: it is not to be had.
  */
-static __attribute__((noinline, unused)) void pool_lock_wait(uint32_t *lock)
+static inline bool pool_lock_barrier(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return !pool_lock_has_barrier ||
+	       !syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+/*
+ * Looks ever more rarely: each look takes the line from who writes there. Who slept has said again
+ * that somebody does, for others may sleep still.
+ */
+static __attribute__((noinline, unused)) void pool_lock_wait(uint32_t *lock, uint32_t *sleepers)
 {
 	for (unsigned int nr = 4; nr <= POOL_LOCK_PAUSES; nr *= 2) {
 		pool_lock_pause(nr);
@@ -57,29 +77,46 @@ static __attribute__((noinline, unused)) void pool_lock_wait(uint32_t *lock)
 		    pool_lock_try(lock))
 			return;
 	}
-	while (__atomic_exchange_n(lock, POOL_LOCK_AWAITED, __ATOMIC_ACQUIRE) != POOL_LOCK_FREE)
-		syscall(SYS_futex, lock, FUTEX_WAIT_PRIVATE, POOL_LOCK_AWAITED, NULL, NULL, 0);
+	for (;;) {
+		bool may_sleep;
+
+		__atomic_store_n(sleepers, 1, __ATOMIC_SEQ_CST);
+		may_sleep = pool_lock_barrier();
+		if (pool_lock_try(lock))
+			return;
+		if (may_sleep)
+			syscall(SYS_futex, sleepers, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+		else
+			sched_yield();
+	}
 }
 
-static inline void pool_lock(uint32_t *lock)
+static inline void pool_lock(uint32_t *lock, uint32_t *sleepers)
 {
 	if (POOL_IS_ALONE && __atomic_load_n(lock, __ATOMIC_RELAXED) == POOL_LOCK_FREE)
 		__atomic_store_n(lock, POOL_LOCK_TAKEN, __ATOMIC_RELAXED);
 	else if (!pool_lock_try(lock))
-		pool_lock_wait(lock);
+		pool_lock_wait(lock, sleepers);
 }
 
-static __attribute__((noinline, cold, unused)) void pool_lock_wake(uint32_t *lock)
+/* Who finds nothing said any more will say it again, and look at the lock, before he sleeps. */
+static __attribute__((noinline, cold, unused)) void pool_lock_wake(uint32_t *sleepers)
 {
-	syscall(SYS_futex, lock, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	if (__atomic_exchange_n(sleepers, 0, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, sleepers, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-static inline void pool_unlock(uint32_t *lock)
+static inline void pool_unlock(uint32_t *lock, uint32_t *sleepers)
 {
+	__atomic_store_n(lock, POOL_LOCK_FREE, __ATOMIC_RELEASE);
 	if (POOL_IS_ALONE)
-		__atomic_store_n(lock, POOL_LOCK_FREE, __ATOMIC_RELAXED);
-	else if (__atomic_exchange_n(lock, POOL_LOCK_FREE, __ATOMIC_RELEASE) == POOL_LOCK_AWAITED)
-		pool_lock_wake(lock);
+		return;
+	if (pool_lock_has_barrier)
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	else
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__builtin_expect(__atomic_load_n(sleepers, __ATOMIC_RELAXED), 0))
+		pool_lock_wake(sleepers);
 }
 
 #endif

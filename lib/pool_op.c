@@ -183,9 +183,9 @@ static POOL_INLINE int start_listed(struct bs_pool *pool, struct bs_op *op, bool
 	return 0;
 }
 
-static POOL_INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+static POOL_INLINE int start_any(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 {
-	int err = pool_enter(pool);
+	int err = pool_enter_soon(pool);
 
 	if (POOL_RARE(err))
 		return err;
@@ -195,6 +195,58 @@ static POOL_INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_rec
 	if (pool->ways.is_carried)
 		return start_carried(pool, op, is_recv);
 	return start_listed(pool, op, is_recv);
+}
+
+static __attribute__((noinline)) int read_any(struct bs_pool *pool, struct bs_op *op)
+{
+	return start_any(pool, op, false);
+}
+
+static __attribute__((noinline)) int recv_any(struct bs_pool *pool, struct bs_op *op)
+{
+	return start_any(pool, op, true);
+}
+
+/* Of the thread's own, and checked, but with memory to be got for it first, or room. */
+static __attribute__((noinline)) int read_calling(struct bs_pool *pool, struct bs_op *op)
+{
+	return pool->ways.is_carried ? start_carried(pool, op, false)
+				     : start_listed(pool, op, false);
+}
+
+static __attribute__((noinline)) int recv_calling(struct bs_pool *pool, struct bs_op *op)
+{
+	return pool->ways.is_carried ? start_carried(pool, op, true) : start_listed(pool, op, true);
+}
+
+/* The usual operation of a pool of the thread's own needs no call, and saves no registers for one.
+ */
+static POOL_INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+{
+	struct io_uring_sqe *sqe = NULL;
+	struct io_uring *ring;
+
+	if (POOL_RARE(!pool) || POOL_RARE(!pool_is_own(pool)) || POOL_RARE(!op) ||
+	    POOL_RARE(op->armed) || POOL_RARE(op->flags & ~BS_OP_MULTISHOT))
+		return is_recv ? recv_any(pool, op) : read_any(pool, op);
+	ring = ring_of(pool, op);
+	if (POOL_RARE(!ring))
+		return is_recv ? recv_any(pool, op) : read_any(pool, op);
+	if (pool->ways.is_picked || (pool->ways.is_carried && pool_has_one(pool)))
+		sqe = io_uring_get_sqe(ring);
+	if (POOL_RARE(!sqe))
+		return is_recv ? recv_calling(pool, op) : read_calling(pool, op);
+	arm(pool, op, is_recv);
+	if (pool->ways.is_carried) {
+		pool->leases[pool_lend_top(pool, &op->buf)].op = op;
+		prepare_own(pool, op, sqe, is_recv);
+	} else {
+		op->buf.pool = NULL;
+		pool_link_op(pool, op);
+		prepare_select(pool, op, sqe, is_recv);
+	}
+	io_uring_sqe_set_data(sqe, op);
+	return 0;
 }
 
 int bs_read_managed_at(struct bs_pool *pool, struct bs_op *op)
@@ -306,17 +358,22 @@ static POOL_INLINE int done_select(struct bs_pool *pool, struct bs_op *op,
 	return nr;
 }
 
-int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
-	       unsigned int max)
+static POOL_INLINE bool is_completion(const struct bs_op *op, const struct io_uring_cqe *cqe)
+{
+	return POOL_USUAL(op) && POOL_USUAL(cqe) && POOL_USUAL(cqe->user_data == (uintptr_t)op) &&
+	       POOL_USUAL(op->armed);
+}
+
+static __attribute__((noinline)) int done_any(struct bs_op *op, const struct io_uring_cqe *cqe,
+					      struct bs_buf *bufs, unsigned int max)
 {
 	struct bs_pool *pool;
 	int err;
 
-	if (POOL_RARE(!op || !cqe) || POOL_RARE(cqe->user_data != (uintptr_t)op) ||
-	    POOL_RARE(!op->armed))
+	if (!is_completion(op, cqe))
 		return -EINVAL;
 	pool = op->pool;
-	err = pool_enter(pool);
+	err = pool_enter_soon(pool);
 	if (POOL_RARE(err))
 		return err;
 	if (pool->ways.is_carried)
@@ -324,6 +381,35 @@ int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *
 	if (POOL_USUAL(!is_fallback(pool)))
 		return pool_leave(pool, done_select(pool, op, cqe, bufs, max));
 	return pool_leave(pool, done_fallback(pool, op, cqe->res, max ? bufs : NULL));
+}
+
+/* One buffer with data, of an operation of a pool of the thread's own, needs no call. */
+int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+	       unsigned int max)
+{
+	struct bs_pool *pool;
+
+	if (!is_completion(op, cqe) || POOL_RARE(!bufs) || POOL_RARE(!max))
+		return done_any(op, cqe, bufs, max);
+	pool = op->pool;
+	if (POOL_RARE(!pool_is_own(pool)))
+		return done_any(op, cqe, bufs, max);
+	if (pool->ways.is_carried) {
+		if (POOL_RARE(cqe->res <= 0) || POOL_RARE(op->flags & BS_OP_MULTISHOT))
+			return done_any(op, cqe, bufs, max);
+		hand_out(pool, op, cqe->res, bufs);
+	} else if (POOL_RARE(!picked_is_usual(pool, cqe)) ||
+		   POOL_RARE(picked_lend(pool, cqe, bufs) < 0)) {
+		return done_any(op, cqe, bufs, max);
+	}
+	op->res = cqe->res;
+	if (pool->ways.is_carried) {
+		disarm(pool, op);
+	} else if (!(cqe->flags & IORING_CQE_F_MORE)) {
+		pool_unlink_op(pool, op);
+		disarm(pool, op);
+	}
+	return 1;
 }
 
 /* ---- ending */

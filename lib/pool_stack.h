@@ -97,6 +97,28 @@ static inline void *pool_find(struct bs_pool *pool, uint32_t bid)
 	return pool->ways.is_allocating ? pool_alloc(pool, bid) : pool_addr(pool, bid);
 }
 
+/* Can one be lent, and given, without a call to anything else? Such ways save no registers. */
+static inline bool pool_is_stacked(const struct bs_pool *pool)
+{
+	return pool->ways.is_plain && !pool->ways.is_allocating;
+}
+
+static inline bool pool_has_one(const struct bs_pool *pool)
+{
+	return pool_is_stacked(pool) && POOL_USUAL(!pool_stack_is_empty(pool));
+}
+
+/* It has one: which. */
+static POOL_INLINE uint32_t pool_lend_top(struct bs_pool *pool, struct bs_buf *buf)
+{
+	uint32_t bid = pool_stack_pop(pool);
+
+	pool_lend_plain(pool, bid, pool_addr(pool, bid), buf);
+	POOL_ADD(pool, taken, 1);
+	pool_count_lent(pool, 1);
+	return bid;
+}
+
 /* The same as pool_acquire(), of one, the usual number: was one lent? */
 static POOL_INLINE bool pool_acquire_one(struct bs_pool *pool, struct bs_buf *buf)
 {
