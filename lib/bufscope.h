@@ -331,7 +331,6 @@ struct bs_op {
 	int32_t res;    /* the last completion's: bytes, 0: end, -errno */
 	uint16_t armed; /* completions are still to come */
 	uint16_t state;
-	uint32_t serial;
 	struct bs_pool *pool;
 	struct bs_op *next, *prev;
 	struct bs_buf buf;

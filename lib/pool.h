@@ -331,7 +331,6 @@ static inline void pool_unlink_op(struct bs_pool *pool, struct bs_op *op)
 		if (pool->ops_first == op)
 			pool->ops_first = op->next;
 	}
-	op->next = op->prev = NULL;
 }
 
 /* Without io_uring: it stands before all others, if it can end without waiting. */

@@ -320,10 +320,9 @@ static __attribute__((noinline)) int give_any(struct bs_pool *pool, const struct
 	return pool_leave(pool, POOL_USUAL(bufs || !nr) ? give(pool, bufs, nr) : -EINVAL);
 }
 
-static __attribute__((noinline)) int give_calling(struct bs_pool *pool, const struct bs_buf *buf,
-						  struct pool_lease *lease)
+static __attribute__((noinline)) int give_calling(struct bs_pool *pool, const struct bs_buf *buf)
 {
-	return give_found(pool, buf, lease);
+	return pool_leave(pool, give(pool, buf, 1));
 }
 
 /* One, to a pool of the thread's own: what needs no call saves no registers for one. */
@@ -332,10 +331,12 @@ int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int n
 	struct pool_lease *lease;
 
 	if (POOL_RARE(!pool) || POOL_RARE(!pool_is_own(pool)) || POOL_RARE(!bufs) ||
-	    POOL_RARE(nr != 1) || lends_pieces(pool) || POOL_RARE(find_lease(pool, bufs, &lease)))
+	    POOL_RARE(nr != 1))
 		return give_any(pool, bufs, nr);
 	if (!pool->ways.is_ring && !pool_is_stacked(pool))
-		return give_calling(pool, bufs, lease);
+		return give_calling(pool, bufs);
+	if (POOL_RARE(find_lease(pool, bufs, &lease)))
+		return give_any(pool, bufs, nr);
 	give_straight(pool, bufs->bid, lease);
 	return 0;
 }

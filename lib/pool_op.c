@@ -44,7 +44,6 @@ static POOL_INLINE void arm(struct bs_pool *pool, struct bs_op *op, bool is_recv
 {
 	op_set_state(op, (is_recv ? OP_RECV : 0) | OP_ARMED);
 	op->pool = pool;
-	op->serial = pool->serial;
 	op->armed = 1;
 	op->res = 0;
 	POOL_ADD(pool, in_flight, 1);
@@ -54,6 +53,25 @@ static POOL_INLINE void disarm(struct bs_pool *pool, struct bs_op *op)
 {
 	op->armed = 0;
 	op_set_state(op, OP_IDLE);
+	POOL_SET(pool, in_flight, pool->stats.in_flight - 1);
+}
+
+/* Of a pool of one thread nobody else looks at the state: what lies side by side is written at
+ * once. */
+static POOL_INLINE void arm_own(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+{
+	op->res = 0;
+	op->armed = 1;
+	op->state = (is_recv ? OP_RECV : 0) | OP_ARMED;
+	op->pool = pool;
+	POOL_ADD(pool, in_flight, 1);
+}
+
+static POOL_INLINE void disarm_own(struct bs_pool *pool, struct bs_op *op, int res)
+{
+	op->res = res;
+	op->armed = 0;
+	op->state = OP_IDLE;
 	POOL_SET(pool, in_flight, pool->stats.in_flight - 1);
 }
 
@@ -236,12 +254,11 @@ static POOL_INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_rec
 		sqe = io_uring_get_sqe(ring);
 	if (POOL_RARE(!sqe))
 		return is_recv ? recv_calling(pool, op) : read_calling(pool, op);
-	arm(pool, op, is_recv);
+	arm_own(pool, op, is_recv);
 	if (pool->ways.is_carried) {
 		pool->leases[pool_lend_top(pool, &op->buf)].op = op;
 		prepare_own(pool, op, sqe, is_recv);
 	} else {
-		op->buf.pool = NULL;
 		pool_link_op(pool, op);
 		prepare_select(pool, op, sqe, is_recv);
 	}
@@ -392,23 +409,23 @@ int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *
 	if (!is_completion(op, cqe) || POOL_RARE(!bufs) || POOL_RARE(!max))
 		return done_any(op, cqe, bufs, max);
 	pool = op->pool;
-	if (POOL_RARE(!pool_is_own(pool)))
+	if (POOL_RARE(!pool_is_own(pool)) || POOL_RARE(cqe->res <= 0))
 		return done_any(op, cqe, bufs, max);
 	if (pool->ways.is_carried) {
-		if (POOL_RARE(cqe->res <= 0) || POOL_RARE(op->flags & BS_OP_MULTISHOT))
+		if (POOL_RARE(op->flags & BS_OP_MULTISHOT))
 			return done_any(op, cqe, bufs, max);
 		hand_out(pool, op, cqe->res, bufs);
-	} else if (POOL_RARE(!picked_is_usual(pool, cqe)) ||
-		   POOL_RARE(picked_lend(pool, cqe, bufs) < 0)) {
+		disarm_own(pool, op, cqe->res);
+		return 1;
+	}
+	if (POOL_RARE(!picked_is_usual(pool, cqe)) || POOL_RARE(picked_lend(pool, cqe, bufs) < 0))
 		return done_any(op, cqe, bufs, max);
+	if (cqe->flags & IORING_CQE_F_MORE) {
+		op->res = cqe->res;
+		return 1;
 	}
-	op->res = cqe->res;
-	if (pool->ways.is_carried) {
-		disarm(pool, op);
-	} else if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		pool_unlink_op(pool, op);
-		disarm(pool, op);
-	}
+	pool_unlink_op(pool, op);
+	disarm_own(pool, op, cqe->res);
 	return 1;
 }
 
