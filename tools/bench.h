@@ -147,7 +147,8 @@ void bench_fill(struct bench_table *table, const struct bench_case *work,
 
 /* ---- claims */
 
-enum bench_verdict { BENCH_CANNOT_TELL, BENCH_HOLDS, BENCH_HOLDS_NOT };
+/* More: it holds, and by more than was claimed. */
+enum bench_verdict { BENCH_CANNOT_TELL, BENCH_HOLDS, BENCH_HOLDS_NOT, BENCH_MORE };
 
 struct bench_claim {
 	const char *key, *claim;

@@ -39,7 +39,8 @@ static void print_help(void)
 	     "beginning of the key: file, direct, socket, tcp, pipe, tree (a copy), acquire\n"
 	     "(no I/O), idle (memory of silent connections). `evict` replays access traces\n"
 	     "over each policy for registered buffers, and over the optimum that knows the\n"
-	     "future. `claims` gives the study's claims about pools a verdict.\n"
+	     "future. `claims` gives the study's claims about pools a verdict: holds, holds\n"
+	     "not, more than was claimed, or it cannot tell.\n"
 	     "\n"
 	     "  -n, --count COUNT   operations a round, of 4 KiB; fewer where they are larger,\n"
 	     "                      20 times as many without I/O (default 20000)\n"
@@ -405,7 +406,7 @@ static int run_strategies(const struct options *o, FILE *out)
 
 static const char *verdict_text(enum bench_verdict verdict)
 {
-	static const char *const texts[] = {"cannot tell", "holds", "holds not"};
+	static const char *const texts[] = {"cannot tell", "holds", "holds not", "more"};
 
 	return texts[verdict];
 }

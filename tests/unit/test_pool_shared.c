@@ -15,11 +15,13 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "bufscope.h"
+#include "pool_lock.h"
 
 #define THREADS 4
 #define BUFFERS 8
@@ -231,11 +233,78 @@ static void forked(void **state)
 	assert_int_equal(bs_pool_close(pool), 1);
 }
 
+/* ---- the lock alone, held so long that others sleep */
+
+struct sleeper {
+	pthread_t thread;
+	uint32_t *words; /* the lock, and who sleeps */
+	uint64_t *sum;   /* under it */
+};
+
+#define TURNS 300
+
+static void *sleep_for_lock(void *arg)
+{
+	const struct timespec moment = {0, 50000};
+	const struct sleeper *s = arg;
+	int turn;
+
+	for (turn = 0; turn < TURNS; turn++) {
+		pool_lock(&s->words[0], &s->words[1]);
+		*s->sum += 1;
+		if (turn % 8 == 0)
+			nanosleep(&moment, NULL);
+		*s->sum += 1;
+		pool_unlock(&s->words[0], &s->words[1]);
+	}
+	return NULL;
+}
+
+/* A wake-up that is lost is a thread that sleeps for good. */
+static void sleep_and_wake(void)
+{
+	struct sleeper sleepers[THREADS];
+	uint32_t words[2] = {0};
+	uint64_t sum = 0;
+	int i;
+
+	for (i = 0; i < THREADS; i++) {
+		sleepers[i] = (struct sleeper){.words = words, .sum = &sum};
+		assert_int_equal(
+			pthread_create(&sleepers[i].thread, NULL, sleep_for_lock, &sleepers[i]), 0);
+	}
+	for (i = 0; i < THREADS; i++)
+		pthread_join(sleepers[i].thread, NULL);
+	assert_int_equal(sum, 2 * TURNS * THREADS);
+	assert_int_equal(words[0], POOL_LOCK_FREE);
+}
+
+static void sleeping(void **state)
+{
+	(void)state;
+	pool_lock_prepare();
+	sleep_and_wake();
+}
+
+/* Where the kernel has no such barrier, or a filter refuses it. */
+static void sleeping_without_barrier(void **state)
+{
+	(void)state;
+	pool_lock_has_barrier = false;
+	sleep_and_wake();
+	pool_lock_prepare();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bounded),  cmocka_unit_test(growing), cmocka_unit_test(closing),
-		cmocka_unit_test(reopened), cmocka_unit_test(forked),
+		cmocka_unit_test(bounded),
+		cmocka_unit_test(growing),
+		cmocka_unit_test(closing),
+		cmocka_unit_test(reopened),
+		cmocka_unit_test(forked),
+		cmocka_unit_test(sleeping),
+		cmocka_unit_test(sleeping_without_barrier),
 	};
 
 	return cmocka_run_group_tests_name("pool_shared", tests, NULL, NULL);
