@@ -275,8 +275,9 @@ static POOL_INLINE int pool_enter_soon(const struct bs_pool *pool)
 {
 	uint32_t *lock = (uint32_t *)&pool->lock, *sleepers = (uint32_t *)&pool->sleepers;
 
-	if (POOL_RARE(!pool) || !pool->ways.is_shared ||
-	    POOL_RARE(__atomic_load_n(&pool->owner, __ATOMIC_RELAXED) != POOL_ANYONE) ||
+	/* Only the owner may be read of a pool that is not entered yet, and what is atomic like it.
+	 */
+	if (POOL_RARE(!pool) || __atomic_load_n(&pool->owner, __ATOMIC_RELAXED) != POOL_ANYONE ||
 	    POOL_RARE(__atomic_load_n(&pool->forks, __ATOMIC_RELAXED) != pool_forks))
 		return pool_enter(pool);
 	pool_lock(lock, sleepers);
