@@ -270,27 +270,30 @@ static inline int pool_enter(const struct bs_pool *pool)
 	return pool_enter_other(pool, __atomic_load_n(&pool->owner, __ATOMIC_RELAXED));
 }
 
+static inline void pool_exit_shared(const struct bs_pool *pool)
+{
+	pool_unlock((uint32_t *)&pool->lock, (uint32_t *)&pool->sleepers);
+}
+
 /* The same where each operation comes through, of shared pools, too. */
 static POOL_INLINE int pool_enter_soon(const struct bs_pool *pool)
 {
-	uint32_t *lock = (uint32_t *)&pool->lock, *sleepers = (uint32_t *)&pool->sleepers;
-
 	/* Only the owner may be read of a pool that is not entered yet, and what is atomic like it.
 	 */
 	if (POOL_RARE(!pool) || __atomic_load_n(&pool->owner, __ATOMIC_RELAXED) != POOL_ANYONE ||
 	    POOL_RARE(__atomic_load_n(&pool->forks, __ATOMIC_RELAXED) != pool_forks))
 		return pool_enter(pool);
-	pool_lock(lock, sleepers);
+	pool_lock((uint32_t *)&pool->lock, (uint32_t *)&pool->sleepers);
 	if (POOL_USUAL(__atomic_load_n(&pool->owner, __ATOMIC_ACQUIRE) == POOL_ANYONE))
 		return 0;
-	pool_unlock(lock, sleepers);
+	pool_exit_shared(pool);
 	return -EBADF;
 }
 
 static inline void pool_exit(const struct bs_pool *pool)
 {
 	if (POOL_RARE(pool->ways.is_shared))
-		pool_unlock((uint32_t *)&pool->lock, (uint32_t *)&pool->sleepers);
+		pool_exit_shared(pool);
 }
 
 /* The same; returns `result`, and counts it if it is a refusal. */
