@@ -435,9 +435,10 @@ static void judge_strewn(struct bench *bench, uint64_t starves)
 	if (!finding)
 		return;
 	bench_say(finding->evidence,
-		  "; entries lie in its memory, left there by an earlier ring%s "
-		  "or written and never published",
-		  group->is_reused ? ", for one was seen in it," : "");
+		  group->is_reused ? "; the entries in its memory are those of an earlier ring "
+				     "there, or were never published"
+				   : "; the entries in its memory were left by an earlier ring, or "
+				     "written and never published");
 	if (!group->sums.is_whole)
 		bench_say(finding->evidence, "; or its tail went once round, before the watch");
 }

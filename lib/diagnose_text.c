@@ -309,8 +309,8 @@ const struct complaint_text complaint_texts[COMPLAINTS] = {
 			      "then refill and arm again.",
 			      LIBURING "1320"},
 	[REARM_SPIN] = {"rearm-spin", SEVERITY_WARN, "requests are armed again and again in vain",
-			"After -ENOBUFS the program arms the request again at once, though no "
-			"buffer has come back: it spins.",
+			"After -ENOBUFS the program arms the request again though no buffer has "
+			"come back, and it is refused again.",
 			"ten or more requests on one file in a row that starved when issued, "
 			"without a return in between",
 			"Arm again after buffers were returned, not before.",
