@@ -573,6 +573,7 @@ BOOK_FN void book_submit(struct book_sums *sums, struct book_stream *stream,
 BOOK_FN void book_plain(struct book_stream *stream, book_u64 at_ns)
 {
 	stream->ended_ns = stream->starved_ns = 0;
+	stream->spins = 0; /* it is served otherwise: what it tries next is another demand */
 	if (!stream->plain++)
 		stream->plain_ns = at_ns;
 }

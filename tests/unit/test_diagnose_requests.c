@@ -381,6 +381,26 @@ static void remainders(void **state)
 	assert_true(is_found(REMAINDER_SMALL, "the last with 76 of 256 bytes left"));
 }
 
+/* What is served by a buffer of its own in between tries no longer in vain. */
+static void served_otherwise(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 8; i++)
+		take(i, 9);
+	for (int i = 0; i < 40; i++) {
+		struct trace_rec rec = rec_of(TRACE_SUBMIT);
+
+		starve(STARVE_EMPTY_AT_ISSUE, 9);
+		rec.fd = 9;
+		rec.flags = TRACE_PLAIN;
+		casebook_take(&book, &rec);
+	}
+	assert_false(is_found(REARM_SPIN, ""));
+	for (int i = 0; i < 40; i++)
+		starve(STARVE_EMPTY_AT_ISSUE, 9);
+	assert_true(is_found(REARM_SPIN, "40 requests in a row"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +412,7 @@ int main(void)
 		OF_EIGHT(named_before),        OF_EIGHT(met_anew),
 		OF_EIGHT(disagreement),        OF_NOTHING(outside_table),
 		OF_NOTHING(closed_files),      OF_NOTHING(remainders),
+		OF_EIGHT(served_otherwise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
