@@ -265,12 +265,12 @@ static __always_inline __u32 moment_of(const __u64 *args)
 
 	if (!has_tick)
 		return 0;
-	if (bpf_core_field_exists(struct io_submit_state, cq_flush))
-		return typed->rings->cq.tail + tick_mark;
 	if (old_complete) {
 		/* args may be without types */
 		bpf_probe_read_kernel(&ring, sizeof(ring), args);
 		head = BPF_CORE_READ(ring, rings, cq.head);
+	} else if (bpf_core_field_exists(struct io_submit_state, cq_flush)) {
+		return typed->rings->cq.tail + tick_mark;
 	} else {
 		head = typed->rings->cq.head;
 	}

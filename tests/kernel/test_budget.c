@@ -94,19 +94,24 @@ long syscall(long __sysno, ...)
 	return result;
 }
 
+#define TICK_NS 5000000 /* as the commands have it: without one, less is verified */
+
 /* With functions: where the kernel lets them be seen. */
 static void load_all(void)
 {
 	const struct observe_opts all[] = {
 		{.depth = OBSERVE_FULL,
 		 .bgid = -1,
+		 .tick_ns = TICK_NS,
 		 .scan_entries = 32768,
 		 .trace = {.kinds = ~0U, .is_tree = true, .is_watched = true, .bytes = 65536}},
 		{.depth = OBSERVE_FULL,
 		 .bgid = -1,
+		 .tick_ns = TICK_NS,
 		 .trace = {.kinds = ~0U, .is_tree = true, .is_booked = true, .bytes = 65536}},
-		{.depth = OBSERVE_FULL, .bgid = -1, .functions = true},
-		{.depth = OBSERVE_LIGHT, .bgid = -1},
+		{.depth = OBSERVE_FULL, .bgid = -1, .tick_ns = TICK_NS, .functions = true},
+		{.depth = OBSERVE_FULL, .bgid = -1},
+		{.depth = OBSERVE_LIGHT, .bgid = -1, .tick_ns = TICK_NS},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
