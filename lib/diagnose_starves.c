@@ -227,6 +227,9 @@ void diagnose_losses(struct bench *bench)
 	/* once bundles lose their tails, whoever closes first matters little */
 	if (losses.by_fate[FATE_UNNAMED])
 		losses.by_fate[FATE_FORGOTTEN] = 0;
+	/* entries that are not filled in carry any bid: which buffer is out by it is not known */
+	if (bench_is_sure(bench, LINT_ZERO_LENGTH))
+		losses.by_fate[FATE_FAILED] = 0;
 	judge_absent(bench);
 	for (int fate = FATE_FORGOTTEN; fate <= FATE_ALL; fate++) {
 		if (losses.by_fate[fate])
