@@ -124,7 +124,7 @@ const char *shortage_context_text(enum shortage_context context)
 		[SHORT_BY_ONE] = "one file had taken nearly all",
 		[SHORT_BY_SLOW] = "most were held for long",
 		[SHORT_BY_SIZE] = "a burst of more than there are",
-		[SHORT_UNKNOWN] = "not known why: out before the watch, never back, or too many",
+		[SHORT_UNKNOWN] = "unknown: out before the watch, never back, or too many to keep",
 	};
 
 	return texts[context];
