@@ -318,40 +318,57 @@ static const char *filled(const struct field_row *row, char *out, size_t size)
 
 /* ---- the registry; its order is that of JSON */
 
+/* An identity or a rate is no metric: those who gather metrics make rates themselves. */
+#define METRIC_BY_UNIT(unit_)                                                                      \
+	((unit_) == UNIT_NUMBER || (unit_) == UNIT_PER_S ? METRIC_NONE : METRIC_VALUE)
+
 #define NUMBER(name, title_, unit_, help_)                                                         \
 	{                                                                                          \
 		.key = #name, .title = (title_), .help = (help_), .type = FIELD_GAUGE,             \
-		.unit = (unit_), .number = (name)                                                  \
+		.unit = (unit_), .metric = METRIC_BY_UNIT(unit_), .number = (name)                 \
 	}
 #define TOTAL(name, title_, unit_, help_)                                                          \
 	{                                                                                          \
 		.key = #name, .title = (title_), .help = (help_), .type = FIELD_COUNTER,           \
-		.unit = (unit_), .number = (name)                                                  \
+		.unit = (unit_), .metric = METRIC_VALUE, .number = (name)                          \
 	}
-#define LABEL(name, title_, help_)                                                                 \
+/* Numbers and texts that tell which row it is (METRIC_KEY) or more of it (METRIC_INFO). */
+#define IDENTITY(name, title_, metric_, help_)                                                     \
+	{                                                                                          \
+		.key = #name, .title = (title_), .help = (help_), .type = FIELD_GAUGE,             \
+		.unit = UNIT_NUMBER, .metric = (metric_), .number = (name)                         \
+	}
+#define LABEL(name, title_, metric_, help_)                                                        \
 	{                                                                                          \
 		.key = #name, .title = (title_), .help = (help_), .type = FIELD_LABEL,             \
-		.text = (name)                                                                     \
+		.metric = (metric_), .text = (name)                                                \
 	}
 #define NAMES(name, title_, help_)                                                                 \
 	{                                                                                          \
 		.key = #name, .title = (title_), .help = (help_), .type = FIELD_NAMES,             \
-		.text = (name)                                                                     \
+		.metric = METRIC_INFO, .text = (name)                                              \
+	}
+#define PROCESS                                                                                    \
+	{                                                                                          \
+		.key = "tgid", .title = "PID", .help = "process that shows the ring",              \
+		.type = FIELD_GAUGE, .unit = UNIT_NUMBER, .metric = METRIC_KEY, .label = "pid",    \
+		.number = tgid                                                                     \
+	}
+#define ORDINAL                                                                                    \
+	{                                                                                          \
+		.key = "ring", .title = "RING",                                                    \
+		.help = "small number of the ring within this run", .type = FIELD_GAUGE,           \
+		.unit = UNIT_NUMBER, .metric = METRIC_SPARE, .number = ordinal                     \
 	}
 
 static const struct field group_fields[] = {
-	NUMBER(tgid, "PID", UNIT_NUMBER, "process that shows the ring"),
-	LABEL(comm, "PROCESS", "its name"),
-	NUMBER(fd, "FD", UNIT_NUMBER, "file descriptor of the ring"),
-	{.key = "ring",
-	 .title = "RING",
-	 .help = "small number of the ring within this run",
-	 .type = FIELD_GAUGE,
-	 .unit = UNIT_NUMBER,
-	 .number = ordinal},
-	NUMBER(bgid, "BGID", UNIT_NUMBER, "buffer group id"),
-	LABEL(kind, "KIND", "ring, mmap, inc, inc-mmap or legacy"),
-	LABEL(name, "NAME", "what the program calls it, by libbufscope"),
+	PROCESS,
+	LABEL(comm, "PROCESS", METRIC_KEY, "its name"),
+	IDENTITY(fd, "FD", METRIC_KEY, "file descriptor of the ring"),
+	ORDINAL,
+	IDENTITY(bgid, "BGID", METRIC_KEY, "buffer group id"),
+	LABEL(kind, "KIND", METRIC_KEY, "ring, mmap, inc, inc-mmap or legacy"),
+	LABEL(name, "NAME", METRIC_INFO, "what the program calls it, by libbufscope"),
 	NUMBER(entries, "ENTRIES", UNIT_COUNT, "slots of the buffer ring"),
 	NUMBER(head, "HEAD", UNIT_NUMBER, "next slot the kernel takes from, modulo 65536"),
 	NUMBER(tail, "TAIL", UNIT_NUMBER, "next slot the program fills, modulo 65536"),
@@ -361,6 +378,7 @@ static const struct field group_fields[] = {
 	 .help = "buffers taken and not yet returned",
 	 .type = FIELD_GAUGE,
 	 .unit = UNIT_COUNT,
+	 .metric = METRIC_VALUE,
 	 .number = held,
 	 .text = held_bound},
 	NUMBER(held_at_least, "HELD>=", UNIT_COUNT, "where held is not known: at least so many"),
@@ -391,7 +409,7 @@ static const struct field group_fields[] = {
 	NUMBER(partial_per_s, "PARTIAL/s", UNIT_PER_S, "partial completions per second"),
 	NUMBER(mshot_ended_per_s, "MEND/s", UNIT_PER_S, "multishot requests ended per second"),
 	NUMBER(empty_in_ns, "EMPTYIN", UNIT_NS, "time until it is empty, while it drains"),
-	LABEL(state, "STATE", "idle, calm, tight, leaking or starving"),
+	LABEL(state, "STATE", METRIC_NONE, "idle, calm, tight, leaking or starving"),
 	TOTAL(wraps, "WRAPS", UNIT_COUNT,
 	      "intervals in which head or tail may have wrapped unseen"),
 	TOTAL(kbuf_picked_total, "KPICK", UNIT_COUNT, "times that a request was given a buffer"),
@@ -406,17 +424,12 @@ static const struct field group_fields[] = {
 };
 
 static const struct field ring_fields[] = {
-	NUMBER(tgid, "PID", UNIT_NUMBER, "process that shows the ring"),
-	NUMBER(tid, "TID", UNIT_NUMBER, "thread that made it, as far as the kernel tells"),
-	NUMBER(uid, "UID", UNIT_NUMBER, "its user"),
-	LABEL(comm, "PROCESS", "its name"),
-	NUMBER(fd, "FD", UNIT_NUMBER, "file descriptor of the ring"),
-	{.key = "ring",
-	 .title = "RING",
-	 .help = "small number of the ring within this run",
-	 .type = FIELD_GAUGE,
-	 .unit = UNIT_NUMBER,
-	 .number = ordinal},
+	PROCESS,
+	IDENTITY(tid, "TID", METRIC_INFO, "thread that made it, as far as the kernel tells"),
+	IDENTITY(uid, "UID", METRIC_INFO, "its user"),
+	LABEL(comm, "PROCESS", METRIC_KEY, "its name"),
+	IDENTITY(fd, "FD", METRIC_KEY, "file descriptor of the ring"),
+	ORDINAL,
 	NUMBER(sq_entries, "SQ", UNIT_COUNT, "slots of the submission queue"),
 	NUMBER(cq_entries, "CQ", UNIT_COUNT, "slots of the completion queue"),
 	NUMBER(sq_head, "SQ-HEAD", UNIT_NUMBER, "submissions the kernel has consumed"),
@@ -436,35 +449,40 @@ static const struct field table_fields[] = {
 	 .help = "slots of the fixed-buffer table",
 	 .type = FIELD_GAUGE,
 	 .unit = UNIT_COUNT,
+	 .metric = METRIC_VALUE,
 	 .number = table_entries},
 	{.key = "registered",
 	 .title = "FIXED",
 	 .help = "slots with a buffer",
 	 .type = FIELD_GAUGE,
 	 .unit = UNIT_COUNT,
+	 .metric = METRIC_VALUE,
 	 .number = table_registered},
 	{.key = "in_flight",
 	 .title = "BUSY",
 	 .help = "requests that use one of these now",
 	 .type = FIELD_GAUGE,
 	 .unit = UNIT_COUNT,
+	 .metric = METRIC_VALUE,
 	 .number = table_in_flight},
 	{.key = "bytes",
 	 .title = "PINNED",
 	 .help = "memory of these buffers",
 	 .type = FIELD_GAUGE,
 	 .unit = UNIT_BYTES,
+	 .metric = METRIC_VALUE,
 	 .number = table_bytes},
 	{.key = "name",
 	 .title = "NAME",
 	 .help = "what the program calls them, by libbufscope",
 	 .type = FIELD_LABEL,
+	 .metric = METRIC_INFO,
 	 .text = table_name},
 };
 
 static const struct field eye_fields[] = {
-	LABEL(owner, "RING", "process and file descriptor of the ring"),
-	LABEL(fixed, "FIXED", "fixed buffers registered, and slots for them"),
+	LABEL(owner, "RING", METRIC_NONE, "process and file descriptor of the ring"),
+	LABEL(fixed, "FIXED", METRIC_NONE, "fixed buffers registered, and slots for them"),
 	{.key = "filled",
 	 .title = "AVAIL/SIZE",
 	 .help = "buffers the kernel can pick now, and slots of the ring",

@@ -32,12 +32,23 @@ enum field_unit {
 	UNIT_PER_S,
 };
 
+/* What it is in metrics. */
+enum field_metric {
+	METRIC_NONE,
+	METRIC_VALUE, /* a family of its own */
+	METRIC_KEY,   /* a label of all samples of its row */
+	METRIC_SPARE, /* the same, where the key before it is not known */
+	METRIC_INFO,  /* a label of what is said once of its row */
+};
+
 struct field {
 	const char *key;   /* in JSON and metrics, the unit in it */
 	const char *title; /* over a column, at most as wide as its numbers */
 	const char *help;  /* one line, no full stop */
 	enum field_type type;
 	enum field_unit unit;
+	enum field_metric metric;
+	const char *label; /* of a metric, where that is not the key; else NULL */
 	struct value (*number)(const struct field_row *row);
 	/* Of a label or names: writes at most size bytes with the NUL; NULL: unknown. */
 	const char *(*text)(const struct field_row *row, char *out, size_t size);

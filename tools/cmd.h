@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#define VERSION "0.1"
+
 enum exit_code {
 	EXIT_OK = 0,
 	EXIT_FAILED = 1, /* ran and failed, or found something */
@@ -23,7 +25,7 @@ struct globals {
  */
 typedef int cmd_fn(int argc, char **argv, const struct globals *globals);
 
-cmd_fn cmd_bench, cmd_doctor, cmd_limits, cmd_list, cmd_load, cmd_top, cmd_trace;
+cmd_fn cmd_bench, cmd_doctor, cmd_export, cmd_limits, cmd_list, cmd_load, cmd_top, cmd_trace;
 
 /* One line "bufscope: ..." on stderr, lower case, no full stop. */
 void cmd_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

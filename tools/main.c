@@ -9,8 +9,6 @@
 
 #include "cmd.h"
 
-#define VERSION "0.1"
-
 static const struct {
 	const char *name;
 	cmd_fn *run;
@@ -22,6 +20,7 @@ static const struct {
 	{"top", cmd_top, "the same, live; batch and JSON modes"},
 	{"trace", cmd_trace, "each selection, return and starve, as it happens"},
 	{"doctor", cmd_doctor, "who starves, why, and what to change"},
+	{"export", cmd_export, "the same as metrics, for Prometheus to gather"},
 	{"bench", cmd_bench, "the pool strategies side by side on this machine"},
 	{"load", cmd_load, "a workload that knows the exact truth about itself"},
 };

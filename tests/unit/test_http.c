@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/* Are requests understood, refused when they make no sense, and is where to listen? */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "endpoint.h"
+#include "http.h"
+
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+
+static struct http_request request;
+
+static int parse(const char *text)
+{
+	return http_parse(text, strlen(text), &request);
+}
+
+static void requests(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+	assert_int_equal(request.method, HTTP_GET);
+	assert_string_equal(request.path, "/metrics");
+	assert_false(request.wants_openmetrics);
+	assert_int_equal(parse("HEAD / HTTP/1.0\n\n"), 200);
+	assert_int_equal(request.method, HTTP_HEAD);
+	assert_string_equal(request.path, "/");
+	assert_int_equal(parse("POST /metrics HTTP/1.1\r\n\r\n"), 200);
+	assert_int_equal(request.method, HTTP_OTHER);
+	assert_int_equal(parse("get /metrics HTTP/1.1\r\n\r\n"), 200);
+	assert_int_equal(request.method, HTTP_OTHER);
+	assert_int_equal(parse("GET /metrics?a=/b HTTP/1.1\r\n\r\n"), 200);
+	assert_string_equal(request.path, "/metrics");
+	assert_int_equal(parse("GET http://a:1/metrics HTTP/1.1\r\n\r\n"), 200);
+	assert_string_equal(request.path, "/metrics");
+	assert_int_equal(parse("GET http://a HTTP/1.1\r\n\r\n"), 200);
+	assert_string_equal(request.path, "/");
+}
+
+/* However the pieces fall. */
+static void not_whole(void **state)
+{
+	static const char whole[] = "GET /metrics HTTP/1.1\r\nAccept: text/plain\r\n\r\n";
+
+	(void)state;
+	for (size_t length = 0; length < strlen(whole); length++)
+		assert_int_equal(http_parse(whole, length, &request), 0);
+	assert_int_equal(http_parse(whole, strlen(whole), &request), 200);
+}
+
+static void refusals(void **state)
+{
+	static const struct {
+		const char *text;
+		int status;
+	} all[] = {
+		{"\r\n\r\n", 400},
+		{"\n\n", 400},
+		{"GET\r\n\r\n", 400},
+		{"GET /metrics\r\n\r\n", 400},
+		{"GET /metrics \r\n\r\n", 400},
+		{"GET  /metrics HTTP/1.1\r\n\r\n", 400},
+		{"GET metrics HTTP/1.1\r\n\r\n", 400},
+		{" /metrics HTTP/1.1\r\n\r\n", 400},
+		{"GET /metrics HTTP/1.1 x\r\n\r\n", 400},
+		{"GET /metrics HTTX/1.1\r\n\r\n", 400},
+		{"GET /metrics HTTP/2.0\r\n\r\n", 505},
+		{"GET /metrics HTTP/1.1\r\nno colon\r\n\r\n", 400},
+		{"\x16\x03\x01\x02\n\n", 400},
+	};
+	char zero[] = "GET /m HTTP/1.1\r\na: \0\r\n\r\n";
+	char *large = malloc(HTTP_HEAD_MAX);
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(all); i++)
+		if (parse(all[i].text) != all[i].status)
+			fail_msg("'%s': %d", all[i].text, parse(all[i].text));
+	assert_int_equal(http_parse(zero, sizeof(zero) - 1, &request), 400);
+	memset(large, 'a', HTTP_HEAD_MAX);
+	assert_int_equal(http_parse(large, HTTP_HEAD_MAX - 1, &request), 0);
+	assert_int_equal(http_parse(large, HTTP_HEAD_MAX, &request), 431);
+	free(large);
+}
+
+static void negotiation(void **state)
+{
+	static const struct {
+		const char *accept;
+		bool is_open;
+	} all[] = {
+		/* Prometheus 2 and 3 */
+		{"application/openmetrics-text;version=1.0.0,application/openmetrics-text;"
+		 "version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+		 true},
+		{"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+		 "encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping="
+		 "allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;"
+		 "version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+		 true},
+		{"application/openmetrics-text", true},
+		{"Application/OpenMetrics-Text ; Version=1.0.0 ; Q=0.9", true},
+		{"text/plain;q=0.5 , application/openmetrics-text;q=0.500", true},
+		{"text/plain, application/openmetrics-text;q=0.9", false},
+		{"application/openmetrics-text;q=0", false},
+		{"application/openmetrics-text;q=0.000", false},
+		{"application/openmetrics-text;version=0.0.1", false},
+		{"application/openmetrics-text;version=2.0.0", false},
+		{"application/openmetrics-textual", false},
+		{"text/html,application/xhtml+xml,*/*;q=0.8", false},
+		{"*/*", false},
+		{"", false},
+		{";;,,;q=,q", false},
+	};
+	char text[1024];
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(all); i++) {
+		snprintf(text, sizeof(text), "GET /metrics HTTP/1.1\r\naCCEPT: %s\r\n\r\n",
+			 all[i].accept);
+		assert_int_equal(parse(text), 200);
+		if (request.wants_openmetrics != all[i].is_open)
+			fail_msg("'%s': %d", all[i].accept, request.wants_openmetrics);
+	}
+}
+
+/* Whatever comes, nothing behind it is read: run with a sanitizer, too. */
+static void rubbish(void **state)
+{
+	static const char parts[] = "GET /HTTP1.\r\n:;,=q05AcceptHEADopenmetrics-text\0 ";
+	unsigned int seed = 1;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		size_t length = (size_t)rand_r(&seed) % 60;
+		char *head = malloc(length ? length : 1); /* no byte more */
+
+		for (size_t i = 0; i < length; i++)
+			head[i] = parts[(size_t)rand_r(&seed) % sizeof(parts)];
+		http_parse(head, length, &request);
+		free(head);
+	}
+}
+
+static void answers(void **state)
+{
+	const struct http_answer bad = {.status = 405, .type = "text/plain", .length = 3};
+	char out[HTTP_ANSWER_MAX];
+	size_t length = http_answer(&bad, out);
+
+	(void)state;
+	assert_int_equal(length, strlen(out));
+	assert_ptr_equal(strstr(out, "HTTP/1.1 405 Method Not Allowed\r\n"), out);
+	assert_non_null(strstr(out, "\r\nAllow: GET, HEAD\r\n"));
+	assert_non_null(strstr(out, "\r\nContent-Length: 3\r\n"));
+	assert_string_equal(out + length - 4, "\r\n\r\n");
+}
+
+static const struct {
+	const char *text, *printed; /* NULL: refused */
+} places[] = {
+	{"127.0.0.1:10425", "http://127.0.0.1:10425"},
+	{"0.0.0.0:0", "http://0.0.0.0:0"},
+	{":80", "http://0.0.0.0:80"},
+	{"[::1]:9", "http://[::1]:9"},
+	{"[::]:65535", "http://[::]:65535"},
+	{"unix:/run/b.sock", "unix:/run/b.sock"},
+	{"", NULL},
+	{":", NULL},
+	{"10425", NULL},
+	{"127.0.0.1", NULL},
+	{"127.0.0.1:", NULL},
+	{"127.0.0.1:65536", NULL},
+	{"127.0.0.1:-1", NULL},
+	{"127.0.0.1: 1", NULL},
+	{"127.0.0.1:1x", NULL},
+	{"127.0.0:1", NULL},
+	{"256.0.0.1:1", NULL},
+	{"localhost:1", NULL},
+	{"::1:1", NULL},
+	{"[]:1", NULL},
+	{"[::1:1", NULL},
+	{"[127.0.0.1]:1", NULL},
+	{"[::1]1", NULL},
+	{"http://127.0.0.1:1", NULL},
+	{"unix:", NULL},
+};
+
+static void endpoints(void **state)
+{
+	struct endpoint endpoint;
+	char text[ENDPOINT_TEXT], path[sizeof(endpoint.address.un.sun_path) + 8];
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(places); i++) {
+		int err = endpoint_parse(places[i].text, &endpoint);
+
+		if (!err != (places[i].printed != NULL))
+			fail_msg("'%s': %d", places[i].text, err);
+		if (!err)
+			assert_string_equal(endpoint_text(&endpoint, text), places[i].printed);
+	}
+	memset(path, 'a', sizeof(path));
+	memcpy(path, "unix:", 5);
+	path[sizeof(path) - 1] = '\0';
+	assert_int_not_equal(endpoint_parse(path, &endpoint), 0);
+	path[sizeof(endpoint.address.un.sun_path) + 4] = '\0';
+	assert_int_equal(endpoint_parse(path, &endpoint), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(requests),  cmocka_unit_test(not_whole),
+		cmocka_unit_test(refusals),  cmocka_unit_test(negotiation),
+		cmocka_unit_test(rubbish),   cmocka_unit_test(answers),
+		cmocka_unit_test(endpoints),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: MIT
+/* bufscope export: the same numbers as metrics, for those who gather them from many machines. */
+#include <errno.h>
+#include <getopt.h>
+#include <linux/limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lib/text.h"
+#include "cmd.h"
+#include "endpoint.h"
+#include "metrics.h"
+#include "out.h"
+#include "server.h"
+#include "watch.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+/* 425 is io_uring_setup(2); the ports that exporters share, 9100 to 9999, are all given away. */
+#define DEFAULT_ENDPOINT "127.0.0.1:10425"
+#define DEFAULT_LIMIT    1000
+/* Without a scrape the kernel is looked at so often, to let go of what has ended. */
+#define UNASKED_NS (10 * NS_PER_S)
+
+struct options {
+	struct target target;
+	struct endpoint endpoint;
+	bool has_endpoint;
+	uint64_t interval_ns; /* at least, from one look to the next */
+	uint64_t limit;
+	bool once;
+	bool verbose;
+	const char *file; /* NULL: standard output */
+};
+
+enum { OPT_LISTEN = 600, OPT_ONCE, OPT_LIMIT };
+
+static void print_help(void)
+{
+	puts("usage: bufscope export [options]\n"
+	     "\n"
+	     "Serves every ring and buffer group as metrics: OpenMetrics or Prometheus's text\n"
+	     "format over HTTP, at /metrics.\n"
+	     "\n"
+	     "      --listen ADDRESS  where: ADDRESS:PORT with a numeric address, or\n"
+	     "                       [ADDRESS]:PORT of IPv6, :PORT (any), unix:PATH\n"
+	     "                       (default " DEFAULT_ENDPOINT ")\n" TARGET_HELP DEPTH_HELP
+	     "  -i, --interval SECONDS  scrapes within so long after a look get the same\n"
+	     "                       numbers, 0.01 or more (default 1)\n"
+	     "      --limit COUNT    tell of so many rings and so many groups at most (default\n"
+	     "                       1000); how many were left out is told\n"
+	     "      --once           print one snapshot in the text format, and end: for\n"
+	     "                       node_exporter's textfile collector\n"
+	     "  -o, --output FILE    with --once: put it there instead, whole or not at all\n"
+	     "  -v, --verbose        show what libbpf and the kernel say\n"
+	     "  -h, --help\n"
+	     "\n"
+	     "What is named by -p or -g is followed in full, else the whole system lightly.\n"
+	     "Needs CAP_BPF and CAP_PERFMON. What is not known is left out, never 0. A scrape\n"
+	     "looks at the kernel at that moment. Ends by SIGINT or SIGTERM.\n"
+	     "\n"
+	     "Exit status: 0 ok, 1 failed, 2 usage, 3 not permitted or not supported.");
+}
+
+/* 0 to go on, else 1 + the exit code. */
+static int parse_value(struct options *o, int c, const char *command)
+{
+	switch (c) {
+	case OPT_LISTEN:
+		o->has_endpoint = true;
+		if (endpoint_parse(optarg, &o->endpoint) == 0)
+			return 0;
+		return 1 + cmd_usage(command,
+				     "--listen takes ADDRESS:PORT with a numeric address, "
+				     "[ADDRESS]:PORT, :PORT or unix:PATH, not '%s'",
+				     optarg);
+	case OPT_LIMIT:
+		if (text_parse_u64(optarg, 1, 1000000, &o->limit) == 0)
+			return 0;
+		return 1 + cmd_usage(command, "--limit takes 1 ... 1000000, not '%s'", optarg);
+	default:
+		if (text_parse_seconds(optarg, WATCH_MIN_NS, WATCH_MAX_NS, &o->interval_ns) == 0)
+			return 0;
+		return 1 + cmd_usage(command, "-i takes 0.01 ... 86400 seconds, not '%s'", optarg);
+	}
+}
+
+static int parse_option(struct options *o, int c, char **argv)
+{
+	switch (c) {
+	case 'p':
+	case 'g':
+	case TARGET_SCAN:
+	case TARGET_LIGHT:
+	case TARGET_FULL:
+	case TARGET_KBUF:
+	case TARGET_TICK:
+	case TARGET_STUCK:
+		return target_option(&o->target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;
+	case 'i':
+	case OPT_LISTEN:
+	case OPT_LIMIT:
+		return parse_value(o, c, argv[0]);
+	case OPT_ONCE:
+		o->once = true;
+		return 0;
+	case 'o':
+		o->file = optarg;
+		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
+	case 'h':
+		print_help();
+		return 1 + EXIT_OK;
+	default:
+		return 1 + cmd_bad_option(argv);
+	}
+}
+
+/* What does not go together, and what follows from the rest. */
+static int check_options(struct options *o, const char *command)
+{
+	struct target *target = &o->target;
+
+	if (o->file && !o->once)
+		return 1 + cmd_usage(command, "-o goes with --once");
+	if (o->once && (o->has_endpoint || target->depth_given))
+		return 1 + cmd_usage(command, "--once is a snapshot: %s does not go with it",
+				     o->has_endpoint ? "--listen" : "a depth");
+	if (o->once)
+		target->depth = OBSERVE_ONCE;
+	else if (!target->depth_given)
+		target->depth =
+			target->nr_tgids || target->bgid >= 0 ? OBSERVE_FULL : OBSERVE_LIGHT;
+	if (!o->has_endpoint)
+		endpoint_parse(DEFAULT_ENDPOINT, &o->endpoint);
+	return 0;
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option table[] = {
+		TARGET_LONG,
+		DEPTH_LONG,
+		{"listen", required_argument, NULL, OPT_LISTEN},
+		{"interval", required_argument, NULL, 'i'},
+		{"limit", required_argument, NULL, OPT_LIMIT},
+		{"once", no_argument, NULL, OPT_ONCE},
+		{"output", required_argument, NULL, 'o'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, TARGET_SHORT "i:o:vh", table, NULL)) != -1) {
+		int stop = parse_option(o, c, argv);
+
+		if (stop)
+			return stop;
+	}
+	if (optind < argc)
+		return 1 + cmd_usage(argv[0], "%s takes no argument: '%s'", argv[0], argv[optind]);
+	return check_options(o, argv[0]);
+}
+
+/* ---- a page of metrics */
+
+struct exporter {
+	const struct options *options;
+	struct watch watch;
+	struct server server;
+	struct metrics_self self;
+	struct server_body *pages[METRICS_FORMATS]; /* of the last look; NULL: not made yet */
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t ns_of(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_usec * 1000;
+}
+
+static void measure_self(struct metrics_self *self)
+{
+	struct rusage usage = {0};
+	unsigned long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	getrusage(RUSAGE_SELF, &usage);
+	self->cpu_ns = ns_of(&usage.ru_utime) + ns_of(&usage.ru_stime);
+	if (file && fscanf(file, "%*u %lu", &pages) != 1)
+		pages = 0;
+	if (file)
+		fclose(file);
+	self->resident_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void forget_pages(struct exporter *exporter)
+{
+	for (int i = 0; i < METRICS_FORMATS; i++) {
+		server_body_drop(exporter->pages[i]);
+		exporter->pages[i] = NULL;
+	}
+}
+
+/* 0 or an exit code, after saying what failed. */
+static int look(struct exporter *exporter)
+{
+	uint64_t began_ns = clock_ns(CLOCK_MONOTONIC);
+	int code = watch_look(&exporter->watch);
+
+	exporter->self.look_ns = clock_ns(CLOCK_MONOTONIC) - began_ns;
+	exporter->self.looks++;
+	forget_pages(exporter);
+	return code;
+}
+
+/* A page of this moment, or of one within the interval. */
+static int look_if_due(struct exporter *exporter)
+{
+	const struct model *model = watch_model(&exporter->watch);
+
+	if (model->samples > 0 &&
+	    clock_ns(CLOCK_MONOTONIC) - model->at_ns < exporter->options->interval_ns)
+		return EXIT_OK;
+	return look(exporter);
+}
+
+static int write_page(const struct exporter *exporter, enum metrics_format format, FILE *file)
+{
+	const struct metrics_opts opts = {
+		.format = format,
+		.limit = exporter->options->limit,
+		.version = VERSION,
+		.kernel = exporter->watch.kernel,
+		/* node_exporter has metrics of these names, of itself */
+		.self = exporter->options->once ? NULL : &exporter->self,
+	};
+
+	return metrics_write(file, watch_model(&exporter->watch), &opts);
+}
+
+/* NULL: no memory. */
+static struct server_body *make_page(const struct exporter *exporter, enum metrics_format format)
+{
+	struct server_body *body = NULL;
+	char *text = NULL;
+	size_t length = 0;
+	FILE *file = open_memstream(&text, &length);
+	int err;
+
+	if (!file)
+		return NULL;
+	err = write_page(exporter, format, file);
+	if (fclose(file) == 0 && !err)
+		body = server_body_new(text, length);
+	free(text);
+	return body;
+}
+
+static void answer_metrics(struct exporter *exporter, enum metrics_format format,
+			   struct server_answer *answer)
+{
+	struct server_body **page = &exporter->pages[format];
+
+	exporter->self.scrapes++;
+	if (look_if_due(exporter)) {
+		answer->status = 503;
+		return;
+	}
+	if (!*page) {
+		measure_self(&exporter->self);
+		*page = make_page(exporter, format);
+	}
+	if (!*page) {
+		answer->status = 500;
+		return;
+	}
+	(*page)->users++;
+	answer->body = *page;
+	answer->type = metrics_content_type(format);
+}
+
+static void answer_request(void *context, const struct http_request *request,
+			   struct server_answer *answer)
+{
+	static const char home[] = "<!doctype html>\n"
+				   "<html lang=\"en\"><head><title>bufscope</title></head>\n"
+				   "<body><h1>bufscope " VERSION "</h1>\n"
+				   "<p><a href=\"/metrics\">Metrics</a> of io_uring's buffer "
+				   "pools on this machine.</p></body></html>\n";
+
+	if (strcmp(request->path, "/metrics") == 0) {
+		answer_metrics(context, request->wants_openmetrics ? METRICS_OPEN : METRICS_TEXT,
+			       answer);
+	} else if (strcmp(request->path, "/") == 0) {
+		answer->body = server_body_new(home, strlen(home));
+		answer->type = "text/html; charset=utf-8";
+	} else {
+		answer->status = 404;
+	}
+}
+
+/* ---- once */
+
+/* Whoever reads the file meanwhile must not see a half of it. */
+static int write_file(const struct exporter *exporter, const char *path)
+{
+	char beside[PATH_MAX];
+	FILE *file;
+	int err;
+
+	if (snprintf(beside, sizeof(beside), "%s.new", path) >= (int)sizeof(beside)) {
+		cmd_error("cannot write '%s': %s", path, strerror(ENAMETOOLONG));
+		return EXIT_FAILED;
+	}
+	file = out_open(beside);
+	if (!file)
+		return EXIT_FAILED;
+	err = write_page(exporter, METRICS_TEXT, file);
+	if (out_close(file, beside) || err) {
+		unlink(beside);
+		return EXIT_FAILED;
+	}
+	if (rename(beside, path) == 0)
+		return EXIT_OK;
+	cmd_error("cannot write '%s': %s", path, strerror(errno));
+	unlink(beside);
+	return EXIT_FAILED;
+}
+
+static int run_once(struct exporter *exporter)
+{
+	const char *path = exporter->options->file;
+	int code = look(exporter);
+
+	if (code)
+		return code;
+	if (path)
+		return write_file(exporter, path);
+	return write_page(exporter, METRICS_TEXT, stdout) ? EXIT_FAILED : EXIT_OK;
+}
+
+/* ---- for as long as it is wanted */
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+enum { WAIT_SIGNAL, WAIT_TIMER, WAIT_SERVER, WAITS = WAIT_SERVER + SERVER_POLLS };
+
+static int serve(struct exporter *exporter, int signals)
+{
+	struct server *server = &exporter->server;
+	struct pollfd waits[WAITS] = {
+		[WAIT_SIGNAL] = {.fd = signals, .events = POLLIN},
+		[WAIT_TIMER] = {.fd = exporter->watch.timer, .events = POLLIN},
+	};
+
+	for (;;) {
+		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+
+		server_polls(server, waits + WAIT_SERVER, now_ns);
+		if (poll(waits, WAITS, server_timeout_ms(server, now_ns)) < 0) {
+			if (errno == EINTR)
+				continue;
+			cmd_error("cannot wait: %s", strerror(errno));
+			return EXIT_FAILED;
+		}
+		if (waits[WAIT_SIGNAL].revents)
+			return EXIT_OK;
+		if (waits[WAIT_TIMER].revents) {
+			watch_acknowledge(&exporter->watch);
+			look_if_due(exporter);
+		}
+		server_serve(server, waits + WAIT_SERVER, clock_ns(CLOCK_MONOTONIC));
+	}
+}
+
+/* -errno, after saying why not. */
+static int open_listener(struct endpoint *endpoint)
+{
+	bool is_local = endpoint->address.any.sa_family == AF_UNIX;
+	char text[ENDPOINT_TEXT];
+	int fd = endpoint_listen(endpoint);
+
+	if (fd >= 0)
+		return fd;
+	cmd_error("cannot listen on %s: %s", endpoint_text(endpoint, text), strerror(-fd));
+	if (fd == -EADDRINUSE)
+		cmd_hint("what is there already? --listen chooses another place");
+	else if (fd == -EACCES && !is_local)
+		cmd_hint("low ports take CAP_NET_BIND_SERVICE; --listen chooses another one");
+	return fd;
+}
+
+static int run_server(struct exporter *exporter, int listener, const struct endpoint *endpoint)
+{
+	char text[ENDPOINT_TEXT];
+	int signals = open_signals();
+	int code = look(exporter);
+
+	if (!code && (signals < 0 || watch_start(&exporter->watch))) {
+		cmd_error("cannot start a timer: %s", strerror(errno));
+		code = EXIT_FAILED;
+	}
+	if (!code) {
+		fprintf(stderr, "metrics at %s%s\n", endpoint_text(endpoint, text),
+			endpoint->address.any.sa_family == AF_UNIX ? ", /metrics" : "/metrics");
+		server_init(&exporter->server, listener, answer_request, exporter);
+		code = serve(exporter, signals);
+		server_done(&exporter->server);
+	}
+	if (signals >= 0)
+		close(signals);
+	return code;
+}
+
+/* `listener`: -1 for once. */
+static int run_watching(struct exporter *exporter, int listener, const struct endpoint *endpoint)
+{
+	const struct options *o = exporter->options;
+	const struct watch_opts opts = {
+		.target = &o->target,
+		.interval_ns = o->interval_ns > UNASKED_NS ? o->interval_ns : UNASKED_NS,
+		.verbose = o->verbose,
+	};
+	int code = watch_open(&exporter->watch, &opts);
+
+	if (code)
+		return code;
+	exporter->self.started_ns = clock_ns(CLOCK_REALTIME);
+	watch_hold(&exporter->watch); /* what was is not to be shown: it need not be kept */
+	code = o->once ? run_once(exporter) : run_server(exporter, listener, endpoint);
+	forget_pages(exporter);
+	watch_close(&exporter->watch);
+	return code;
+}
+
+/* Whether the address is free is known soon; loading programs takes longer. */
+static int run_export(const struct options *o)
+{
+	struct endpoint endpoint = o->endpoint;
+	struct exporter *exporter = calloc(1, sizeof(*exporter));
+	int listener = -1, code;
+
+	if (!exporter) {
+		cmd_error("cannot begin: %s", strerror(ENOMEM));
+		return EXIT_FAILED;
+	}
+	exporter->options = o;
+	if (!o->once)
+		listener = open_listener(&endpoint);
+	if (o->once || listener >= 0)
+		code = run_watching(exporter, listener, &endpoint);
+	else
+		code = listener == -EACCES || listener == -EPERM ? EXIT_UNSUPPORTED : EXIT_FAILED;
+	if (listener >= 0) {
+		close(listener);
+		endpoint_remove(&endpoint);
+	}
+	free(exporter);
+	return code;
+}
+
+int cmd_export(int argc, char **argv, const struct globals *globals)
+{
+	struct options o = {
+		.target = TARGET_ALL,
+		.interval_ns = NS_PER_S,
+		.limit = DEFAULT_LIMIT,
+		.verbose = globals->verbose,
+	};
+	int stop = parse_options(argc, argv, &o);
+
+	return stop ? stop - 1 : run_export(&o);
+}
