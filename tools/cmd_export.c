@@ -239,6 +239,11 @@ static int look_if_due(struct exporter *exporter)
 	return look(exporter);
 }
 
+static int read_detail(void *context, const struct group_rec *group, struct observe_detail *detail)
+{
+	return observe_detail(context, group, detail);
+}
+
 static int write_page(const struct exporter *exporter, enum metrics_format format, FILE *file)
 {
 	const struct metrics_opts opts = {
@@ -248,6 +253,8 @@ static int write_page(const struct exporter *exporter, enum metrics_format forma
 		.kernel = exporter->watch.kernel,
 		/* node_exporter has metrics of these names, of itself */
 		.self = exporter->options->once ? NULL : &exporter->self,
+		.detail = read_detail,
+		.context = exporter->watch.observe,
 	};
 
 	return metrics_write(file, watch_model(&exporter->watch), &opts);

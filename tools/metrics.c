@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "../lib/fields.h"
+#include "../lib/hist.h"
 #include "../lib/text.h"
+#include "../lib/trace.h"
 
 #define NAME_MAX_BYTES 64
 #define LABELS_MAX     4096 /* of one row: no text of a field reaches that, escaped */
@@ -253,6 +255,7 @@ enum type {
 	TYPE_GAUGE,
 	TYPE_COUNTER,
 	TYPE_INFO,
+	TYPE_HISTOGRAM,
 };
 
 struct family {
@@ -269,6 +272,7 @@ static const char *suffix_of(enum type type)
 		[TYPE_GAUGE] = "",
 		[TYPE_COUNTER] = "_total",
 		[TYPE_INFO] = "_info",
+		[TYPE_HISTOGRAM] = "_bucket",
 	};
 
 	return suffixes[type];
@@ -277,11 +281,11 @@ static const char *suffix_of(enum type type)
 /* Before the first sample: a family without any is not there. */
 static void begin_family(const struct page *page, struct family *family)
 {
-	static const char *const types[] = {"gauge", "counter", "info"};
+	static const char *const types[] = {"gauge", "counter", "info", "histogram"};
 	bool is_open = page->opts->format == METRICS_OPEN;
 	/* The older format knows no info, and takes each sample's name for that of its family. */
 	enum type type = !is_open && family->type == TYPE_INFO ? TYPE_GAUGE : family->type;
-	const char *suffix = is_open ? "" : suffix_of(family->type);
+	const char *suffix = is_open || type == TYPE_HISTOGRAM ? "" : suffix_of(family->type);
 
 	if (family->has_begun)
 		return;
@@ -294,32 +298,49 @@ static void begin_family(const struct page *page, struct family *family)
 		fprintf(page->file, "# UNIT %s bytes\n", family->name);
 }
 
-/* Nanoseconds become seconds without a loss. */
-static void put_seconds(FILE *file, uint64_t ns)
+/* Nanoseconds become seconds without a loss. Returns out. */
+static const char *print_seconds(uint64_t ns, char out[40])
 {
-	char fraction[16];
-	size_t length = 9;
+	int length = snprintf(out, 40, "%" PRIu64 ".%09" PRIu64, ns / 1000000000, ns % 1000000000);
 
-	fprintf(file, " %" PRIu64, ns / 1000000000);
-	snprintf(fraction, sizeof(fraction), "%09" PRIu64, ns % 1000000000);
-	while (length > 0 && fraction[length - 1] == '0')
-		length--;
-	if (length > 0)
-		fprintf(file, ".%.*s", (int)length, fraction);
+	while (out[length - 1] == '0')
+		out[--length] = '\0';
+	if (out[length - 1] == '.')
+		out[--length] = '\0';
+	return out;
+}
+
+/* Of labels and value; with `more` before the end of the labels, or NULL. */
+static void put_line(const struct page *page, const struct family *family, const char *labels,
+		     const char *more)
+{
+	int length = (int)strlen(labels) - (more ? 1 : 0);
+
+	fputs(family->name, page->file);
+	fputs(suffix_of(family->type), page->file);
+	fprintf(page->file, "%.*s%s%s", length, labels, more ? more : "", more ? "}" : "");
 }
 
 static void put_sample(const struct page *page, struct family *family, const char *labels,
 		       uint64_t value)
 {
+	char seconds[40];
+
 	begin_family(page, family);
-	fputs(family->name, page->file);
-	fputs(suffix_of(family->type), page->file);
-	fputs(labels, page->file);
+	put_line(page, family, labels, NULL);
 	if (family->unit == UNIT_NS)
-		put_seconds(page->file, value);
+		fprintf(page->file, " %s\n", print_seconds(value, seconds));
 	else
-		fprintf(page->file, " %" PRIu64, value);
-	putc('\n', page->file);
+		fprintf(page->file, " %" PRIu64 "\n", value);
+}
+
+/* A count of its own for each `more`, which begins with a comma. */
+static void put_part(const struct page *page, struct family *family, const char *labels,
+		     const char *more, uint64_t value)
+{
+	begin_family(page, family);
+	put_line(page, family, labels, more);
+	fprintf(page->file, " %" PRIu64 "\n", value);
 }
 
 /* The name of a family: the key, with the unit that metrics are in. */
@@ -399,6 +420,78 @@ static void put_set(const struct page *page, const struct rows *rows, enum field
 		family.type = field->type == FIELD_COUNTER ? TYPE_COUNTER : TYPE_GAUGE;
 		family.name = name_family(subject, field, name);
 		put_family(page, rows, &family, field, set);
+	}
+}
+
+/* ---- what full accounting knows besides */
+
+/* Whether the ledger is there is seen by its first buffer. */
+static bool read_detail(const struct page *page, const struct row *row,
+			struct observe_detail *detail, struct bid_state *first)
+{
+	const struct metrics_opts *opts = page->opts;
+
+	memset(detail, 0, sizeof(*detail));
+	detail->bids = first;
+	detail->max = 1;
+	return opts->detail && opts->detail(opts->context, &row->fields.group->rec, detail) == 0;
+}
+
+/* Each bucket has all that is below its end. These are each four times the one before. */
+#define FIRST_END  5 /* 1.024 us: hist_start_ns() is a power of two at each fourth */
+#define ENDS_APART 8
+
+static void put_holds_of(const struct page *page, struct family *family, const char *labels,
+			 const uint32_t hold[HOLD_BUCKETS])
+{
+	char seconds[40], more[64];
+	uint64_t below = 0;
+
+	for (unsigned int i = 0; i < HOLD_BUCKETS; i++) {
+		bool is_end = i >= FIRST_END && (i - FIRST_END) % ENDS_APART == 0;
+
+		if (is_end && hist_start_ns(i) < UINT64_C(100000000000)) {
+			print_seconds(hist_start_ns(i), seconds);
+			snprintf(more, sizeof(more), ",le=\"%s\"", seconds);
+			put_part(page, family, labels, more, below);
+		}
+		below += hold[i];
+	}
+	put_part(page, family, labels, ",le=\"+Inf\"", below);
+}
+
+static void put_holds(const struct page *page)
+{
+	struct family family = {"bufscope_group_hold_seconds", TYPE_HISTOGRAM, UNIT_NS,
+				"how long buffers were held until they came back", false};
+	struct observe_detail detail;
+	struct bid_state first;
+
+	for (size_t i = 0; i < page->groups.nr; i++)
+		if (read_detail(page, &page->groups.at[i], &detail, &first) && detail.nr > 0)
+			put_holds_of(page, &family, labels_of(&page->groups, i), detail.hold);
+}
+
+static void put_causes(const struct page *page)
+{
+	struct family family = {"bufscope_group_starved_by_cause", TYPE_COUNTER, UNIT_COUNT,
+				"requests that ended with ENOBUFS, by what was seen at that moment",
+				false};
+	struct observe_detail detail;
+	struct bid_state first;
+	char more[64];
+
+	for (size_t i = 0; i < page->groups.nr; i++) {
+		if (!read_detail(page, &page->groups.at[i], &detail, &first))
+			continue;
+		for (int c = 0; c < STARVE_CAUSES; c++) {
+			if (!detail.causes[c])
+				continue;
+			snprintf(more, sizeof(more), ",cause=\"%s\"",
+				 trace_cause_name((enum starve_cause)c));
+			put_part(page, &family, labels_of(&page->groups, i), more,
+				 detail.causes[c]);
+		}
 	}
 }
 
@@ -509,6 +602,8 @@ int metrics_write(FILE *file, const struct model *model, const struct metrics_op
 		put_set(&page, &page.rings, FIELDS_RING, "ring");
 		put_set(&page, &page.rings, FIELDS_TABLE, "table");
 		put_set(&page, &page.groups, FIELDS_GROUP, "group");
+		put_causes(&page);
+		put_holds(&page);
 		if (opts->self)
 			put_self(&page, opts->self);
 		if (opts->format == METRICS_OPEN)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "../lib/model.h"
+#include "../lib/observe.h"
 
 enum metrics_format {
 	METRICS_TEXT, /* Prometheus 0.0.4: what node_exporter's textfile collector reads, too */
@@ -27,12 +28,18 @@ struct metrics_self {
 	uint64_t started_ns; /* CLOCK_REALTIME */
 };
 
+/* What the kernel's programs counted of a group besides: as observe_detail(). 0 or -errno. */
+typedef int metrics_detail_fn(void *context, const struct group_rec *group,
+			      struct observe_detail *detail);
+
 struct metrics_opts {
 	enum metrics_format format;
 	size_t limit;                    /* at most so many rings, and so many groups */
 	const char *version;             /* of the program */
 	const char *kernel;              /* that was looked at */
 	const struct metrics_self *self; /* NULL: nothing is said of it */
+	metrics_detail_fn *detail;       /* NULL: there is none */
+	void *context;                   /* of detail() */
 };
 
 /* The value of Content-Type. */

@@ -92,9 +92,11 @@ is_exact() {
 				bad("no sample")
 			name = $0; sub(/[{ ].*/, "", name)
 			suffix = type == "counter" ? "_total" : type == "info" ? "_info" : ""
-			if (name != family (open ? suffix : "")) bad("of another family")
+			if (!open) suffix = ""
+			if (type == "histogram") suffix = "_bucket"
+			if (name != family suffix) bad("of another family")
 			if (type == "counter" && name !~ /_total$/) bad("no total")
-			if (type !~ (open ? "^(counter|gauge|info)$" : "^(counter|gauge)$")) bad("no type")
+			if (type !~ (open ? "^(counter|gauge|info|histogram)$" : "^(counter|gauge|histogram)$")) bad("no type")
 			series = $0; sub(/ [^ ]*$/, "", series)
 			if (series in all) bad("twice")
 			all[series]; samples++
@@ -150,8 +152,8 @@ for name in light full; do
 done
 check "light: its depth" grep -qxF 'bufscope_watch_info{depth="light",backend="iter+tick"} 1' "$TMP/light.0"
 check "full: its depth" grep -qE '^bufscope_watch_info\{depth="full",backend="iter[+]tp"\} 1$' "$TMP/full.0"
-check "it says which program and kernel" \
-	grep -qE "^bufscope_build_info\{version=\"[0-9.]+\",kernel=\"$(uname -r)\"\} 1\$" "$TMP/full.0"
+check "it says which program and kernel" grep -qxF \
+	"bufscope_build_info{version=\"$("$BUFSCOPE" --version | cut -d ' ' -f 2)\",kernel=\"$(uname -r)\"} 1" "$TMP/full.0"
 
 # Several at once while it works, each with an answer of its own.
 kill -USR1 "$LOAD"
@@ -171,6 +173,12 @@ check "light: after the work" scrape light light.1 "$OPEN"
 check "full: after the work" scrape full full.1 "$OPEN"
 check "light: its numbers are those of the load" same light.1 "${LIGHT[@]}"
 check "full: its numbers are those of the load" same full.1 "${FULL[@]}"
+# sum FAMILY [LABEL]: over all groups of the load
+sum() { grep -F "bufscope_group_$1{pid=\"$LOAD\"" "$TMP/full.1" | grep -F "${2:-}" | awk '{ n += $NF } END { printf "%d", n }'; }
+causes_add_up() { [ "$(sum starved_by_cause_total)" -eq "$(jq '[.groups[].starved_total] | add' "$TMP/truth")" ]; }
+check "full: each starve has a cause" causes_add_up
+holds_add_up() { [ "$(sum hold_seconds_bucket 'le="+Inf"')" -gt 0 ] && [ "$(sum hold_seconds_bucket 'le="+Inf"')" -le "$(sum returned_total)" ]; }
+check "full: as many holds as returns, but for the first fill" holds_add_up
 check "requests did starve" jq -e '[.groups[].starved_total] | add > 0' "$TMP/truth"
 check "light: what only events tell is absent, not 0" sh -c "! grep -E '_(starved|selected|hold_p50)' '$TMP/light.1'"
 check "full: hold times in seconds" grep -qE '^bufscope_group_hold_p99_seconds\{.*\} [0-9]+\.[0-9]+$' "$TMP/full.1"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Are metrics what the format promises: families in one piece, escaped, and silent where unknown?
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "fields.h"
+#include "hist.h"
 #include "metrics.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -99,6 +101,21 @@ static struct model *look(enum sample_backend backend)
 }
 
 static struct metrics_opts opts;
+
+/* The first group has a ledger, holds of two lengths, and starved; of the other nothing is known.
+ */
+static int detail(void *context, const struct group_rec *group, struct observe_detail *out)
+{
+	(void)context;
+	if (group->bgid)
+		return -ENOENT;
+	out->nr = out->max;
+	out->hold[hist_bucket(1000)] = 3;
+	out->hold[hist_bucket(1024)] = 4;
+	out->hold[HOLD_BUCKETS - 1] = 1;
+	out->causes[STARVE_EMPTY_AT_DATA] = 9;
+	return 0;
+}
 
 static int setup(void **state)
 {
@@ -279,6 +296,26 @@ static void of_itself(void **state)
 	says("process_start_time_seconds 1700000000.5");
 }
 
+#define LE(end)                                                                                    \
+	"bufscope_group_hold_seconds_bucket{pid=\"7\",comm=\"server\",fd=\"3\",bgid=\"0\",kind="   \
+	"\"ring\",le=\"" end "\"}"
+
+static void detailed(void **state)
+{
+	(void)state;
+	opts.detail = detail;
+	write_model(look(BACKEND_ITER_TP));
+	says("# TYPE bufscope_group_hold_seconds histogram");
+	says(LE("0.000001024") " 3");
+	says(LE("0.000004096") " 7");
+	says(LE("68.719476736") " 7");
+	says(LE("+Inf") " 8");
+	says("bufscope_group_starved_by_cause_total{pid=\"7\",comm=\"server\",fd=\"3\",bgid=\"0\","
+	     "kind=\"ring\",cause=\"empty-at-data\"} 9");
+	says_nothing_of("no-group");
+	says_nothing_of("hold_seconds_bucket{pid=\"7\",comm=\"server\",fd=\"3\",bgid=\"65535\"");
+}
+
 /* ---- the grammar of both formats, line by line */
 
 struct grammar {
@@ -340,14 +377,15 @@ static const char *skip_labels(const char *at)
 static void check_sample(struct grammar *grammar, const char *line)
 {
 	size_t length = strcspn(line, "{ ");
-	const char *suffix = strcmp(grammar->type, "counter") == 0 ? "_total"
-			     : strcmp(grammar->type, "info") == 0  ? "_info"
-								   : "";
+	const char *suffix = strcmp(grammar->type, "counter") == 0     ? "_total"
+			     : strcmp(grammar->type, "info") == 0      ? "_info"
+			     : strcmp(grammar->type, "histogram") == 0 ? "_bucket"
+								       : "";
 	char wanted[160];
 	char *end;
 
 	snprintf(wanted, sizeof(wanted), "%s%s", grammar->family,
-		 opts.format == METRICS_OPEN ? suffix : "");
+		 opts.format == METRICS_OPEN || strcmp(suffix, "_bucket") == 0 ? suffix : "");
 	assert_int_equal(length, strlen(wanted));
 	assert_memory_equal(line, wanted, length);
 	if (opts.format == METRICS_TEXT && strcmp(grammar->type, "counter") == 0)
@@ -386,6 +424,7 @@ static void grammar(void **state)
 
 	(void)state;
 	opts.self = &self;
+	opts.detail = detail;
 	for (int format = 0; format < METRICS_FORMATS; format++) {
 		opts.format = (enum metrics_format)format;
 		free(text);
@@ -436,6 +475,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_series_twice, setup, teardown),
 		cmocka_unit_test_setup_teardown(of_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(detailed, setup, teardown),
 		cmocka_unit_test_setup_teardown(grammar, setup, teardown),
 		cmocka_unit_test_setup_teardown(older_format, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_system, setup, teardown),
