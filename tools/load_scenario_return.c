@@ -15,11 +15,13 @@
 /* One message of pair 0 at a time, for a while; -1: it carries no buffer. */
 static int one(struct stage *stage, unsigned int pair)
 {
+	uint64_t from_ns = stage_now();
 	unsigned int nr;
 
 	stage_arm(stage, pair, 0, 0);
 	stage_send(stage, pair, 1);
 	nr = stage_reap(stage, 100);
+	stage_asked(stage, from_ns);
 	return nr && HAS_BUFFER(&stage->got[0]) ? BID_OF(&stage->got[0]) : -1;
 }
 
@@ -28,12 +30,10 @@ static void traffic(struct stage *stage, struct stage_group *group, unsigned int
 	uint64_t start_ns = stage_now();
 
 	while (stage_lasts(stage, start_ns, ms)) {
-		uint64_t from_ns = stage_now();
 		int bid = one(stage, 0);
 
 		if (bid >= 0)
 			stage_return(group, (uint16_t)bid);
-		stage_held(stage, from_ns);
 		stage_sleep(4);
 	}
 }
@@ -91,7 +91,6 @@ static void leak_on_close(struct stage *stage)
 	stage_pairs(stage, 1, SOCK_SEQPACKET);
 	stage_group(stage, &group, 32);
 	for (int i = 0; i < 24; i++) {
-		uint64_t from_ns = stage_now();
 		int bid;
 
 		stage_pair(stage, 1, SOCK_SEQPACKET);
@@ -99,7 +98,6 @@ static void leak_on_close(struct stage *stage)
 		/* what the last message before the end came in is forgotten now and then */
 		if (i % 4 && bid >= 0)
 			stage_return(&group, (uint16_t)bid);
-		stage_held(stage, from_ns);
 		close(stage->far[1]);
 		stage->far[1] = -1;
 		stage_arm(stage, 1, 0, 0);
@@ -151,6 +149,7 @@ static void leak_bundle(struct stage *stage)
 		stage_send(stage, 0, 3 * STAGE_BYTES / STAGE_MESSAGE);
 		stage_arm(stage, 0, 0, STAGE_BUNDLE);
 		nr = stage_reap(stage, 100);
+		stage_asked(stage, from_ns);
 		for (unsigned int j = 0; j < nr; j++) {
 			const struct stage_cqe *cqe = &stage->got[j];
 			unsigned int spans =
@@ -165,7 +164,6 @@ static void leak_bundle(struct stage *stage)
 				order[(end++) % 64] = order[(at + k) % 64];
 			at += spans;
 		}
-		stage_held(stage, from_ns);
 		stage_sleep(4);
 	}
 }

@@ -253,12 +253,13 @@ void stage_linger(void)
 	}
 }
 
-void stage_held(struct stage *stage, uint64_t since_ns)
+void stage_asked(struct stage *stage, uint64_t since_ns)
 {
-	uint64_t held_ns = stage_now() - since_ns;
+	uint64_t held_ns = stage->asked_ns ? stage_now() - stage->asked_ns : 0;
 
 	if (held_ns > stage->longest_ns)
 		stage->longest_ns = held_ns;
+	stage->asked_ns = since_ns;
 }
 
 bool stage_lasts(const struct stage *stage, uint64_t since_ns, unsigned int ms)

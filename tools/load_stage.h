@@ -35,7 +35,8 @@ struct stage {
 	uint32_t entries; /* of groups that are filled whole, instead of theirs; 0: theirs */
 	int near[STAGE_PAIRS], far[STAGE_PAIRS]; /* -1: not open */
 	struct stage_cqe got[STAGE_GOT];         /* by stage_reap() */
-	uint64_t longest_ns;                     /* that a buffer was out */
+	uint64_t asked_ns;                       /* the last request; 0: none */
+	uint64_t longest_ns;                     /* that a buffer was out, as others may see it */
 	jmp_buf failed;
 	char what[128];
 	int err;
@@ -87,8 +88,11 @@ void stage_sleep(unsigned int ms);
 /* So long that who watches has looked several times, and longer on a busy machine. */
 void stage_linger(void);
 
-/* A buffer that was asked for at that time goes back now, for stage_lasts(). */
-void stage_held(struct stage *stage, uint64_t since_ns);
+/*
+ * A request that was made at that time has been served, for stage_lasts(): who watches has seen by
+ * now that what the one before it got is back, and may have seen it no earlier.
+ */
+void stage_asked(struct stage *stage, uint64_t since_ns);
 
 /*
  * Whether to go on: for so long, and for as long as makes the longest time that a buffer was out
