@@ -395,14 +395,38 @@ static void on_done(struct casebook *book, struct case_group *group, const struc
 		book_end(&group->sums, stream, rec);
 }
 
-void casebook_closed(struct casebook *book, struct case_group *group, uint32_t at)
+/* Of files that are closed sooner the end of the request may be the reason. */
+#define SURELY_LAID_NS 1000000000ULL
+
+/* Not armed again for long, with buffers there. It is not armed any more, and cannot be. */
+static bool note_laid(struct case_group *group, struct book_stream *stream, uint64_t open_ns)
 {
-	struct book_stream *stream = &group->streams[at];
+	uint32_t available = casebook_available(group);
+
+	if (!stream->ended_ns || open_ns < stream->ended_ns + SURELY_LAID_NS || !available)
+		return false;
+	group->laid.count++;
+	group->laid.fd = stream->fd;
+	group->laid.ns = open_ns - stream->ended_ns;
+	group->laid.available = available;
+	stream->starved_ns = stream->ended_ns = 0;
+	return true;
+}
+
+void casebook_closed(struct casebook *book, struct case_group *group, uint32_t at, uint64_t open_ns)
+{
+	struct book_stream *stream = &group->streams[at], *booked = NULL;
 
 	/* where it is booked the same is to be known */
 	if (group->book && stream->group)
-		book_closed(&book->view.sums[group->book - 1],
-			    &book->view.streams[stream->group - 1], book->ended_ns);
+		booked = &book->view.streams[stream->group - 1];
+	if (note_laid(group, stream, open_ns)) {
+		if (booked)
+			booked->starved_ns = booked->ended_ns = 0;
+		return;
+	}
+	if (booked)
+		book_closed(&book->view.sums[group->book - 1], booked, book->ended_ns);
 	book_closed(&group->sums, stream, book->ended_ns);
 }
 

@@ -67,6 +67,17 @@ struct case_mistake {
 	int32_t res;
 };
 
+/*
+ * Files that were closed long after their multishot request had ended, which was not armed again
+ * though there were buffers: the last.
+ */
+struct case_laid {
+	uint32_t count;
+	int32_t fd;
+	uint64_t ns;        /* from its end until it was seen open for the last time */
+	uint32_t available; /* buffers, then */
+};
+
 /* A registration that was refused, the last. */
 struct case_refusal {
 	uint64_t count;
@@ -103,6 +114,7 @@ struct case_group {
 		uint64_t ns, open;
 		uint32_t held;
 	} waited; /* longest time that requests were armed on it while it was empty */
+	struct case_laid laid;
 	struct case_mistake mistake;
 	struct case_refusal refusal;
 	struct case_quiet quiet;
@@ -198,8 +210,12 @@ void casebook_sample(struct casebook *book, const struct sample *sample);
 /* A buffer that was out when the books began, as the ring's memory tells. */
 void casebook_lend(struct casebook *book, struct case_group *group, uint32_t bid);
 
-/* The file of a stream that starved is no longer open. */
-void casebook_closed(struct casebook *book, struct case_group *group, uint32_t at);
+/*
+ * The file of a stream that starved is no longer open. open_ns: when it was last seen open, 0: that
+ * is not known.
+ */
+void casebook_closed(struct casebook *book, struct case_group *group, uint32_t at,
+		     uint64_t open_ns);
 
 /* What each stream holds, which is not kept while buffers come and go. */
 void casebook_count_held(struct case_group *group);

@@ -20,48 +20,63 @@ static bool is_dead(const struct case_group *group, const struct book_stream *st
 	return stream->ended_ns && casebook_known_ns(group) > stream->ended_ns + GRACE_NS;
 }
 
-static void tell_dead(char *text, uint32_t nr, const struct case_group *group, const char *names)
+/* Of one sort. */
+struct dead {
+	uint32_t nr;
+	char names[EVIDENCE_BYTES];
+};
+
+static void list_dead(struct dead *dead, const struct case_group *group,
+		      const struct book_stream *stream)
 {
-	bench_say_nr(text, nr, "request");
-	bench_say(text, " ended%s; ", names);
-	bench_say_nr(text, casebook_available(group), "buffer");
-	bench_say(text, " available");
+	if (++dead->nr > MOST_LISTED)
+		return;
+	bench_say(dead->names, dead->nr > 1 ? ", " : ": ");
+	bench_say_file(dead->names, stream);
+	bench_say(dead->names, " since ");
+	bench_say_span(dead->names, casebook_known_ns(group) - stream->ended_ns);
+}
+
+static void find_dead(const struct case_group *group, struct dead *waiting, struct dead *silent)
+{
+	for (uint32_t i = 0; i < group->nr_streams; i++) {
+		const struct book_stream *stream = &group->streams[i];
+		bool is_silent = stream->ended_with_buffer && group->sums.bundles;
+
+		if (is_dead(group, stream) && (is_silent || casebook_available(group)) &&
+		    !casebook_is_known_elsewhere(group, stream))
+			list_dead(is_silent ? silent : waiting, group, stream);
+	}
+	if (!group->laid.count)
+		return;
+	bench_say(waiting->names, "%s%sfd %d for ", waiting->nr ? ", " : ": ",
+		  group->laid.count > 1 ? "the last " : "", group->laid.fd);
+	bench_say_span(waiting->names, group->laid.ns);
+	bench_say(waiting->names, ", then it was closed");
+	waiting->nr += group->laid.count;
 }
 
 static void judge_dead(struct bench *bench)
 {
 	const struct case_group *group = bench->group;
-	struct finding *finding = NULL, *silent = NULL;
-	uint32_t nr = 0, nr_silent = 0;
-	char names[2][EVIDENCE_BYTES] = {"", ""};
+	struct dead waiting = {0}, silent = {0};
+	struct finding *finding;
 
 	/* a request that was not told looks like none */
 	if (bench_may_miss(bench))
 		return;
-	for (uint32_t i = 0; i < group->nr_streams; i++) {
-		const struct book_stream *stream = &group->streams[i];
-		bool is_silent = stream->ended_with_buffer && group->sums.bundles;
-		uint32_t *count = is_silent ? &nr_silent : &nr;
-
-		if (!is_dead(group, stream) || (!is_silent && !casebook_available(group)) ||
-		    casebook_is_known_elsewhere(group, stream))
-			continue;
-		if (++*count > MOST_LISTED)
-			continue;
-		bench_say(names[is_silent], *count > 1 ? ", " : ": ");
-		bench_say_file(names[is_silent], stream);
-		bench_say(names[is_silent], " since ");
-		bench_say_span(names[is_silent], casebook_known_ns(group) - stream->ended_ns);
+	find_dead(group, &waiting, &silent);
+	if (waiting.nr && (finding = bench_add(bench, NOT_REARMED, CONFIDENCE_LIKELY))) {
+		bench_say_nr(finding->evidence, waiting.nr, "request");
+		bench_say(finding->evidence, " ended%s; ", waiting.names);
+		bench_say_nr(finding->evidence,
+			     group->laid.count ? group->laid.available : casebook_available(group),
+			     "buffer");
+		bench_say(finding->evidence, " available");
 	}
-	if (nr)
-		finding = bench_add(bench, NOT_REARMED, CONFIDENCE_LIKELY);
-	if (finding)
-		tell_dead(finding->evidence, nr, group, names[0]);
-	if (nr_silent)
-		silent = bench_add(bench, BUNDLE_EXHAUSTED, CONFIDENCE_CERTAIN);
-	if (silent)
-		bench_say(silent->evidence, "ended with data and an empty group: %u%s", nr_silent,
-			  names[1]);
+	if (silent.nr && (finding = bench_add(bench, BUNDLE_EXHAUSTED, CONFIDENCE_CERTAIN)))
+		bench_say(finding->evidence, "ended with data and an empty group: %u%s", silent.nr,
+			  silent.names);
 }
 
 static void judge_streams(struct bench *bench)

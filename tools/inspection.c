@@ -256,8 +256,9 @@ static bool is_open(uint32_t tgid, int32_t fd)
 }
 
 /* Closed without anything having been asked of them since? Of a process that ends all are gone. */
-static void look_at_files(struct casebook *book)
+static void look_at_files(const struct gaze *gaze)
 {
+	struct casebook *book = gaze->book;
 	uint32_t asked = 0;
 
 	for (size_t i = 0; i < book->nr_groups; i++) {
@@ -271,9 +272,11 @@ static void look_at_files(struct casebook *book)
 			    ring->fd < 0 || asked++ >= MOST_FILES)
 				continue;
 			if (!is_open(group->tgid, stream->fd) && is_open(group->tgid, ring->fd))
-				casebook_closed(book, group, at);
+				casebook_closed(book, group, at, gaze->own->files_ns);
 		}
 	}
+	/* else some were not asked for */
+	gaze->own->files_ns = asked <= MOST_FILES ? gaze->sample->at_ns : 0;
 }
 
 /* ---- begin, look, conclude */
@@ -295,7 +298,7 @@ void inspection_look(struct inspection *inspection, struct observe *observe, str
 			read_limit(inspection, sample->rings[i].tgid);
 	}
 	look_at_memories(&gaze);
-	look_at_files(book);
+	look_at_files(&gaze);
 }
 
 /* What could not be booked is known of each group; of all else it may have been any's. */

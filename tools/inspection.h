@@ -32,6 +32,7 @@ struct inspection {
 	struct ring_slot *slots;
 	struct inspection_maps maps; /* of the process looked at last */
 	size_t turn;                 /* group whose memory is read next */
+	uint64_t files_ns;           /* files that starved were all asked for then; 0: not all */
 	struct diagnose_limit *limits;
 	size_t nr_limits;
 	bool maps_unread; /* of some process: addresses were not compared */

@@ -120,6 +120,42 @@ static void ended_unseen(void **state)
 	assert_string_equal(codes(), "");
 }
 
+/* What lay dead while its buffers were there is told, though its file has been closed since. */
+static void closed_in_the_end(void **state)
+{
+	struct case_group *group;
+
+	(void)state;
+	group = book.groups[0];
+	submit(5);
+	starve(STARVE_EMPTY_AT_DATA, 5);
+	now += 1200 * MS;
+	seen_with(8, 8);
+	group->lint.available = 8;
+	assert_string_equal(codes(), "not-rearmed");
+	casebook_closed(&book, group, 0, now - 100 * MS);
+	assert_string_equal(codes(), "not-rearmed");
+	group->sums.missed = 1;
+	assert_string_equal(codes(), "");
+}
+
+/* Nobody saw it open for long: it may have been closed because of the starve. */
+static void closed_soon(void **state)
+{
+	struct case_group *group;
+
+	(void)state;
+	group = book.groups[0];
+	submit(5);
+	starve(STARVE_EMPTY_AT_DATA, 5);
+	group->lint.available = 8;
+	now += 1200 * MS;
+	seen_with(8, 8);
+	casebook_closed(&book, group, 0, now - 300 * MS);
+	assert_string_equal(codes(), "");
+	assert_int_equal(group->sums.closed.count, 1);
+}
+
 static void look_empty(void)
 {
 	seen_with(8, 0);
@@ -298,6 +334,8 @@ int main(void)
 		OF_NOTHING(bad_one),
 		OF_EIGHT(of_one_group),
 		OF_EIGHT(ended_unseen),
+		OF_EIGHT(closed_in_the_end),
+		OF_EIGHT(closed_soon),
 		OF_NOTHING(empty_all_the_time),
 		OF_NOTHING(empty_now_and_then),
 		OF_EIGHT(of_somebody),
