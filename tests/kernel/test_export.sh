@@ -83,7 +83,7 @@ is_exact() {
 				families[family = $3]; type = ""; samples = 0
 			}
 			if ($3 != family || samples) bad("out of order")
-			if ($2 == "TYPE") type = $4
+			if ($2 == "TYPE") { if (type) bad("twice"); type = $4 }
 			if ($2 == "UNIT" && (!open || $3 !~ ("_" $4 "$"))) bad("no such unit")
 			next
 		}
