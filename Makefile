@@ -41,7 +41,7 @@ UNIT_TESTS   := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/uni
 KERNEL_TESTS := $(patsubst tests/kernel/%.c,$(O)/tests/kernel/%,$(wildcard tests/kernel/test_*.c))
 
 LIBS_PUBLIC := liburing
-LIBS_TOOL   := liburing libbpf ncursesw json-c libcap
+LIBS_TOOL   := liburing libbpf ncursesw json-c libcap zlib
 pkg_libs     = $(or $(shell $(PKGCONF) $(if $(STATIC),--static) --libs $(1) 2>/dev/null),$(patsubst %,-l%,$(patsubst lib%,%,$(1))))
 PKG_CFLAGS  := $(shell $(PKGCONF) --cflags $(LIBS_TOOL) 2>/dev/null)
 PKG_LIBS    := $(call pkg_libs,$(LIBS_TOOL))
@@ -142,7 +142,7 @@ VALGRIND_TESTS := $(patsubst %,$(O)/tests/%,unit/test_pool unit/test_pool_fallba
 # Installs what is missing when root, else names the one command. $(1): packages
 need = @tests/need $(1)
 NEED_BUILD := gcc make pkg-config clang bpftool libbpf-dev liburing-dev libncurses-dev libjson-c-dev \
-	libcap-dev libc6-dev
+	libcap-dev zlib1g-dev libc6-dev
 NEED_TEST  := $(NEED_BUILD) g++ libcmocka-dev tmux jq util-linux procps man-db
 NEED_VM    := $(NEED_TEST) qemu-system-x86 cpio mawk \
 	$(if $(wildcard /bin/busybox),,busybox-static)

@@ -15,6 +15,7 @@
 #include "../lib/text.h"
 #include "cmd.h"
 #include "endpoint.h"
+#include "gzip.h"
 #include "metrics.h"
 #include "out.h"
 #include "server.h"
@@ -177,7 +178,9 @@ struct exporter {
 	struct watch watch;
 	struct server server;
 	struct metrics_self self;
-	struct server_body *pages[METRICS_FORMATS]; /* of the last look; NULL: not made yet */
+	struct page {                               /* of the last look */
+		struct server_body *plain, *packed; /* NULL: not made yet */
+	} pages[METRICS_FORMATS];
 };
 
 static uint64_t clock_ns(clockid_t clock)
@@ -211,9 +214,10 @@ static void measure_self(struct metrics_self *self)
 static void forget_pages(struct exporter *exporter)
 {
 	for (int i = 0; i < METRICS_FORMATS; i++) {
-		server_body_drop(exporter->pages[i]);
-		exporter->pages[i] = NULL;
+		server_body_drop(exporter->pages[i].plain);
+		server_body_drop(exporter->pages[i].packed);
 	}
+	memset(exporter->pages, 0, sizeof(exporter->pages));
 }
 
 /* 0 or an exit code, after saying what failed. */
@@ -278,27 +282,49 @@ static struct server_body *make_page(const struct exporter *exporter, enum metri
 	return body;
 }
 
-static void answer_metrics(struct exporter *exporter, enum metrics_format format,
+/* NULL: no memory, so that it goes unpacked. */
+static struct server_body *pack_page(const struct server_body *plain)
+{
+	struct server_body *body = NULL;
+	size_t length;
+	char *packed = gzip_pack(plain->at, plain->length, &length);
+
+	if (packed)
+		body = server_body_new(packed, length);
+	free(packed);
+	return body;
+}
+
+static void answer_page(struct page *page, bool takes_gzip, struct server_answer *answer)
+{
+	if (takes_gzip && !page->packed)
+		page->packed = pack_page(page->plain);
+	answer->is_gzipped = takes_gzip && page->packed;
+	answer->body = answer->is_gzipped ? page->packed : page->plain;
+	answer->body->users++;
+}
+
+static void answer_metrics(struct exporter *exporter, const struct http_request *request,
 			   struct server_answer *answer)
 {
-	struct server_body **page = &exporter->pages[format];
+	enum metrics_format format = request->wants_openmetrics ? METRICS_OPEN : METRICS_TEXT;
+	struct page *page = &exporter->pages[format];
 
 	exporter->self.scrapes++;
 	if (look_if_due(exporter)) {
 		answer->status = 503;
 		return;
 	}
-	if (!*page) {
+	if (!page->plain) {
 		measure_self(&exporter->self);
-		*page = make_page(exporter, format);
+		page->plain = make_page(exporter, format);
 	}
-	if (!*page) {
+	if (!page->plain) {
 		answer->status = 500;
 		return;
 	}
-	(*page)->users++;
-	answer->body = *page;
 	answer->type = metrics_content_type(format);
+	answer_page(page, request->takes_gzip, answer);
 }
 
 static void answer_request(void *context, const struct http_request *request,
@@ -311,8 +337,7 @@ static void answer_request(void *context, const struct http_request *request,
 				   "pools on this machine.</p></body></html>\n";
 
 	if (strcmp(request->path, "/metrics") == 0) {
-		answer_metrics(context, request->wants_openmetrics ? METRICS_OPEN : METRICS_TEXT,
-			       answer);
+		answer_metrics(context, request, answer);
 	} else if (strcmp(request->path, "/") == 0) {
 		answer->body = server_body_new(home, strlen(home));
 		answer->type = "text/html; charset=utf-8";

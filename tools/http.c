@@ -102,7 +102,7 @@ static struct wish read_wish(struct piece text)
 }
 
 struct weights {
-	int open, plain;
+	int open, plain, gzip;
 };
 
 static void raise_to(int *weight, int to)
@@ -122,6 +122,18 @@ static void read_accept(struct piece list, struct weights *weights)
 			raise_to(&weights->open, wish.weight);
 		else if (is_text(wish.type, "text/plain"))
 			raise_to(&weights->plain, wish.weight);
+	}
+}
+
+static void read_encodings(struct piece list, struct weights *weights)
+{
+	struct piece text;
+
+	while (cut(&list, ',', &text)) {
+		struct wish wish = read_wish(text);
+
+		if (is_text(wish.type, "gzip") || is_text(wish.type, "x-gzip"))
+			raise_to(&weights->gzip, wish.weight);
 	}
 }
 
@@ -207,8 +219,11 @@ int http_parse(const char *head, size_t length, struct http_request *request)
 			return 400;
 		if (is_text(name, "accept"))
 			read_accept(line, &weights);
+		else if (is_text(name, "accept-encoding"))
+			read_encodings(line, &weights);
 	}
 	request->wants_openmetrics = weights.open > 0 && weights.open >= weights.plain;
+	request->takes_gzip = weights.gzip > 0;
 	return status;
 }
 
@@ -244,12 +259,13 @@ size_t http_answer(const struct http_answer *answer, char *out)
 			      "HTTP/1.1 %d %s\r\n"
 			      "Content-Type: %s\r\n"
 			      "Content-Length: %zu\r\n"
-			      "%s%s"
+			      "%s%s%s"
 			      "Connection: close\r\n"
 			      "\r\n",
 			      answer->status, http_reason(answer->status), answer->type,
 			      answer->length, answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
-			      answer->status == 200 ? "Vary: Accept\r\n" : "");
+			      answer->status == 200 ? "Vary: Accept, Accept-Encoding\r\n" : "",
+			      answer->is_gzipped ? "Content-Encoding: gzip\r\n" : "");
 
 	return length > 0 ? (size_t)length : 0;
 }

@@ -21,6 +21,7 @@ struct http_request {
 	enum http_method method;
 	char path[64]; /* without the query; longer ones are cut, and are nothing of ours */
 	bool wants_openmetrics; /* rather than the older text format */
+	bool takes_gzip;
 };
 
 /*
@@ -33,6 +34,7 @@ struct http_answer {
 	int status;
 	const char *type; /* of the body */
 	size_t length;    /* and its bytes */
+	bool is_gzipped;  /* these are */
 };
 
 #define HTTP_ANSWER_MAX 512

@@ -151,7 +151,8 @@ static struct server_body *plain_body(int status)
 static void begin_answer(struct client *client, const struct server_answer *answer, bool has_body,
 			 uint64_t now_ns)
 {
-	struct http_answer head = {.status = answer->status, .type = answer->type};
+	struct http_answer head = {
+		.status = answer->status, .type = answer->type, .is_gzipped = answer->is_gzipped};
 
 	client->body = answer->body ? answer->body : plain_body(answer->status);
 	if (!answer->body)

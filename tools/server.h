@@ -33,6 +33,7 @@ struct server_answer {
 	int status;
 	const char *type;         /* static */
 	struct server_body *body; /* the server drops it; NULL: what the status is called */
+	bool is_gzipped;
 };
 
 /* For GET and HEAD alike: what would be sent. */

@@ -189,6 +189,11 @@ check "OpenMetrics: exact" is_exact open "$TMP/full.1"
 check "text: asked for nothing" scrape full text
 check "text: said" grep -qx 'Content-Type: text/plain; version=0.0.4; charset=utf-8' "$TMP/text.head"
 check "text: exact" is_exact text "$TMP/text"
+check "gzip: asked for" scrape full packed 'accept-encoding: gzip;q=0.5'
+check "gzip: said" grep -qx 'Content-Encoding: gzip' "$TMP/packed.head"
+unpack() { gzip -dc <"$TMP/packed" >"$TMP/unpacked" && is_exact text "$TMP/unpacked"; }
+check "gzip: exact" unpack
+check "gzip: smaller" test "$(wc -c <"$TMP/packed")" -lt "$(($(wc -c <"$TMP/unpacked") / 3))"
 if command -v promtool >/dev/null; then
 	check "text: promtool finds no fault" promtool check metrics <"$TMP/text"
 fi

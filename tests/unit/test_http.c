@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "endpoint.h"
+#include "gzip.h"
 #include "http.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -129,6 +131,53 @@ static void negotiation(void **state)
 	}
 }
 
+static void encodings(void **state)
+{
+	static const struct {
+		const char *text;
+		bool takes_gzip;
+	} all[] = {
+		{"gzip", true},      {"deflate, GZIP;q=1.0, *;q=0.5", true},
+		{"x-gzip", true},    {"br;q=1, gzip;q=0.001", true},
+		{"gzip;q=0", false}, {"identity", false},
+		{"gzipped", false},  {"", false},
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(all); i++) {
+		snprintf(text, sizeof(text), "GET /metrics HTTP/1.1\r\nAccept-Encoding: %s\r\n\r\n",
+			 all[i].text);
+		assert_int_equal(parse(text), 200);
+		if (request.takes_gzip != all[i].takes_gzip)
+			fail_msg("'%s': %d", all[i].text, request.takes_gzip);
+	}
+}
+
+/* Read back by the library that others read it with. */
+static void packed(void **state)
+{
+	static char text[100000], back[sizeof(text)];
+	z_stream stream = {.next_out = (unsigned char *)back, .avail_out = sizeof(back)};
+	size_t length = 0;
+	char *pack;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = "bufscope_group"[i * i % 14];
+	pack = gzip_pack(text, sizeof(text), &length);
+	assert_non_null(pack);
+	assert_true(length < sizeof(text) / 10);
+	assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
+	stream.next_in = (unsigned char *)pack;
+	stream.avail_in = (unsigned int)length;
+	assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
+	assert_int_equal(stream.total_out, sizeof(text));
+	assert_memory_equal(back, text, sizeof(text));
+	inflateEnd(&stream);
+	free(pack);
+}
+
 /* Whatever comes, nothing behind it is read: run with a sanitizer, too. */
 static void rubbish(void **state)
 {
@@ -219,6 +268,7 @@ int main(void)
 		cmocka_unit_test(requests),  cmocka_unit_test(not_whole),
 		cmocka_unit_test(refusals),  cmocka_unit_test(negotiation),
 		cmocka_unit_test(rubbish),   cmocka_unit_test(answers),
+		cmocka_unit_test(encodings), cmocka_unit_test(packed),
 		cmocka_unit_test(endpoints),
 	};
 
