@@ -18,9 +18,11 @@ static int open_replay(struct watch *watch, const char *path)
 {
 	watch->replay = replay_open(path);
 	if (!watch->replay) {
-		if (errno == EBADMSG)
+		if (errno == EBADMSG) {
 			cmd_error("'%s' holds no whole frame of 'top -b -j'", path);
-		else if (errno == ESPIPE)
+			cmd_hint("bufscope top -b -j --full -o FILE records, a trace is no "
+				 "recording");
+		} else if (errno == ESPIPE)
 			cmd_error("cannot read '%s': it is no regular file", path);
 		else
 			cmd_error("cannot read '%s': %s", path, strerror(errno));

@@ -31,6 +31,9 @@ check "an unknown code is a mistake" ends_with 2 --explain no-such-code
 check "a comparison needs a baseline" ends_with 2 --diff "$TMP/none"
 check "a recording takes no command" ends_with 2 --replay "$TMP/none" -- true
 check "what is no recording is refused" ends_with 1 --replay /etc/passwd
+echo '{"schema":"bufscope.trace/1","event":"end"}' >"$TMP/traced"
+check "nor is a trace one" ends_with 1 --replay "$TMP/traced"
+check "what records is named" says 'bufscope top -b -j --full'
 check "what is no report is refused" ends_with 1 --baseline /etc/passwd -d 1
 check "before anything is watched" says "is no report"
 check "every code is explained" bash -c \
