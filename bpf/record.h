@@ -97,7 +97,7 @@ struct group_rec {
 #define MAX_ACCOUNTS (1U << 13)
 #define INDEX_SLOTS  (MAX_ACCOUNTS * 4)
 #define FEW_GROUPS   24         /* light accounts of no more are all looked at whenever it ticks */
-#define REQ_SLOTS    (1U << 17) /* a quarter of them are used well */
+#define REQ_SLOTS    (1U << 17) /* half of them are used well */
 
 enum account_state {
 	ACCOUNT_FREE,

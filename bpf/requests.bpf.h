@@ -87,14 +87,20 @@ static struct stream_slot near_streams[REQ_SLOTS / 2];
  * Four slots that lie together, from the request's own on. Requests are neighbours in a slab of
  * objects of 256 bytes, and their slots are neighbours here: tables like this lie in small
  * pages, and scattered slots would cost a TLB miss each. Slabs that are 32 MiB apart share their
- * slots: what finds those taken goes to other four, which are not the same for both.
+ * slots: what finds those taken goes to other four, which are not the same for both; and, where
+ * those are taken too, on to farther ones.
  */
-static __always_inline struct req_slot *req_at(struct req_slot *table, __u32 own, __u32 way)
+static __always_inline __u32 req_key(__u32 own, __u32 way)
 {
 	__u32 key = (own & ~(BUCKET - 1)) | ((own + way) & (BUCKET - 1));
 
 	barrier_var(key); /* 6.1 knows no bounds behind an "or" of 32 bits */
-	return &table[key & (REQ_SLOTS - 1)];
+	return key & (REQ_SLOTS - 1);
+}
+
+static __always_inline struct req_slot *req_at(struct req_slot *table, __u32 own, __u32 way)
+{
+	return &table[req_key(own, way)];
 }
 
 static __always_inline __u32 req_bucket(const void *req)
@@ -102,11 +108,12 @@ static __always_inline __u32 req_bucket(const void *req)
 	return low_half(req) >> 8;
 }
 
-static __always_inline __u32 other_bucket(const void *req)
+/* Where it is sought the nth time. */
+static __always_inline __u32 nth_bucket(const void *req, __u32 nth)
 {
 	__u32 low = low_half(req);
 
-	return (low >> 8) + ((low >> 25) + 1) * 1087 * BUCKET;
+	return (low >> 8) + ((low >> 25) + 1) * 1087 * BUCKET * nth;
 }
 
 /* The slot that has the request's address. */
@@ -122,16 +129,9 @@ static __always_inline struct req_slot *own_req(struct req_slot *table, __u32 bu
 	return NULL;
 }
 
-static __always_inline struct req_slot *find_req(const void *req)
+static __always_inline int is_free(const struct req_slot *slot)
 {
-	struct req_slot *table = whole_table(reqs), *slot;
-
-	if (!table)
-		return NULL;
-	slot = own_req(table, req_bucket(req), req);
-	if (!slot)
-		slot = own_req(table, other_bucket(req), req);
-	return slot && slot->count ? slot : NULL;
+	return !slot->count || slot->flags & SLOT_SILENT;
 }
 
 /*
@@ -148,10 +148,68 @@ static __always_inline struct req_slot *room_for_req(struct req_slot *table, __u
 
 		if (slot->req == (__u64)req)
 			return slot;
-		if ((!slot->count || slot->flags & SLOT_SILENT) && !free)
+		if (!free && is_free(slot))
 			free = slot;
 	}
 	return free;
+}
+
+/* ---- requests that found no room in the two buckets that are tried first */
+
+#define FAR_TRIES 62
+
+/* By the first bucket, as a request may be far only where one was before. */
+static __u8 far_from[REQ_SLOTS / BUCKET];
+
+static __always_inline __u8 *is_far(const void *req)
+{
+	return &far_from[(req_bucket(req) / BUCKET) & (REQ_SLOTS / BUCKET - 1)];
+}
+
+struct far_search {
+	__u64 req;
+	__u32 is_new;
+	__u32 found; /* 1 + key */
+};
+
+static long far_step(__u32 i, struct far_search *search)
+{
+	struct req_slot *table = whole_table(reqs);
+	__u32 bucket = nth_bucket((void *)search->req, 2 + i);
+
+	for (__u32 way = 0; table && way < BUCKET; way++) {
+		__u32 key = req_key(bucket, way);
+
+		if (table[key].req == search->req || (search->is_new && is_free(&table[key])))
+			search->found = key + 1;
+	}
+	return search->found != 0;
+}
+
+/* Its own slot or, for a new one, a free one. */
+static __noinline struct req_slot *far_slot(const void *req, __u32 is_new)
+{
+	struct far_search search = {.req = (__u64)req, .is_new = is_new, .found = nothing};
+	struct req_slot *table = whole_table(reqs);
+
+	bpf_loop(FAR_TRIES, far_step, &search, 0);
+	return table && search.found ? &table[(search.found - 1) & (REQ_SLOTS - 1)] : NULL;
+}
+
+/* ---- */
+
+static __always_inline struct req_slot *find_req(const void *req)
+{
+	struct req_slot *table = whole_table(reqs), *slot;
+
+	if (!table)
+		return NULL;
+	slot = own_req(table, req_bucket(req), req);
+	if (!slot)
+		slot = own_req(table, nth_bucket(req, 1), req);
+	if (!slot && *is_far(req))
+		slot = far_slot(req, 0);
+	return slot && slot->count ? slot : NULL;
 }
 
 /* Where there is no room, the request that has the first slot is forgotten. */
@@ -163,9 +221,14 @@ static __always_inline struct req_slot *slot_for_req(const void *req)
 		return NULL;
 	slot = room_for_req(table, req_bucket(req), req);
 	if (!slot)
-		slot = room_for_req(table, other_bucket(req), req);
+		slot = room_for_req(table, nth_bucket(req, 1), req);
 	if (slot)
 		return slot;
+	slot = far_slot(req, 1);
+	if (slot) {
+		*is_far(req) = 1;
+		return slot;
+	}
 	lose(EVENT_REQS_EVICTED);
 	return req_at(table, req_bucket(req), 0);
 }

@@ -607,6 +607,56 @@ static void begins_to_wait_later(void **state)
 	close_scene(&s);
 }
 
+#define CHAIN    32768u /* requests and buffers; the most that a ring can submit at once */
+#define MANY     2	/* such rings: as many requests as half of the slots */
+#define ONE_BYTE 1
+
+/* The first one waits for a byte, each other one for the one before. */
+static void prep_chain(struct scene *s, int line, int zeros)
+{
+	static char byte;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
+
+	io_uring_prep_recv(sqe, line, &byte, ONE_BYTE, 0);
+	sqe->flags = IOSQE_IO_LINK;
+	for (uint32_t i = 1; i < CHAIN; i++) {
+		sqe = io_uring_get_sqe(&s->ring);
+		io_uring_prep_rw(IORING_OP_READ, sqe, zeros, NULL, BUF_BYTES, 0);
+		sqe->flags = IOSQE_BUFFER_SELECT | IOSQE_IO_LINK;
+	}
+	sqe->flags = IOSQE_BUFFER_SELECT;
+	assert_int_equal(io_uring_submit(&s->ring), CHAIN);
+}
+
+/* So many that they do not find room where they are sought first. */
+static void many_in_flight(void **state)
+{
+	int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC), line[2];
+	struct scene scenes[MANY] = {0};
+
+	(void)state;
+	assert_true(zeros >= 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line), 0);
+	for (struct scene *s = scenes; s < scenes + MANY; s++) {
+		assert_int_equal(io_uring_queue_init(CHAIN, &s->ring, 0), 0);
+		add_group(s, 0, CHAIN);
+		prep_chain(s, line[0], zeros);
+	}
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(write(line[1], "", ONE_BYTE), ONE_BYTE);
+	for (struct scene *s = scenes; s < scenes + MANY; s++) {
+		for (uint32_t i = 0; i < CHAIN; i++)
+			assert_int_equal(next_of(s, &s->groups[0]).res, i ? BUF_BYTES : ONE_BYTE);
+		expect_all(s, "many in flight");
+	}
+	expect_losses(LOSS_MAX, 0);
+	for (int i = 0; i < MANY; i++)
+		close_scene(&scenes[i]);
+	close(line[0]);
+	close(line[1]);
+	close(zeros);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -625,6 +675,7 @@ int main(void)
 		TEST(in_turns_with_a_stranger),
 		TEST(forged_on_the_next_ring),
 		TEST(begins_to_wait_later),
+		TEST(many_in_flight),
 	};
 
 	return cmocka_run_group_tests_name("attribution", tests, NULL, NULL);
