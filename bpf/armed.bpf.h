@@ -163,7 +163,7 @@ static __always_inline void note_armed(struct armed_walk *walk, struct io_kiocb 
 	slot->nbufs = trace_kinds ? trace_what(opcode, flags) : 0;
 	slot->req = (__u64)req;
 	slot->life = life_of((void *)walk->ring_id, code);
-	slot->count = code;
+	give_count(slot, code);
 	if (flags & req_multishot)
 		note_stream((void *)walk->ring_id, slot);
 	if (is_armed(walk, req))
@@ -201,7 +201,7 @@ __noinline int meet_late(__u64 address)
 	slot->flags = SLOT_ARMED | (flags & req_multishot ? SLOT_MULTISHOT : 0);
 	slot->nbufs = trace_kinds ? trace_what(opcode, flags) : 0;
 	slot->life = life_of((void *)ring_id, code);
-	slot->count = code;
+	give_count(slot, code);
 	if (flags & req_multishot)
 		note_stream((void *)ring_id, slot);
 	group = is_bundle(req) ? count_at(code - 1) : NULL;

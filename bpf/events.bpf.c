@@ -210,12 +210,12 @@ static __always_inline int note_submit(struct io_kiocb *req)
 		return 0;
 	slot->req = (__u64)req;
 	slot->user_data = req->cqe.user_data;
-	slot->count = code;
 	slot->life = life_of(req->ctx, code);
 	slot->fd = req->cqe.fd;
 	slot->flags = flags & req_multishot ? SLOT_MULTISHOT : 0;
 	if (trace_kinds)
 		slot->nbufs = trace_what(req->opcode, flags);
+	give_count(slot, code);
 	if (flags & req_multishot)
 		note_stream(req->ctx, slot);
 	if (req->opcode == OP_RECV || req->opcode == OP_SEND)

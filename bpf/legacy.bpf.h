@@ -202,11 +202,11 @@ static __always_inline void note_legacy_op(struct io_kiocb *req, __u64 flags)
 		return;
 	slot->req = (__u64)req;
 	slot->user_data = req->cqe.user_data;
-	slot->count = code;
 	slot->life = life_of((void *)ring_id, code);
 	slot->fd = BPF_CORE_READ_BITFIELD_PROBED(op, bid);
 	slot->nbufs = BPF_CORE_READ_BITFIELD_PROBED(op, nbufs);
 	slot->flags = req->opcode == OP_PROVIDE ? SLOT_PROVIDE : SLOT_REMOVE;
+	give_count(slot, code);
 	if (flags & REQ_CQE_SKIP) {
 		slot->flags |= SLOT_SILENT;
 		count_silent_op(slot);

@@ -28,7 +28,7 @@ const volatile __u64 req_multishot; /* REQ_F_APOLL_MULTISHOT of this kernel */
 struct req_slot {
 	__u64 req;
 	__u64 user_data;
-	__u32 count; /* 1 + position of its group's account; 0: the request is done */
+	__u32 count; /* 1 + position of its group's account, written last; 0: the request is done */
 	__s32 fd;    /* provide: first bid */
 	__u16 flags;
 	__u16 life;  /* of that account by then */
@@ -129,29 +129,34 @@ static __always_inline struct req_slot *own_req(struct req_slot *table, __u32 bu
 	return NULL;
 }
 
-static __always_inline int is_free(const struct req_slot *slot)
-{
-	return !slot->count || slot->flags & SLOT_SILENT;
-}
+/* As a count: of a slot that is being filled in. No group has it: INDEX_IGNORED is another. */
+#define SLOT_CLAIMED 0xfffffffeU
 
 /*
  * Its own slot, else a free one, or one whose request may have gone silently. A done request
- * leaves its address in its slot: the kernel uses the same few addresses again and again.
+ * leaves its address in its slot: the kernel uses the same few addresses again and again. Requests
+ * of two processors may want the same slot: it is for who changes its count.
  */
-static __always_inline struct req_slot *room_for_req(struct req_slot *table, __u32 bucket,
-						     const void *req)
+static __always_inline int claim(struct req_slot *slot, const void *req)
 {
-	struct req_slot *free = NULL;
+	__u32 count = *(volatile __u32 *)&slot->count;
 
+	if (count == SLOT_CLAIMED ||
+	    (count && slot->req != (__u64)req && !(slot->flags & SLOT_SILENT)))
+		return 0;
+	return __sync_val_compare_and_swap(&slot->count, count, SLOT_CLAIMED) == count;
+}
+
+static __always_inline struct req_slot *claim_among(struct req_slot *table, __u32 bucket,
+						    const void *req)
+{
 	for (__u32 way = 0; way < BUCKET; way++) {
 		struct req_slot *slot = req_at(table, bucket, way);
 
-		if (slot->req == (__u64)req)
+		if (claim(slot, req))
 			return slot;
-		if (!free && is_free(slot))
-			free = slot;
 	}
-	return free;
+	return NULL;
 }
 
 /* ---- requests that found no room in the two buckets that are tried first */
@@ -180,10 +185,13 @@ static long far_step(__u32 i, struct far_search *search)
 	for (__u32 way = 0; table && way < BUCKET; way++) {
 		__u32 key = req_key(bucket, way);
 
-		if (table[key].req == search->req || (search->is_new && is_free(&table[key])))
+		if (search->is_new ? claim(&table[key], (void *)search->req)
+				   : table[key].req == search->req) {
 			search->found = key + 1;
+			return 1;
+		}
 	}
-	return search->found != 0;
+	return 0;
 }
 
 /* Its own slot or, for a new one, a free one. */
@@ -192,8 +200,10 @@ static __noinline struct req_slot *far_slot(const void *req, __u32 is_new)
 	struct far_search search = {.req = (__u64)req, .is_new = is_new, .found = nothing};
 	struct req_slot *table = whole_table(reqs);
 
+	if (!table)
+		return NULL;
 	bpf_loop(FAR_TRIES, far_step, &search, 0);
-	return table && search.found ? &table[(search.found - 1) & (REQ_SLOTS - 1)] : NULL;
+	return search.found ? &table[(search.found - 1) & (REQ_SLOTS - 1)] : NULL;
 }
 
 /* ---- */
@@ -209,19 +219,22 @@ static __always_inline struct req_slot *find_req(const void *req)
 		slot = own_req(table, nth_bucket(req, 1), req);
 	if (!slot && *is_far(req))
 		slot = far_slot(req, 0);
-	return slot && slot->count ? slot : NULL;
+	return slot && slot->count && slot->count != SLOT_CLAIMED ? slot : NULL;
 }
 
-/* Where there is no room, the request that has the first slot is forgotten. */
+/*
+ * To be filled in, and then given its count. Where there is no room, the request that has the first
+ * slot is forgotten.
+ */
 static __always_inline struct req_slot *slot_for_req(const void *req)
 {
 	struct req_slot *table = whole_table(reqs), *slot;
 
 	if (!table)
 		return NULL;
-	slot = room_for_req(table, req_bucket(req), req);
+	slot = claim_among(table, req_bucket(req), req);
 	if (!slot)
-		slot = room_for_req(table, nth_bucket(req, 1), req);
+		slot = claim_among(table, nth_bucket(req, 1), req);
 	if (slot)
 		return slot;
 	slot = far_slot(req, 1);
@@ -230,7 +243,16 @@ static __always_inline struct req_slot *slot_for_req(const void *req)
 		return slot;
 	}
 	lose(EVENT_REQS_EVICTED);
-	return req_at(table, req_bucket(req), 0);
+	slot = req_at(table, req_bucket(req), 0);
+	slot->count = SLOT_CLAIMED;
+	return slot;
+}
+
+/* All else of it is written. */
+static __always_inline void give_count(struct req_slot *slot, __u32 count)
+{
+	barrier();
+	slot->count = count;
 }
 
 /* table: the near slots or the others */
