@@ -608,7 +608,7 @@ static void begins_to_wait_later(void **state)
 }
 
 #define CHAIN    32768u /* requests and buffers; the most that a ring can submit at once */
-#define MANY     2	/* such rings: as many requests as half of the slots */
+#define MANY     2      /* such rings: as many requests as half of the slots */
 #define ONE_BYTE 1
 
 /* The first one waits for a byte, each other one for the one before. */
