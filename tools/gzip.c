@@ -2,7 +2,7 @@
 /* How small does a text get? */
 #include "gzip.h"
 
-#include <limits.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -16,7 +16,7 @@ char *gzip_pack(const char *text, size_t length, size_t *packed)
 	size_t room;
 	int code;
 
-	if (length > UINT_MAX / 2 || deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, WINDOW_BITS,
+	if (length > UINT32_MAX / 2 || deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, WINDOW_BITS,
 						  MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
 		return NULL;
 	room = deflateBound(&stream, length);
