@@ -52,7 +52,7 @@ comma := ,
 SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
 OPT := -O2 -g
-BS_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(OPT) $(WARN) $(SAN_FLAGS) -fPIC -I$(O)/bpf $(PKG_CFLAGS) \
+BS_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(if $(STATIC),-DBUFSCOPE_STATIC) $(OPT) $(WARN) $(SAN_FLAGS) -fPIC -I$(O)/bpf $(PKG_CFLAGS) \
 	-MMD -MP $(CFLAGS)
 BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall $(if $(WERROR),-Werror) -D__TARGET_ARCH_$(BPF_ARCH) \
@@ -142,7 +142,7 @@ VALGRIND_TESTS := $(patsubst %,$(O)/tests/%,unit/test_pool unit/test_pool_fallba
 # Installs what is missing when root, else names the one command. $(1): packages
 need = @tests/need $(1)
 NEED_BUILD := gcc make pkg-config clang bpftool libbpf-dev liburing-dev libncurses-dev libjson-c-dev \
-	libcap-dev zlib1g-dev libc6-dev
+	libcap-dev libmicrohttpd-dev zlib1g-dev libc6-dev
 NEED_TEST  := $(NEED_BUILD) g++ libcmocka-dev tmux jq util-linux procps man-db
 NEED_VM    := $(NEED_TEST) qemu-system-x86 cpio mawk \
 	$(if $(wildcard /bin/busybox),,busybox-static)

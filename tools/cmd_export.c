@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <linux/limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,10 +177,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 struct exporter {
 	const struct options *options;
 	struct watch watch;
-	struct server server;
+	struct server *server;
 	struct metrics_self self;
-	struct page {                               /* of the last look */
-		struct server_body *plain, *packed; /* NULL: not made yet */
+	struct MHD_Response *home;
+	struct page {                                /* of the last look */
+		struct MHD_Response *plain, *packed; /* NULL: not made yet */
 	} pages[METRICS_FORMATS];
 };
 
@@ -214,8 +216,8 @@ static void measure_self(struct metrics_self *self)
 static void forget_pages(struct exporter *exporter)
 {
 	for (int i = 0; i < METRICS_FORMATS; i++) {
-		server_body_drop(exporter->pages[i].plain);
-		server_body_drop(exporter->pages[i].packed);
+		server_page_drop(exporter->pages[i].plain);
+		server_page_drop(exporter->pages[i].packed);
 	}
 	memset(exporter->pages, 0, sizeof(exporter->pages));
 }
@@ -264,71 +266,66 @@ static int write_page(const struct exporter *exporter, enum metrics_format forma
 	return metrics_write(file, watch_model(&exporter->watch), &opts);
 }
 
-/* NULL: no memory. */
-static struct server_body *make_page(const struct exporter *exporter, enum metrics_format format)
+/* As it is if packing fails. */
+static struct MHD_Response *pack_page(const struct server_text *plain)
 {
-	struct server_body *body = NULL;
-	char *text = NULL;
-	size_t length = 0;
-	FILE *file = open_memstream(&text, &length);
+	struct server_text text = *plain;
+	char *packed = gzip_pack(plain->at, plain->length, &text.length);
+	struct MHD_Response *page;
+
+	if (!packed)
+		return server_page(plain);
+	text.at = packed;
+	text.is_gzipped = true;
+	page = server_page(&text);
+	free(packed);
+	return page;
+}
+
+/* NULL: no memory. */
+static struct MHD_Response *make_page(const struct exporter *exporter, enum metrics_format format,
+				      bool is_packed)
+{
+	struct server_text text = {.type = metrics_content_type(format)};
+	struct MHD_Response *page = NULL;
+	char *written = NULL;
+	FILE *file = open_memstream(&written, &text.length);
 	int err;
 
 	if (!file)
 		return NULL;
 	err = write_page(exporter, format, file);
-	if (fclose(file) == 0 && !err)
-		body = server_body_new(text, length);
-	free(text);
-	return body;
+	if (fclose(file) == 0 && !err) {
+		text.at = written;
+		page = is_packed ? pack_page(&text) : server_page(&text);
+	}
+	free(written);
+	return page;
 }
 
-/* NULL: no memory, so that it goes unpacked. */
-static struct server_body *pack_page(const struct server_body *plain)
-{
-	struct server_body *body = NULL;
-	size_t length;
-	char *packed = gzip_pack(plain->at, plain->length, &length);
-
-	if (packed)
-		body = server_body_new(packed, length);
-	free(packed);
-	return body;
-}
-
-static void answer_page(struct page *page, bool takes_gzip, struct server_answer *answer)
-{
-	if (takes_gzip && !page->packed)
-		page->packed = pack_page(page->plain);
-	answer->is_gzipped = takes_gzip && page->packed;
-	answer->body = answer->is_gzipped ? page->packed : page->plain;
-	answer->body->users++;
-}
-
-static void answer_metrics(struct exporter *exporter, const struct http_request *request,
+static void answer_metrics(struct exporter *exporter, const struct http_wants *wants,
 			   struct server_answer *answer)
 {
-	enum metrics_format format = request->wants_openmetrics ? METRICS_OPEN : METRICS_TEXT;
+	enum metrics_format format = wants->openmetrics ? METRICS_OPEN : METRICS_TEXT;
 	struct page *page = &exporter->pages[format];
+	struct MHD_Response **wanted;
 
 	exporter->self.scrapes++;
 	if (look_if_due(exporter)) {
 		answer->status = 503;
 		return;
 	}
-	if (!page->plain) {
+	wanted = wants->gzip ? &page->packed : &page->plain;
+	if (!*wanted) {
 		measure_self(&exporter->self);
-		page->plain = make_page(exporter, format);
+		*wanted = make_page(exporter, format, wants->gzip);
 	}
-	if (!page->plain) {
+	answer->page = *wanted;
+	if (!answer->page)
 		answer->status = 500;
-		return;
-	}
-	answer->type = metrics_content_type(format);
-	answer_page(page, request->takes_gzip, answer);
 }
 
-static void answer_request(void *context, const struct http_request *request,
-			   struct server_answer *answer)
+static struct MHD_Response *home_page(struct exporter *exporter)
 {
 	static const char home[] = "<!doctype html>\n"
 				   "<html lang=\"en\"><head><title>bufscope</title></head>\n"
@@ -336,11 +333,20 @@ static void answer_request(void *context, const struct http_request *request,
 				   "<p><a href=\"/metrics\">Metrics</a> of io_uring's buffer "
 				   "pools on this machine.</p></body></html>\n";
 
+	if (!exporter->home)
+		exporter->home = server_page(
+			&(struct server_text){home, strlen(home), "text/html; charset=utf-8"});
+	return exporter->home;
+}
+
+static void answer_request(void *context, const struct server_request *request,
+			   struct server_answer *answer)
+{
 	if (strcmp(request->path, "/metrics") == 0) {
-		answer_metrics(context, request, answer);
+		answer_metrics(context, &request->wants, answer);
 	} else if (strcmp(request->path, "/") == 0) {
-		answer->body = server_body_new(home, strlen(home));
-		answer->type = "text/html; charset=utf-8";
+		answer->page = home_page(context);
+		answer->status = answer->page ? 200 : 500;
 	} else {
 		answer->status = 404;
 	}
@@ -400,21 +406,18 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-enum { WAIT_SIGNAL, WAIT_TIMER, WAIT_SERVER, WAITS = WAIT_SERVER + SERVER_POLLS };
+enum { WAIT_SIGNAL, WAIT_TIMER, WAIT_SERVER, WAITS };
 
 static int serve(struct exporter *exporter, int signals)
 {
-	struct server *server = &exporter->server;
 	struct pollfd waits[WAITS] = {
 		[WAIT_SIGNAL] = {.fd = signals, .events = POLLIN},
 		[WAIT_TIMER] = {.fd = exporter->watch.timer, .events = POLLIN},
+		[WAIT_SERVER] = {.fd = server_fd(exporter->server), .events = POLLIN},
 	};
 
 	for (;;) {
-		uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-
-		server_polls(server, waits + WAIT_SERVER, now_ns);
-		if (poll(waits, WAITS, server_timeout_ms(server, now_ns)) < 0) {
+		if (poll(waits, WAITS, server_timeout_ms(exporter->server)) < 0) {
 			if (errno == EINTR)
 				continue;
 			cmd_error("cannot wait: %s", strerror(errno));
@@ -426,7 +429,7 @@ static int serve(struct exporter *exporter, int signals)
 			watch_acknowledge(&exporter->watch);
 			look_if_due(exporter);
 		}
-		server_serve(server, waits + WAIT_SERVER, clock_ns(CLOCK_MONOTONIC));
+		server_serve(exporter->server);
 	}
 }
 
@@ -447,7 +450,7 @@ static int open_listener(struct endpoint *endpoint)
 	return fd;
 }
 
-static int run_server(struct exporter *exporter, int listener, const struct endpoint *endpoint)
+static int run_server(struct exporter *exporter, const struct endpoint *endpoint)
 {
 	char text[ENDPOINT_TEXT];
 	int signals = open_signals();
@@ -460,17 +463,15 @@ static int run_server(struct exporter *exporter, int listener, const struct endp
 	if (!code) {
 		fprintf(stderr, "metrics at %s%s\n", endpoint_text(endpoint, text),
 			endpoint->address.any.sa_family == AF_UNIX ? ", /metrics" : "/metrics");
-		server_init(&exporter->server, listener, answer_request, exporter);
 		code = serve(exporter, signals);
-		server_done(&exporter->server);
 	}
 	if (signals >= 0)
 		close(signals);
 	return code;
 }
 
-/* `listener`: -1 for once. */
-static int run_watching(struct exporter *exporter, int listener, const struct endpoint *endpoint)
+/* `endpoint`: NULL for once. */
+static int run_watching(struct exporter *exporter, const struct endpoint *endpoint)
 {
 	const struct options *o = exporter->options;
 	const struct watch_opts opts = {
@@ -484,34 +485,55 @@ static int run_watching(struct exporter *exporter, int listener, const struct en
 		return code;
 	exporter->self.started_ns = clock_ns(CLOCK_REALTIME);
 	watch_hold(&exporter->watch); /* what was is not to be shown: it need not be kept */
-	code = o->once ? run_once(exporter) : run_server(exporter, listener, endpoint);
+	code = endpoint ? run_server(exporter, endpoint) : run_once(exporter);
 	forget_pages(exporter);
+	server_page_drop(exporter->home);
 	watch_close(&exporter->watch);
 	return code;
 }
 
+static int no_server(void)
+{
+	if (errno != ELIBACC) {
+		cmd_error("cannot serve: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	cmd_error("cannot serve HTTP: " SERVER_LIBRARY " cannot be loaded");
+	cmd_hint("Debian's package libmicrohttpd12 has it; --once does without");
+	return EXIT_UNSUPPORTED;
+}
+
 /* Whether the address is free is known soon; loading programs takes longer. */
+static int run_listening(struct exporter *exporter)
+{
+	struct endpoint endpoint = exporter->options->endpoint;
+	int listener = open_listener(&endpoint), code;
+
+	if (listener < 0)
+		return listener == -EACCES || listener == -EPERM ? EXIT_UNSUPPORTED : EXIT_FAILED;
+	exporter->server = server_new(listener, answer_request, exporter);
+	if (exporter->server) {
+		code = run_watching(exporter, &endpoint);
+		server_free(exporter->server);
+	} else {
+		code = no_server();
+		close(listener);
+	}
+	endpoint_remove(&endpoint);
+	return code;
+}
+
 static int run_export(const struct options *o)
 {
-	struct endpoint endpoint = o->endpoint;
 	struct exporter *exporter = calloc(1, sizeof(*exporter));
-	int listener = -1, code;
+	int code;
 
 	if (!exporter) {
 		cmd_error("cannot begin: %s", strerror(ENOMEM));
 		return EXIT_FAILED;
 	}
 	exporter->options = o;
-	if (!o->once)
-		listener = open_listener(&endpoint);
-	if (o->once || listener >= 0)
-		code = run_watching(exporter, listener, &endpoint);
-	else
-		code = listener == -EACCES || listener == -EPERM ? EXIT_UNSUPPORTED : EXIT_FAILED;
-	if (listener >= 0) {
-		close(listener);
-		endpoint_remove(&endpoint);
-	}
+	code = o->once ? run_watching(exporter, NULL) : run_listening(exporter);
 	free(exporter);
 	return code;
 }

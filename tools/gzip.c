@@ -17,7 +17,7 @@ char *gzip_pack(const char *text, size_t length, size_t *packed)
 	int code;
 
 	if (length > UINT32_MAX / 2 || deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, WINDOW_BITS,
-						  MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
+						    MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
 		return NULL;
 	room = deflateBound(&stream, length);
 	out = malloc(room);
