@@ -494,8 +494,13 @@ static int run_watching(struct exporter *exporter, const struct endpoint *endpoi
 
 static int no_server(void)
 {
+	if (errno == ENOTSUP) {
+		cmd_error("cannot serve HTTP: a program without shared libraries loads none");
+		cmd_hint("--once does without");
+		return EXIT_UNSUPPORTED;
+	}
 	if (errno != ELIBACC) {
-		cmd_error("cannot serve: %s", strerror(errno));
+		cmd_error("cannot serve HTTP: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
 	cmd_error("cannot serve HTTP: " SERVER_LIBRARY " cannot be loaded");

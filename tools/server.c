@@ -44,7 +44,7 @@ static struct {
 /* A program without shared libraries is copied to where the C library may be another one. */
 static int load(void)
 {
-	return -ELIBACC;
+	return -ENOTSUP;
 }
 #else
 #define LOAD(name)                                                                                 \

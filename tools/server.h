@@ -31,7 +31,7 @@ typedef void server_answer_fn(void *context, const struct server_request *reques
 
 /*
  * `fd` listens, and is the server's from now on. NULL and errno, with fd the caller's still:
- * ELIBACC: there is no such library, or this program cannot load any.
+ * ELIBACC: there is no such library. ENOTSUP: this program cannot load any.
  */
 struct server *server_new(int fd, server_answer_fn *answer, void *context);
 
