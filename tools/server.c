@@ -4,7 +4,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <limits.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,8 @@
 
 #define CLIENTS 32 /* at once; others wait in the kernel's queue */
 #define IDLE_S  10 /* without a byte from or to a client */
+
+#define LONGEST_MS 1000000
 
 struct server {
 	struct MHD_Daemon *daemon;
@@ -33,7 +34,7 @@ struct server {
 	_(queue_response)                                                                          \
 	_(lookup_connection_value)
 
-#define MEMBER(name) __typeof__(MHD_##name) *name;
+#define MEMBER(name) __typeof__(MHD_##name) *(name);
 
 /* Filled once, by the first server. */
 static struct {
@@ -193,7 +194,7 @@ int server_timeout_ms(const struct server *server)
 
 	if (mhd.get_timeout(server->daemon, &ms) != MHD_YES)
 		return -1;
-	return ms < INT_MAX ? (int)ms : INT_MAX;
+	return ms < LONGEST_MS ? (int)ms : LONGEST_MS;
 }
 
 void server_serve(struct server *server)
