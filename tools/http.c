@@ -3,7 +3,6 @@
 #include "http.h"
 
 #include <string.h>
-#include <strings.h>
 
 /* A piece of a header: not a string. */
 struct piece {
