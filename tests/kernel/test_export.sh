@@ -247,8 +247,6 @@ check "a page to begin with" sh -c "grep -q 'href=\"/metrics\"' '$TMP/home'" <<<
 check "another path" status 404 'GET /metric HTTP/1.1'
 check "another method" status 405 'DELETE /metrics HTTP/1.1'
 check "no request" sh -c "[ ! -s '$TMP/no' ]" <<<"$(ask light hello >"$TMP/no")"
-check "another version" status 505 'GET /metrics HTTP/9.9'
-check "too long" status 431 'GET / HTTP/1.1' "A: $(printf '%40000s' '' | tr ' ' a)"
 
 # Some that say nothing keep nobody waiting; in the end they are left.
 idle() {
