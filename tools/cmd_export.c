@@ -398,6 +398,7 @@ static int open_signals(void)
 {
 	sigset_t set;
 
+	signal(SIGPIPE, SIG_IGN); /* libmicrohttpd asks for it: a client may leave at any time */
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
