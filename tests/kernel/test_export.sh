@@ -53,7 +53,7 @@ ask() {
 	local name=$1 fd
 	shift
 	exec {fd}<>"/dev/tcp/127.0.0.1/${port[$name]}" || return
-	printf '%s\r\n' "$@" 'Connection: close' '' >&"$fd"
+	printf '%s\r\n' "$@" 'Host: here' 'Connection: close' '' >&"$fd"
 	timeout 60 cat <&"$fd"
 	exec {fd}>&-
 }
@@ -242,7 +242,7 @@ status() {
 	ask light "$@" | head -n 1 | tr -d '\r' | grep -q "^HTTP/1.1 $code "
 }
 check "HEAD has no body" sh -c "[ -z \"\$(sed '1,/^\r\$/d' '$TMP/head')\" ]" <<<"$(ask light 'HEAD /metrics HTTP/1.1' >"$TMP/head")"
-check "HEAD has the head" grep -q '^Content-Length: [1-9]' "$TMP/head"
+check "HEAD has the head" sh -c "grep -q '^HTTP/1.1 200 ' '$TMP/head' && grep -q '^Content-Length: [1-9]' '$TMP/head'"
 check "a page to begin with" sh -c "grep -q 'href=\"/metrics\"' '$TMP/home'" <<<"$(ask light 'GET / HTTP/1.1' >"$TMP/home")"
 check "another path" status 404 'GET /metric HTTP/1.1'
 check "another method" status 405 'DELETE /metrics HTTP/1.1'
