@@ -67,6 +67,12 @@ ifneq ($(file <$(O)/flags),$(FLAGS))
 $(file >$(O)/flags,$(FLAGS))
 endif
 
+# These begin with a make of their own, which must not build what this one builds just then.
+OF_THEIR_OWN := demo test test-programs test-vm test-tsan test-valgrind bench-overhead lint
+ifneq ($(and $(filter $(OF_THEIR_OWN),$(MAKECMDGOALS)),$(word 2,$(MAKECMDGOALS))),)
+.NOTPARALLEL:
+endif
+
 .PHONY: all hint demo test test-programs check test-run test-vm test-tsan test-valgrind need-vm test-debian13 bench-overhead bench-top lint install clean
 all: hint $(O)/bufscope $(O)/libbufscope.a $(if $(STATIC),,$(O)/libbufscope.so)
 
