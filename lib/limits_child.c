@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "limits_child.h"
 #include "limits_kernel.h"
 
@@ -68,11 +69,11 @@ static bool wait_for(pid_t pid, unsigned int patience_ms, int *status)
 {
 	int pidfd = pidfd_open(pid, 0);
 	struct pollfd fd = {.fd = pidfd, .events = POLLIN};
-	uint64_t deadline = limits_now_ns() + patience_ms * 1000000ULL;
+	uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + patience_ms * 1000000ULL;
 	int ready = 1;
 
 	while (pidfd >= 0) {
-		uint64_t now = limits_now_ns();
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 		ready = poll(&fd, 1, now < deadline ? (int)((deadline - now) / 1000000) : 0);
 		if (ready >= 0 || errno != EINTR)

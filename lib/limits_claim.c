@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "limits_kernel.h"
 #include "limits_measure.h"
 #include "limits_search.h"
@@ -127,10 +127,10 @@ static int measure_register(int fd, size_t bytes, unsigned int nr, struct limits
 	int err = iov ? 0 : -ENOMEM;
 
 	for (int i = 0; i < ROUNDS && !err; i++) {
-		uint64_t start = limits_now_ns();
+		uint64_t start = clock_ns(CLOCK_MONOTONIC);
 
 		err = register_table(fd, iov, nr);
-		ns[i] = (limits_now_ns() - start) / nr;
+		ns[i] = (clock_ns(CLOCK_MONOTONIC) - start) / nr;
 		if (!err)
 			err = drop_table(fd);
 	}
@@ -258,14 +258,6 @@ static int read_batch(struct reads *r)
 	return err < 0 ? err : 0;
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /*
  * Processor time of one read, without what a disk takes: the median of batches, in tenths of ns.
  * Few of them where they are slow.
@@ -273,17 +265,17 @@ static uint64_t cpu_ns(void)
 static int time_reads(struct reads *r, uint64_t *tenths)
 {
 	enum { ROUNDS = 31, FEWEST = 3, MOST_NS = 10000000 };
-	uint64_t ns[ROUNDS], begin = limits_now_ns();
+	uint64_t ns[ROUNDS], begin = clock_ns(CLOCK_MONOTONIC);
 	size_t nr = 0;
 
 	do {
-		uint64_t start = cpu_ns();
+		uint64_t start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 		int err = read_batch(r);
 
 		if (err)
 			return err;
-		ns[nr++] = cpu_ns() - start;
-	} while (nr < ROUNDS && (nr < FEWEST || limits_now_ns() - begin < MOST_NS));
+		ns[nr++] = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
+	} while (nr < ROUNDS && (nr < FEWEST || clock_ns(CLOCK_MONOTONIC) - begin < MOST_NS));
 	*tenths = limits_median(ns, nr) * 10 / BATCH;
 	return 0;
 }
@@ -484,11 +476,11 @@ static void lay_walk(char *memory, size_t bytes)
 static uint64_t time_walk(char *memory, size_t *at)
 {
 	enum { STEPS = 1 << 16 };
-	uint64_t start = limits_now_ns();
+	uint64_t start = clock_ns(CLOCK_MONOTONIC);
 
 	for (int i = 0; i < STEPS; i++)
 		*at = *(volatile size_t *)(void *)(memory + *at * LINE);
-	return (limits_now_ns() - start) * 10 / STEPS;
+	return (clock_ns(CLOCK_MONOTONIC) - start) * 10 / STEPS;
 }
 
 /* Huge pages in this process's mappings, in bytes. */

@@ -111,14 +111,6 @@ void *limits_kernel_address(void)
 	return address;
 }
 
-uint64_t limits_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 void limits_settle(void)
 {
 	struct timespec rest = {.tv_nsec = 2000000};

@@ -50,8 +50,6 @@ int limits_do_one(struct io_uring *ring);
 /* An address that belongs to the kernel, in the last pages of all; never to be followed. */
 void *limits_kernel_address(void);
 
-uint64_t limits_now_ns(void);
-
 /*
  * Waits until the kernel has most likely freed the rings that were closed: it does so in the
  * background, after RCU grace periods, and until then they stay charged to RLIMIT_MEMLOCK.

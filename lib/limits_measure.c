@@ -2,6 +2,7 @@
 /* What does it take, typically? The median of repeats on a machine that others use, too. */
 #include <stdlib.h>
 
+#include "clock.h"
 #include "limits_kernel.h"
 #include "limits_measure.h"
 
@@ -43,7 +44,7 @@ static int measure_point(const struct limits_trial *trial, enum limits_level lev
 	static const size_t repeats[] = {9, 51, MAX_REPEATS};
 	static const uint64_t most_ns[] = {5000000, 50000000, 400000000};
 	uint64_t up[MAX_REPEATS], down[MAX_REPEATS];
-	uint64_t deadline = limits_now_ns() + most_ns[level];
+	uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + most_ns[level];
 	size_t nr = 0;
 
 	do {
@@ -52,17 +53,17 @@ static int measure_point(const struct limits_trial *trial, enum limits_level lev
 
 		if (trial->prepare)
 			trial->prepare(trial->ctx, point->at);
-		t0 = limits_now_ns();
+		t0 = clock_ns(CLOCK_MONOTONIC);
 		err = trial->put_up(trial->ctx, point->at);
-		t1 = limits_now_ns();
+		t1 = clock_ns(CLOCK_MONOTONIC);
 		if (!err)
 			err = trial->take_down(trial->ctx);
 		if (err)
 			return err;
 		up[nr] = t1 - t0;
-		down[nr] = limits_now_ns() - t1;
+		down[nr] = clock_ns(CLOCK_MONOTONIC) - t1;
 		nr++;
-	} while (nr < repeats[level] && (nr < 3 || limits_now_ns() < deadline));
+	} while (nr < repeats[level] && (nr < 3 || clock_ns(CLOCK_MONOTONIC) < deadline));
 	point->y[0] = limits_median(up, nr);
 	point->y[1] = limits_median(down, nr);
 	return 0;

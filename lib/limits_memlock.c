@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "limits_meter.h"
 #include "limits_stage.h"
 #include "limits_table.h"
@@ -305,11 +306,11 @@ static int ask_return(const struct limits_env *env, struct limits_answer *answer
 		return err;
 	answer->how = now > before ? LIMITS_MEASURED : LIMITS_ABSENT;
 	io_uring_queue_exit(&ring);
-	start = limits_now_ns();
-	while (!err && now > before && limits_now_ns() - start < 1000000000)
+	start = clock_ns(CLOCK_MONOTONIC);
+	while (!err && now > before && clock_ns(CLOCK_MONOTONIC) - start < 1000000000)
 		err = limits_meter_read(&meter, &now);
 	answer->has_value = answer->how == LIMITS_MEASURED;
-	answer->value = limits_now_ns() - start;
+	answer->value = clock_ns(CLOCK_MONOTONIC) - start;
 	return err;
 }
 

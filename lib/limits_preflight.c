@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
+#include "clock.h"
 #include "limits_child.h"
 #include "limits_meter.h"
 #include "limits_preflight.h"
@@ -155,7 +156,7 @@ static int register_tables(struct site *s, uint32_t nr)
 
 static int do_plan(struct site *s)
 {
-	uint64_t start = limits_now_ns();
+	uint64_t start = clock_ns(CLOCK_MONOTONIC);
 	int err = open_rings(s, s->plan.rings);
 
 	if (!err)
@@ -163,7 +164,7 @@ static int do_plan(struct site *s)
 	if (!err)
 		s->outcome = (struct limits_outcome){
 			.shared_pages = s->outcome.shared_pages,
-			.register_ns = limits_now_ns() - start,
+			.register_ns = clock_ns(CLOCK_MONOTONIC) - start,
 		};
 	s->outcome.tried = true;
 	return err;
@@ -293,14 +294,14 @@ static int forecast_time(struct limits_preflight *p)
 	struct site s;
 	int err = open_site(&s, &sample, p->max_bytes);
 
-	start = limits_now_ns();
+	start = clock_ns(CLOCK_MONOTONIC);
 	if (!err)
 		err = open_rings(&s, 1);
-	ring_ns = limits_now_ns() - start;
-	start = limits_now_ns();
+	ring_ns = clock_ns(CLOCK_MONOTONIC) - start;
+	start = clock_ns(CLOCK_MONOTONIC);
 	if (!err)
 		err = register_tables(&s, sample.buffers);
-	tables_ns = limits_now_ns() - start;
+	tables_ns = clock_ns(CLOCK_MONOTONIC) - start;
 	close_rings(&s);
 	limits_settle();
 	if (s.outcome.part == PART_NONE && err)

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "limits_child.h"
 #include "limits_meter.h"
 #include "limits_table.h"
@@ -75,12 +76,12 @@ static void *work(void *arg)
 	uint64_t start;
 
 	pthread_barrier_wait(&w->team->start);
-	start = limits_now_ns();
+	start = clock_ns(CLOCK_MONOTONIC);
 	while (w->nr < w->team->most && !w->err) {
 		w->err = groups ? put_up_group(w, w->nr) : put_up_buffer(w, w->nr);
 		w->nr += !w->err;
 	}
-	w->ns = limits_now_ns() - start;
+	w->ns = clock_ns(CLOCK_MONOTONIC) - start;
 	return NULL;
 }
 

@@ -18,10 +18,10 @@
 #include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "accounts.h"
+#include "clock.h"
 #include "kbtf.h"
 #include "rings.skel.h"
 #include "roster_read.h"
@@ -336,14 +336,6 @@ struct observe *observe_open(const struct observe_opts *opts, struct observe_err
 }
 
 /* ---- sampling */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
 
 static int run_pass(struct observe *o)
 {

@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "../lib/clock.h"
 #include "../lib/evict.h"
 #include "bench.h"
 
@@ -56,14 +56,6 @@ static void forget_slots(struct replay *r)
 	memset(r->slot_of, 0xff, r->trace->buffers * sizeof(*r->slot_of));
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static int replay_policy(struct replay *r, int policy, struct bench_eviction *out)
 {
 	struct evict *evict = evict_new((enum bs_evict)policy, out->table);
@@ -72,7 +64,7 @@ static int replay_policy(struct replay *r, int policy, struct bench_eviction *ou
 	if (!evict)
 		return -ENOMEM;
 	forget_slots(r);
-	start = now_ns();
+	start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (uint32_t i = 0; i < r->trace->nr; i++) {
 		uint16_t bid = r->trace->bids[i];
 		int slot;
@@ -94,7 +86,8 @@ static int replay_policy(struct replay *r, int policy, struct bench_eviction *ou
 		r->slot_of[bid] = (uint16_t)slot;
 		r->bid_of[slot] = bid;
 	}
-	out->policies[policy].ns = (double)(now_ns() - start) / r->trace->nr;
+	out->policies[policy].ns =
+		(double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / r->trace->nr;
 	evict_free(evict);
 	return 0;
 }

@@ -8,20 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "bench_job.h"
 
 #define WARM_UP     8u /* this part of the operations is done before, and not counted */
 #define SAMPLE_EACH 8u /* operations, or more: of the first slot alone */
 
 volatile sig_atomic_t bench_stop;
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- one operation */
 

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../lib/bufscope.h"
+#include "../lib/clock.h"
 #include "../lib/text.h"
 #include "bench.h"
 #include "bench_plot.h"
@@ -188,14 +188,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 static void open_document(struct json *json)
 {
 	struct utsname uts;
-	struct timespec ts;
 
 	uname(&uts);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	json_open(json, NULL, '{');
 	json_text(json, "schema", "bufscope.bench/1");
 	json_text(json, "kernel", uts.release);
-	json_u64(json, "at_ns", (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
+	json_u64(json, "at_ns", clock_ns(CLOCK_MONOTONIC));
 }
 
 static void close_document(struct json *json)

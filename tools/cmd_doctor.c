@@ -120,10 +120,9 @@ static int parse_option(int c, char **argv, struct options *o)
 		*text = optarg;
 		return 0;
 	}
+	if (target_owns(c))
+		return target_option(&o->doctor.target, c, optarg, argv[0]);
 	switch (c) {
-	case 'p':
-	case 'g':
-		return target_option(&o->doctor.target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;
 	case 'd':
 		if (text_parse_seconds(optarg, 1, UINT64_C(86400000000000), &o->doctor.duration_ns))
 			return 1 +

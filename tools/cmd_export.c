@@ -9,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/text.h"
 #include "cmd.h"
 #include "endpoint.h"
@@ -20,6 +19,7 @@
 #include "metrics.h"
 #include "out.h"
 #include "server.h"
+#include "signals.h"
 #include "watch.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -94,16 +94,9 @@ static int parse_value(struct options *o, int c, const char *command)
 
 static int parse_option(struct options *o, int c, char **argv)
 {
+	if (target_owns(c))
+		return target_option(&o->target, c, optarg, argv[0]);
 	switch (c) {
-	case 'p':
-	case 'g':
-	case TARGET_SCAN:
-	case TARGET_LIGHT:
-	case TARGET_FULL:
-	case TARGET_KBUF:
-	case TARGET_TICK:
-	case TARGET_STUCK:
-		return target_option(&o->target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;
 	case 'i':
 	case OPT_LISTEN:
 	case OPT_LIMIT:
@@ -184,14 +177,6 @@ struct exporter {
 		struct MHD_Response *plain, *packed; /* NULL: not made yet */
 	} pages[METRICS_FORMATS];
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static uint64_t ns_of(const struct timeval *time)
 {
@@ -394,19 +379,6 @@ static int run_once(struct exporter *exporter)
 
 /* ---- for as long as it is wanted */
 
-static int open_signals(void)
-{
-	sigset_t set;
-
-	signal(SIGPIPE, SIG_IGN); /* libmicrohttpd asks for it: a client may leave at any time */
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
 enum { WAIT_SIGNAL, WAIT_TIMER, WAIT_SERVER, WAITS };
 
 static int serve(struct exporter *exporter, int signals)
@@ -454,9 +426,10 @@ static int open_listener(struct endpoint *endpoint)
 static int run_server(struct exporter *exporter, const struct endpoint *endpoint)
 {
 	char text[ENDPOINT_TEXT];
-	int signals = open_signals();
+	int signals = signals_open(NULL);
 	int code = look(exporter);
 
+	signal(SIGPIPE, SIG_IGN); /* libmicrohttpd asks for it: a client may leave at any time */
 	if (!code && (signals < 0 || watch_start(&exporter->watch))) {
 		cmd_error("cannot start a timer: %s", strerror(errno));
 		code = EXIT_FAILED;

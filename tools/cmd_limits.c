@@ -5,9 +5,9 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/text.h"
 #include "cmd.h"
 #include "memlock_view.h"
@@ -319,11 +319,7 @@ static uint64_t sum_weights(const struct limits_report *report, size_t from, siz
 
 static uint64_t elapsed_ms(const struct limits_report *report)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec - report->at_ns) /
-	       1000000;
+	return (clock_ns(CLOCK_MONOTONIC) - report->at_ns) / 1000000;
 }
 
 /*

@@ -32,6 +32,28 @@ static void print_help(void)
 }
 
 /* 0 to go on, else 1 + the exit code. */
+static int parse_option(struct options *o, int c, char **argv)
+{
+	if (target_owns(c))
+		return target_option(&o->target, c, optarg, argv[0]);
+	switch (c) {
+	case 'j':
+		o->json = true;
+		return 0;
+	case 'o':
+		o->file = optarg;
+		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
+	case 'h':
+		print_help();
+		return 1 + EXIT_OK;
+	default:
+		return 1 + cmd_bad_option(argv);
+	}
+}
+
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option table[] = {
@@ -45,28 +67,10 @@ static int parse_options(int argc, char **argv, struct options *o)
 	int c;
 
 	while ((c = getopt_long(argc, argv, TARGET_SHORT "jo:vh", table, NULL)) != -1) {
-		switch (c) {
-		case 'p':
-		case 'g':
-		case TARGET_SCAN:
-			if (target_option(&o->target, c, optarg, argv[0]))
-				return 1 + EXIT_USAGE;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'o':
-			o->file = optarg;
-			break;
-		case 'v':
-			o->verbose = true;
-			break;
-		case 'h':
-			print_help();
-			return 1 + EXIT_OK;
-		default:
-			return 1 + cmd_bad_option(argv);
-		}
+		int stop = parse_option(o, c, argv);
+
+		if (stop)
+			return stop;
 	}
 	if (optind < argc)
 		return 1 + cmd_usage(argv[0], "%s takes no argument: '%s'", argv[0], argv[optind]);

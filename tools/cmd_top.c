@@ -3,16 +3,15 @@
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../lib/text.h"
 #include "cmd.h"
 #include "out.h"
+#include "signals.h"
 #include "tui.h"
 #include "watch.h"
 
@@ -73,16 +72,9 @@ static int parse_number(struct options *o, int c, const char *command)
 
 static int parse_option(struct options *o, int c, char **argv)
 {
+	if (target_owns(c))
+		return target_option(&o->target, c, optarg, argv[0]);
 	switch (c) {
-	case 'p':
-	case 'g':
-	case TARGET_SCAN:
-	case TARGET_LIGHT:
-	case TARGET_FULL:
-	case TARGET_KBUF:
-	case TARGET_TICK:
-	case TARGET_STUCK:
-		return target_option(&o->target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;
 	case 'i':
 	case 'n':
 	case 'd':
@@ -231,18 +223,6 @@ static int run_frames(struct batch *batch)
 	return stop - 1;
 }
 
-static int open_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
 static int run_batch(const struct options *o)
 {
 	const struct watch_opts opts = {
@@ -257,7 +237,7 @@ static int run_batch(const struct options *o)
 	if (code)
 		return code;
 	code = EXIT_FAILED;
-	batch.signals = open_signals();
+	batch.signals = signals_open(NULL);
 	batch.file = out_open(o->file);
 	if (batch.file && batch.signals >= 0)
 		code = o->replay ? write_recording(&batch) : run_frames(&batch);

@@ -111,11 +111,9 @@ static int parse_watch(struct trace_opts *o, const char *command)
 
 static int parse_option(struct trace_opts *o, int c, char **argv)
 {
+	if (target_owns(c))
+		return target_option(&o->target, c, optarg, argv[0]);
 	switch (c) {
-	case 'p':
-	case 'g':
-	case TARGET_TICK:
-		return target_option(&o->target, c, optarg, argv[0]) ? 1 + EXIT_USAGE : 0;
 	case 'e':
 		return parse_kinds(o, argv[0]);
 	case OPT_ERRORS:

@@ -3,9 +3,9 @@
 #include "doctor_self.h"
 
 #include <sys/utsname.h>
-#include <time.h>
 
 #include "../lib/caps.h"
+#include "../lib/clock.h"
 #include "../lib/sample.h"
 #include "../lib/text.h"
 #include "json_write.h"
@@ -114,14 +114,12 @@ void doctor_self_json(FILE *file)
 	const struct caps_section *const *sections = caps_sections();
 	struct json json = {.file = file};
 	struct utsname uts = {0};
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	uname(&uts);
 	json_open(&json, NULL, '{');
 	json_text(&json, "schema", "bufscope.doctor.self/1");
 	json_text(&json, "kernel", uts.release);
-	json_u64(&json, "at_ns", (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec);
+	json_u64(&json, "at_ns", clock_ns(CLOCK_MONOTONIC));
 	text_or_null(&json, "backend", backend_name());
 	json_open(&json, "abilities", '[');
 	for (; *sections; sections++)

@@ -6,15 +6,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "child.h"
 #include "doctor.h"
 #include "inspection.h"
+#include "signals.h"
 
 #define LOOK_NS     100000000U
 #define HURRY_NS    25000000U
@@ -37,14 +37,6 @@ struct watching {
 	bool is_over;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
-
 /* ---- looks */
 
 static void take(void *context, const struct trace_rec *rec)
@@ -58,7 +50,7 @@ static void take(void *context, const struct trace_rec *rec)
 
 static int take_events(struct watching *w, unsigned int most)
 {
-	uint64_t from_ns = now_ns();
+	uint64_t from_ns = clock_ns(CLOCK_MONOTONIC);
 	int more = 1;
 
 	for (unsigned int i = 0; i < most && more > 0; i++)
@@ -136,7 +128,7 @@ static uint64_t count_starved(const struct casebook *book)
 /* A command has the terminal for itself. */
 static void show_progress(struct watching *w)
 {
-	uint64_t past = now_ns() - w->start_ns;
+	uint64_t past = clock_ns(CLOCK_MONOTONIC) - w->start_ns;
 	size_t groups = w->sample.nr_groups;
 	uint64_t left_s;
 
@@ -158,17 +150,6 @@ static void end_progress(const struct watching *w)
 }
 
 /* ---- begin, go on, end */
-
-static int open_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
 
 static int open_all(struct watching *w)
 {
@@ -194,7 +175,7 @@ static int open_all(struct watching *w)
 		return code;
 	err = inspection_begin(&w->inspection);
 	w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	w->signals = open_signals();
+	w->signals = signals_open(NULL);
 	if (!err && w->timer >= 0 && w->signals >= 0)
 		return EXIT_OK;
 	cmd_error("cannot begin: %s", strerror(errno));
@@ -207,7 +188,7 @@ static int begin(struct watching *w)
 					 .it_value = {.tv_nsec = LOOK_NS}};
 	int code, err;
 
-	w->start_ns = now_ns();
+	w->start_ns = clock_ns(CLOCK_MONOTONIC);
 	casebook_init(&w->out->book, w->start_ns);
 	w->out->book.from_birth = w->child.pid != 0;
 	code = look(w);
@@ -255,7 +236,7 @@ static int follow(struct watching *w)
 		show_progress(w);
 		w->is_over = waits[2].revents || waits[3].revents ||
 			     (!w->child.pid && targets_are_gone(w)) ||
-			     now_ns() - w->start_ns >= w->opts->duration_ns;
+			     clock_ns(CLOCK_MONOTONIC) - w->start_ns >= w->opts->duration_ns;
 	}
 	return code;
 }

@@ -4,25 +4,18 @@
 
 #include <errno.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec used;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
-}
+#include "../lib/clock.h"
 
 /* The caller's thread has a past, which does not count. */
 static void *go(void *context)
 {
 	struct errand *errand = context;
-	uint64_t before = thread_cpu_ns();
+	uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	errand->run(errand->context);
-	errand->cpu_ns = thread_cpu_ns() - before;
+	errand->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
 	eventfd_write(errand->over, 1);
 	return NULL;
 }

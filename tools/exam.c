@@ -6,18 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "../lib/clock.h"
 
 #define TRACE_BYTES (4U << 20)
 #define MOST_TAKES  16 /* at once: others may make records as fast as they are taken */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static int begin(struct exam *exam, const struct observe_opts *opts, struct observe_err *err)
 {
@@ -52,7 +45,7 @@ int exam_begin(struct exam *exam, const struct observe_opts *opts, char *why)
 	}
 	exam->tgid = full.nr_tgids ? full.tgids[0] : 0;
 	exam->bgid = full.bgid;
-	casebook_init(&exam->book, now_ns());
+	casebook_init(&exam->book, clock_ns(CLOCK_MONOTONIC));
 	return 0;
 }
 

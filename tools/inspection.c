@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/memlock.h"
 #include "../lib/uapi.h"
 
@@ -334,10 +334,8 @@ int inspection_conclude(const struct inspection *inspection, const struct observ
 					   .limits = inspection->limits,
 					   .nr_limits = inspection->nr_limits,
 					   .memory_bytes = read_memory()};
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	book->ended_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+	book->ended_ns = clock_ns(CLOCK_MONOTONIC);
 	note_lost(book, observe);
 	note_ends(book);
 	return diagnose(&what, diagnosis);

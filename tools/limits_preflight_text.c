@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <sys/utsname.h>
-#include <time.h>
 
+#include "../lib/clock.h"
 #include "../lib/text.h"
 #include "limits_report.h"
 
@@ -131,14 +131,12 @@ static struct json_object *outcome_to_json(const struct limits_outcome *o)
 void limits_preflight_json(const struct limits_preflight *p, FILE *out)
 {
 	struct json_object *doc = json_object_new_object(), *j = json_object_new_object();
-	struct timespec now;
 	struct utsname uts;
 
 	uname(&uts);
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	put_text(doc, "schema", "bufscope.limits/1");
 	put_text(doc, "kernel", uts.release);
-	put_number(doc, "at_ns", true, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	put_number(doc, "at_ns", true, clock_ns(CLOCK_MONOTONIC));
 	put_plan(j, "plan", &p->plan);
 	json_object_object_add(j, "fits",
 			       json_object_new_boolean(p->forecast.fits && p->outcome.err == 0));

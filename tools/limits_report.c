@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/text.h"
 #include "limits_report.h"
 
@@ -50,14 +50,6 @@ int limits_report_plan(struct limits_report *report, const struct limits_choice 
 	return 0;
 }
 
-static uint64_t read_clock(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 static void describe_asker(struct limits_report *report)
 {
 	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
@@ -69,14 +61,14 @@ static void describe_asker(struct limits_report *report)
 	report->has_memlock = limit.rlim_cur != RLIM_INFINITY;
 	report->memlock_bytes = limit.rlim_cur;
 	report->uid = geteuid();
-	report->at_ns = read_clock(CLOCK_MONOTONIC);
-	report->wall_ns = read_clock(CLOCK_REALTIME);
+	report->at_ns = clock_ns(CLOCK_MONOTONIC);
+	report->wall_ns = clock_ns(CLOCK_REALTIME);
 }
 
 static bool is_too_late(const struct limits_report *report, const struct limits_row *row,
 			enum limits_level level)
 {
-	uint64_t past_ns = read_clock(CLOCK_MONOTONIC) - report->at_ns;
+	uint64_t past_ns = clock_ns(CLOCK_MONOTONIC) - report->at_ns;
 
 	return row->section->measures && past_ns / 1000000 > limits_time_ms(level);
 }

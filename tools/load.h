@@ -182,6 +182,4 @@ struct load_fault {
 int load_fault(struct load_fault *fault, int exit_code, const char *hint, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-uint64_t load_clock_ns(void);
-
 #endif

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/clock.h"
+
 /*
  * A slot for each number below 2^SUB_BITS, then 2^SUB_BITS slots for each power of two: a slot is
  * never wider than 1 in 2^SUB_BITS of what it counts.
@@ -123,7 +125,7 @@ struct bs_buf *load_keep_reserve(struct load_keep *keep, uint32_t nr)
 
 void load_keep_add(struct load_keep *keep, uint32_t nr)
 {
-	uint64_t now = keep->times ? load_clock_ns() : 0;
+	uint64_t now = keep->times ? clock_ns(CLOCK_MONOTONIC) : 0;
 
 	for (; nr; nr--, keep->end++) {
 		keep->whole += !keep->bufs[keep->end].more;
@@ -143,7 +145,7 @@ uint32_t load_keep_pieces(const struct load_keep *keep, uint32_t whole)
 
 void load_keep_drop(struct load_keep *keep, uint32_t pieces, uint32_t whole)
 {
-	uint64_t now = keep->times ? load_clock_ns() : 0;
+	uint64_t now = keep->times ? clock_ns(CLOCK_MONOTONIC) : 0;
 
 	for (uint32_t i = 0; keep->times && i < pieces; i++) {
 		if (!keep->bufs[keep->first + i].more)

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "cmd.h"
 
 #define OWN_REQUEST UINT64_MAX /* user_data of what belongs to no group */
@@ -260,8 +261,8 @@ static int wait_one(struct load_ring *r)
 		if (err < 0 && !is_passing(err))
 			return failed_enter(r, -err);
 		if (!begin)
-			begin = load_clock_ns();
-		if (load_clock_ns() - begin > PATIENCE_NS)
+			begin = clock_ns(CLOCK_MONOTONIC);
+		if (clock_ns(CLOCK_MONOTONIC) - begin > PATIENCE_NS)
 			return load_fault(r->fault, EXIT_FAILED, NULL,
 					  "no completion comes for %llu bytes on their way",
 					  (unsigned long long)r->queued);
@@ -430,7 +431,7 @@ int load_ring_rest(struct load_ring *r, bool stays)
 {
 	if (drain(r) < 0)
 		return -EIO;
-	r->truth->end_ns = load_clock_ns();
+	r->truth->end_ns = clock_ns(CLOCK_MONOTONIC);
 	for (uint32_t i = 0; i < r->opts->nr_groups; i++) {
 		if (cancel(r, i) < 0 || load_group_return(&r->groups[i], true, r->fault) < 0)
 			return -EIO;

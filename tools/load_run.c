@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/text.h"
 #include "cmd.h"
 #include "load.h"
@@ -99,10 +100,10 @@ static void set_phase(struct run *run, enum phase phase)
 /* Sleeps as long as the phase is this one, at most timeout_ns; 0: without end. */
 static void sleep_in_phase(const struct run *run, enum phase phase, uint64_t timeout_ns)
 {
-	uint64_t end = load_clock_ns() + timeout_ns;
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + timeout_ns;
 
 	while (get_phase(run) == phase) {
-		uint64_t now = load_clock_ns();
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 		struct timespec left;
 
 		if (timeout_ns && now >= end)
@@ -189,7 +190,7 @@ static int work(struct worker *w)
 	bool busy = true;
 
 	while (busy && get_phase(w->run) == PHASE_WORK) {
-		uint64_t elapsed = load_clock_ns() - w->run->shared->truth.start_ns;
+		uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - w->run->shared->truth.start_ns;
 		int64_t moved;
 
 		if (opts->duration_ns && elapsed >= opts->duration_ns)
@@ -299,8 +300,8 @@ static void report(const struct run *run, bool is_final)
 {
 	const struct load_truth *truth = &run->shared->truth;
 
-	(run->opts->json ? load_report_json : load_report_text)(stdout, truth, load_clock_ns(),
-								is_final);
+	(run->opts->json ? load_report_json
+			 : load_report_text)(stdout, truth, clock_ns(CLOCK_MONOTONIC), is_final);
 	fflush(stdout);
 }
 
@@ -356,13 +357,13 @@ static int read_signal(struct run *run)
 
 static int poll_timeout_ms(struct run *run)
 {
-	uint64_t now = load_clock_ns();
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	if (!run->next_tick_ns)
 		return -1;
 	if (now >= run->next_tick_ns)
 		tick(run, now);
-	now = load_clock_ns();
+	now = clock_ns(CLOCK_MONOTONIC);
 	return run->next_tick_ns > now ? (int)((run->next_tick_ns - now) / 1000000 + 1) : 0;
 }
 
@@ -438,7 +439,7 @@ static void control(struct run *run)
 	say_pids(run);
 	if (run->opts->paused && !await_signal(run, SIGUSR1))
 		return;
-	run->shared->truth.start_ns = load_clock_ns();
+	run->shared->truth.start_ns = clock_ns(CLOCK_MONOTONIC);
 	run->next_tick_ns = run->shared->truth.start_ns + NS_PER_S;
 	set_phase(run, PHASE_WORK);
 	if (!await_workers(run, WORD_DONE))

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/uapi.h"
 
 #define HAS_BUFFER(cqe) ((cqe)->flags & IORING_CQE_F_BUFFER)
@@ -15,7 +16,7 @@
 /* One message of pair 0 at a time, for a while; -1: it carries no buffer. */
 static int one(struct stage *stage, unsigned int pair)
 {
-	uint64_t from_ns = stage_now();
+	uint64_t from_ns = clock_ns(CLOCK_MONOTONIC);
 	unsigned int nr;
 
 	stage_arm(stage, pair, 0, 0);
@@ -27,7 +28,7 @@ static int one(struct stage *stage, unsigned int pair)
 
 static void traffic(struct stage *stage, struct stage_group *group, unsigned int ms)
 {
-	uint64_t start_ns = stage_now();
+	uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
 
 	while (stage_lasts(stage, start_ns, ms)) {
 		int bid = one(stage, 0);
@@ -135,7 +136,7 @@ static void leak_bundle(struct stage *stage)
 {
 	struct stage_group group = {.entries = 64};
 	unsigned int at = 0, end = 64; /* positions in the ring, as the program mirrors it */
-	uint64_t start_ns = stage_now();
+	uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
 	uint16_t order[64];
 
 	stage_tcp(stage);
@@ -143,7 +144,7 @@ static void leak_bundle(struct stage *stage)
 	for (uint16_t bid = 0; bid < 64; bid++)
 		order[bid] = bid;
 	for (int i = 0; i < 400 || stage_lasts(stage, start_ns, 1600); i++) {
-		uint64_t from_ns = stage_now();
+		uint64_t from_ns = clock_ns(CLOCK_MONOTONIC);
 		unsigned int nr;
 
 		stage_send(stage, 0, 3 * STAGE_BYTES / STAGE_MESSAGE);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/uapi.h"
 
 void stage_fail(struct stage *stage, const char *what, int err)
@@ -228,14 +229,6 @@ void stage_sleep(unsigned int ms)
 	nanosleep(&span, NULL);
 }
 
-uint64_t stage_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
-
 #define NAP_MS    100
 #define NAPS      24
 #define MOST_NAPS 72
@@ -246,16 +239,16 @@ void stage_linger(void)
 
 	/* where this one is late who watches is, too */
 	for (unsigned int i = 0; naps < NAPS && i < MOST_NAPS; i++) {
-		uint64_t from_ns = stage_now();
+		uint64_t from_ns = clock_ns(CLOCK_MONOTONIC);
 
 		stage_sleep(NAP_MS);
-		naps += stage_now() - from_ns < NAP_MS * 3 / 2 * 1000000ULL;
+		naps += clock_ns(CLOCK_MONOTONIC) - from_ns < NAP_MS * 3 / 2 * 1000000ULL;
 	}
 }
 
 void stage_asked(struct stage *stage, uint64_t since_ns)
 {
-	uint64_t held_ns = stage->asked_ns ? stage_now() - stage->asked_ns : 0;
+	uint64_t held_ns = stage->asked_ns ? clock_ns(CLOCK_MONOTONIC) - stage->asked_ns : 0;
 
 	if (held_ns > stage->longest_ns)
 		stage->longest_ns = held_ns;
@@ -264,5 +257,5 @@ void stage_asked(struct stage *stage, uint64_t since_ns)
 
 bool stage_lasts(const struct stage *stage, uint64_t since_ns, unsigned int ms)
 {
-	return stage_now() - since_ns < ms * 1000000ULL + 6 * stage->longest_ns;
+	return clock_ns(CLOCK_MONOTONIC) - since_ns < ms * 1000000ULL + 6 * stage->longest_ns;
 }

@@ -100,8 +100,6 @@ void stage_asked(struct stage *stage, uint64_t since_ns);
  */
 bool stage_lasts(const struct stage *stage, uint64_t since_ns, unsigned int ms);
 
-uint64_t stage_now(void);
-
 /* Ends the scenario: what failed, and the errno. */
 void stage_fail(struct stage *stage, const char *what, int err) __attribute__((noreturn));
 

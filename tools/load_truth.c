@@ -1,20 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* What does a worker tell the others while it works: counters, faults, and by which clock? */
+/* What does a worker tell the others while it works: counters, faults, and what went wrong? */
 #include <errno.h>
 #include <stdarg.h>
-#include <time.h>
 
 #include "load.h"
-
-#define NS_PER_S 1000000000ull
-
-uint64_t load_clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 int load_fault(struct load_fault *fault, int exit_code, const char *hint, const char *format, ...)
 {

@@ -9,23 +9,20 @@
 
 #include "../lib/text.h"
 
+/* 0 or 1 + EXIT_USAGE; so everywhere below. */
 static int add_tgid(struct target *target, const char *argument, const char *command)
 {
 	uint64_t tgid;
 
-	if (text_parse_u64(argument, 1, INT32_MAX, &tgid)) {
-		cmd_usage(command, "-p takes a process id, not '%s'", argument);
-		return -1;
-	}
-	if (target->nr_tgids == OBSERVE_MAX_TGIDS) {
-		cmd_usage(command, "-p can be given %d times", OBSERVE_MAX_TGIDS);
-		return -1;
-	}
+	if (text_parse_u64(argument, 1, INT32_MAX, &tgid))
+		return 1 + cmd_usage(command, "-p takes a process id, not '%s'", argument);
+	if (target->nr_tgids == OBSERVE_MAX_TGIDS)
+		return 1 + cmd_usage(command, "-p can be given %d times", OBSERVE_MAX_TGIDS);
 	target->tgids[target->nr_tgids++] = (uint32_t)tgid;
 	return 0;
 }
 
-/* The depth and what goes with it. 0 or -1, as target_option(). */
+/* The depth and what goes with it. */
 static int depth_option(struct target *target, int option, const char *argument,
 			const char *command)
 {
@@ -38,13 +35,17 @@ static int depth_option(struct target *target, int option, const char *argument,
 		return 0;
 	}
 	if (text_parse_seconds(argument, 0, UINT64_C(86400000000000), ns) ||
-	    (option == TARGET_TICK && *ns && (*ns < 100000 || *ns > 1000000000))) {
-		cmd_usage(command, "%s takes %s seconds, not '%s'",
-			  option == TARGET_TICK ? "--tick" : "--stuck",
-			  option == TARGET_TICK ? "0 or 0.0001 ... 1" : "0 ... 86400", argument);
-		return -1;
-	}
+	    (option == TARGET_TICK && *ns && (*ns < 100000 || *ns > 1000000000)))
+		return 1 + cmd_usage(command, "%s takes %s seconds, not '%s'",
+				     option == TARGET_TICK ? "--tick" : "--stuck",
+				     option == TARGET_TICK ? "0 or 0.0001 ... 1" : "0 ... 86400",
+				     argument);
 	return 0;
+}
+
+bool target_owns(int option)
+{
+	return option == 'p' || option == 'g' || (option >= TARGET_SCAN && option <= TARGET_STUCK);
 }
 
 int target_option(struct target *target, int option, const char *argument, const char *command)
@@ -55,10 +56,8 @@ int target_option(struct target *target, int option, const char *argument, const
 	case 'p':
 		return add_tgid(target, argument, command);
 	case 'g':
-		if (text_parse_u64(argument, 0, 65535, &number)) {
-			cmd_usage(command, "-g takes 0 ... 65535, not '%s'", argument);
-			return -1;
-		}
+		if (text_parse_u64(argument, 0, 65535, &number))
+			return 1 + cmd_usage(command, "-g takes 0 ... 65535, not '%s'", argument);
 		target->bgid = (int)number;
 		return 0;
 	case TARGET_LIGHT:
@@ -68,10 +67,9 @@ int target_option(struct target *target, int option, const char *argument, const
 	case TARGET_STUCK:
 		return depth_option(target, option, argument, command);
 	default:
-		if (text_parse_u64(argument, 0, 32768, &number)) {
-			cmd_usage(command, "--scan takes 0 ... 32768, not '%s'", argument);
-			return -1;
-		}
+		if (text_parse_u64(argument, 0, 32768, &number))
+			return 1 +
+			       cmd_usage(command, "--scan takes 0 ... 32768, not '%s'", argument);
 		target->scan_entries = (uint32_t)number;
 		return 0;
 	}

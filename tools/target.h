@@ -49,9 +49,9 @@ struct target {
 	}
 #define TARGET_LIGHT 513
 #define TARGET_FULL  514
-#define TARGET_TICK  515
-#define TARGET_STUCK 516
-#define TARGET_KBUF  517
+#define TARGET_KBUF  515
+#define TARGET_TICK  516
+#define TARGET_STUCK 517
 #define DEPTH_HELP                                                                                 \
 	"      --light          read head and tail of every group at a tick: costs the\n"          \
 	"                       watched programs nothing, tells no starves and no\n"               \
@@ -63,10 +63,10 @@ struct target {
 	"      --tick SECONDS   how often head and tail are read (default 0.001; 0: not)\n"        \
 	"      --stuck SECONDS  a buffer held for longer is stuck (default 1)\n"
 
-/*
- * Takes in an option of TARGET_SHORT, TARGET_LONG or DEPTH_LONG. 0, or -1 after saying what is
- * wrong with `argument`: the command then ends with EXIT_USAGE.
- */
+/* Whether it is an option of TARGET_SHORT, TARGET_LONG or DEPTH_LONG. */
+bool target_owns(int option);
+
+/* Takes such an option in. 0, or 1 + EXIT_USAGE after saying what is wrong with `argument`. */
 int target_option(struct target *target, int option, const char *argument, const char *command);
 
 /*

@@ -9,19 +9,18 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/trace.h"
 #include "child.h"
 #include "out.h"
+#include "signals.h"
 #include "trace_line.h"
 #include "trace_timeline.h"
 
-#define NS_PER_S  UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
 /*
@@ -50,14 +49,6 @@ struct run {
 	uint64_t events;
 	int err; /* -errno of what cannot go on */
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- events */
 
@@ -195,19 +186,6 @@ static void follow(struct run *run)
 
 /* ---- beginning and end */
 
-static int open_signals(void)
-{
-	sigset_t set;
-
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
 static int fork_command(struct run *run)
 {
 	struct trace_opts *opts = run->opts;
@@ -269,7 +247,8 @@ static int start(struct run *run)
 {
 	int err;
 
-	run->signals = open_signals();
+	signal(SIGPIPE, SIG_IGN);
+	run->signals = signals_open(NULL);
 	if (run->signals < 0) {
 		cmd_error("cannot catch signals: %s", strerror(errno));
 		return EXIT_FAILED;

@@ -13,11 +13,12 @@
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "errand.h"
 #include "out.h"
+#include "signals.h"
 #include "tui_draw.h"
 #include "tui_state.h"
 #include "tui_term.h"
@@ -60,14 +61,6 @@ struct tui {
 	int code;
 	bool is_over;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static void end(struct tui *tui, int code)
 {
@@ -352,7 +345,7 @@ static void end_look(struct tui *tui)
 		return;
 	}
 	tui->state.slowed_ns = cost_ns > tui->state.interval_ns ? cost_ns : 0;
-	tui->rest_ns = now_ns() + cost_ns - tui->errand.cpu_ns;
+	tui->rest_ns = clock_ns(CLOCK_MONOTONIC) + cost_ns - tui->errand.cpu_ns;
 	count_look(tui);
 	if (follow_closeup(tui))
 		end_on_error(tui, -ENOMEM);
@@ -401,7 +394,7 @@ static void take_tick(struct tui *tui)
 		return;
 	}
 	watch_acknowledge(&tui->watch);
-	if (now_ns() >= tui->rest_ns)
+	if (clock_ns(CLOCK_MONOTONIC) >= tui->rest_ns)
 		want(tui, DUE_LOOK);
 }
 
@@ -464,7 +457,7 @@ static struct tui_frame frame_of(struct tui *tui)
 	if (!state->is_held)
 		frame.closeup = &tui->closeup;
 	getmaxyx(stdscr, frame.rows, frame.cols);
-	frame.age_ns = tui->watch.replay ? 0 : now_ns() - frame.model->at_ns;
+	frame.age_ns = tui->watch.replay ? 0 : clock_ns(CLOCK_MONOTONIC) - frame.model->at_ns;
 	return frame;
 }
 
@@ -566,19 +559,6 @@ static void take_signal(struct tui *tui)
 	}
 }
 
-/* SIGWINCH comes here, not to curses: a change of size cannot slip in before a poll(). */
-static int open_signals(void)
-{
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		sigaddset(&set, signals[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 #define REFRESH_MS 1000 /* the age on the screen grows at least so often */
 
 static void wake(struct tui *tui, const struct pollfd *waits)
@@ -629,6 +609,8 @@ static void loop(struct tui *tui)
 
 int tui_run(const struct tui_opts *opts)
 {
+	/* SIGWINCH not to curses: a change of size cannot slip in before a poll(). */
+	static const int others[] = {SIGQUIT, SIGWINCH, 0};
 	struct tui tui = {.opts = opts, .signals = -1, .limits_fd = -1, .code = EXIT_FAILED};
 	char why[CONFIG_WHY];
 	bool keeps_likes = true;
@@ -644,7 +626,7 @@ int tui_run(const struct tui_opts *opts)
 		tui_state_say(&tui.state, "%s", why);
 		keeps_likes = false;
 	}
-	tui.signals = open_signals();
+	tui.signals = signals_open(others);
 	code = tui.signals < 0 || errand_open(&tui.errand) ? EXIT_FAILED
 							   : term_begin(opts->has_color);
 	if (!code) {

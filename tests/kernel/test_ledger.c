@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Does the ledger name the right buffers, and for how long they were held? */
+#include "clock.h"
 #include "ledger_rig.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static void names_what_leaked(void **state)
 {
@@ -57,7 +50,7 @@ static void leaked_before_the_watch(void **state)
 		if (i != 3 && i != 7)
 			add_buffer(g, bid);
 	}
-	began = now_ns();
+	began = clock_ns(CLOCK_MONOTONIC);
 	assert_int_equal(setup(state), 0);
 	look();
 	usleep(20000);
@@ -65,7 +58,7 @@ static void leaked_before_the_watch(void **state)
 	look();
 	oldest = sample.counts[find(&s, g)].gauge[GAUGE_OLDEST_HELD_NS];
 	assert_int_equal(sample.groups[find(&s, g)].held, 2);
-	assert_in_range(oldest, 20000000, now_ns() - began);
+	assert_in_range(oldest, 20000000, clock_ns(CLOCK_MONOTONIC) - began);
 	close_scene(&s);
 }
 
@@ -205,15 +198,15 @@ static void bounds_hold_times(void **state)
 	(void)state;
 	open_scene(&s, 1);
 	g = &s.groups[0];
-	before = now_ns();
+	before = clock_ns(CLOCK_MONOTONIC);
 	look();
 	bid = take_one(&s, g);
-	taken = now_ns();
+	taken = clock_ns(CLOCK_MONOTONIC);
 	nanosleep(&nap, NULL);
-	given = now_ns();
+	given = clock_ns(CLOCK_MONOTONIC);
 	add_buffer(g, bid);
 	look();
-	after = now_ns();
+	after = clock_ns(CLOCK_MONOTONIC);
 	most = sample.counts[find(&s, g)].gauge[GAUGE_HOLD_MAX_NS];
 	printf("# held for %" PRIu64 " ... %" PRIu64 " us, told %" PRIu64 "\n",
 	       (given - taken) / 1000, (after - before) / 1000, most / 1000);
@@ -236,17 +229,17 @@ static int found_by_tick(struct scene *s)
 	int by_tick = 0;
 
 	for (int i = 0; i < TIMED; i++) {
-		uint64_t before = now_ns(), after, given;
+		uint64_t before = clock_ns(CLOCK_MONOTONIC), after, given;
 		uint16_t bid = take_one(s, g);
 
-		after = now_ns();
+		after = clock_ns(CLOCK_MONOTONIC);
 		assert_int_equal(held_bids(s, g, bids), 1);
 		assert_in_range(bids[bid].since_ns, before, after);
 		usleep(i < 4 ? 120000 : 7000);
-		given = now_ns();
+		given = clock_ns(CLOCK_MONOTONIC);
 		add_buffer(g, bid);
 		usleep(10 * (unsigned int)TICK_NS / 1000);
-		after = now_ns();
+		after = clock_ns(CLOCK_MONOTONIC);
 		assert_int_equal(held_bids(s, g, bids), 0);
 		assert_true(bids[bid].since_ns >= given);
 		by_tick += bids[bid].since_ns < after && bids[bid].since_ns <= given + 5 * TICK_NS;

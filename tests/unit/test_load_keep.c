@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "load_keep.h"
 
 static void add(struct load_keep *keep, uint16_t bid, bool more)
@@ -70,7 +71,7 @@ static void test_times(void **state)
 	for (uint16_t i = 0; i < 100; i++)
 		add(&keep, i, false);
 	/* Kept for 1 ms, 2 ms, ... 100 ms, and the few microseconds until the drop. */
-	now = load_clock_ns();
+	now = clock_ns(CLOCK_MONOTONIC);
 	for (size_t i = 0; i < 100; i++)
 		keep.since_ns[i] = now - (i + 1) * 1000000;
 	load_keep_drop(&keep, 100, 100);
@@ -94,7 +95,7 @@ static void test_extreme_times(void **state)
 
 		assert_int_equal(load_keep_measure(&keep), 0);
 		add(&keep, 0, false);
-		before = load_clock_ns();
+		before = clock_ns(CLOCK_MONOTONIC);
 		keep.since_ns[0] = before - spans[i] + (spans[i] == UINT64_MAX ? 1000000000 : 0);
 		least = before - keep.since_ns[0];
 		load_keep_drop(&keep, 1, 1);
