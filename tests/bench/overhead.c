@@ -8,6 +8,8 @@
  * use, too, is now faster and now slower, for longer than a round.
  *
  *   overhead [-r ROUNDS] [-s SECONDS] BUFSCOPE [WORKLOAD|OBSERVER...]
+ *
+ * -s: what takes longer is given up (30).
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -102,8 +104,9 @@ static struct observer observers[] = {
 	 .tool = "bash",
 	 .command = "$B export --listen 127.0.0.1:10424 & exec bash -c '"
 		    "while sleep 1; do exec 3<>/dev/tcp/127.0.0.1/10424; "
-		    "printf \"GET /metrics HTTP/1.1\\r\\n\\r\\n\" >&3; "
-		    "while read -r -u 3 line; do :; done; done'",
+		    "printf \"GET /metrics HTTP/1.1\\r\\nHost: here\\r\\nConnection: close\\r\\n"
+		    "\\r\\n\" >&3; "
+		    "cat <&3 >/dev/null; done'",
 	 .warm_s = 2.5,
 	 .slow = 1,
 	 .is_light = true},
@@ -208,7 +211,7 @@ static bool has_tool(const char *tool)
 	return run(command) == 0;
 }
 
-/* Waits until the limit; what runs for longer is killed. 0, or -1: it did not end well. */
+/* What runs for longer than the limit is killed. 0, -ETIME, or -ECHILD: it did not end well. */
 static int wait_for(pid_t pid, double limit, struct rusage *usage)
 {
 	double end = now_s() + limit;
@@ -219,11 +222,11 @@ static int wait_for(pid_t pid, double limit, struct rusage *usage)
 		if (now_s() > end || is_stopped) {
 			kill(-pid, SIGKILL);
 			wait4(pid, &status, 0, usage);
-			return -1;
+			return -ETIME;
 		}
 		pause_s(0.01);
 	}
-	return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+	return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECHILD;
 }
 
 /* A load that has said that it waits for a signal. */
@@ -250,20 +253,22 @@ static pid_t start_load(const char *command)
 	return pid;
 }
 
-/* CPU seconds of one load, or a negative number if it failed. */
+/* CPU seconds of one load, or -errno as wait_for() has it. */
 static double time_load(const struct workload *work, long completions)
 {
 	struct rusage usage = {0};
 	char command[512];
 	pid_t pid;
+	int err;
 
 	snprintf(command, sizeof(command), "exec $B load --paused %s -n %ld", work->options,
 		 completions);
 	pid = start_load(command);
 	if (pid < 0)
-		return -1;
+		return -ECHILD;
 	kill(pid, SIGUSR1);
-	return wait_for(pid, limit_s, &usage) ? -1 : cpu_s(&usage);
+	err = wait_for(pid, limit_s, &usage);
+	return err ? err : cpu_s(&usage);
 }
 
 /* ---- the floor: programs that do nothing, where a full account needs programs */
@@ -452,29 +457,48 @@ static void clean_up(void)
 			run(observers[i].cleanup);
 }
 
+/* Where bufscope watches, or nobody, the load has to be done. 0 or -1. */
+static int explain(struct observer *observer, double cpu)
+{
+	bool is_late = cpu == (double)-ETIME;
+
+	if (is_stopped)
+		return 0;
+	if (observer->tool) {
+		observer->why_not = is_late ? "the load was not done in time" : "the load failed";
+		return 0;
+	}
+	if (is_late)
+		fprintf(stderr, "overhead: the load took more than %g s under '%s' (see -s)\n",
+			limit_s, observer->name);
+	else
+		fprintf(stderr, "overhead: the load failed under '%s'\n", observer->name);
+	return -1;
+}
+
 static int measure(struct observer *observer, const struct workload *work, int round)
 {
 	long completions = work->completions / observer->slow;
 	struct watching watching;
 	struct rusage usage = {0};
-	double cpu, fixed;
+	double cpu, fixed = 0;
 
 	begin(observer, &watching);
-	cpu = time_load(work, completions);
+	/* what starting and ending it takes, and that those who watch look at it, too */
+	cpu = time_load(work, 1);
+	if (cpu >= 0) {
+		fixed = cpu;
+		cpu = time_load(work, completions);
+	}
 	if (!end(observer, &watching, &usage)) {
 		observer->why_not = "it ended by itself";
 		hear(&watching, observer->last_words, sizeof(observer->last_words));
-	} else if (cpu < 0 && observer->tool) {
-		observer->why_not = "the load was not done in time";
 	}
 	close(watching.errors);
 	if (observer->why_not || is_stopped)
 		return 0;
-	if (cpu < 0) {
-		fprintf(stderr, "overhead: the load failed under %s\n", observer->name);
-		return -1;
-	}
-	fixed = time_load(work, 1); /* what starting and ending it takes */
+	if (cpu < 0)
+		return explain(observer, cpu);
 	observer->self_pct[round] = cpu_s(&usage) / cpu * 100;
 	observer->cost_ns[round] = (cpu - fixed) * 1e9 / (double)(completions * work->groups);
 	return 0;
