@@ -13,15 +13,18 @@
 #include "doctor_self.h"
 #include "out.h"
 
-#define EXPLAIN    512
-#define FAIL_ON    517
-#define SELF       518
-#define REPLAY     519
-#define BASELINE   520
-#define DIFF       521
-#define ROOM       522
 #define MOST_ROOM  (1U << 20)
 #define DEFAULT_NS UINT64_C(10000000000)
+
+enum {
+	OPT_EXPLAIN = OPT_OWN,
+	OPT_FAIL_ON,
+	OPT_SELF,
+	OPT_REPLAY,
+	OPT_BASELINE,
+	OPT_DIFF,
+	OPT_ROOM,
+};
 
 struct options {
 	struct doctor_opts doctor;
@@ -96,13 +99,13 @@ static int parse_room(struct options *o, const char *command)
 static const char **text_option(int c, struct options *o)
 {
 	switch (c) {
-	case REPLAY:
+	case OPT_REPLAY:
 		return &o->doctor.replay;
-	case BASELINE:
+	case OPT_BASELINE:
 		return &o->baseline;
-	case DIFF:
+	case OPT_DIFF:
 		return &o->diff;
-	case EXPLAIN:
+	case OPT_EXPLAIN:
 		return &o->explain;
 	case 'o':
 		return &o->file;
@@ -128,11 +131,11 @@ static int parse_option(int c, char **argv, struct options *o)
 			return 1 +
 			       cmd_usage(argv[0], "-d takes up to 86400 seconds, not '%s'", optarg);
 		return 0;
-	case FAIL_ON:
+	case OPT_FAIL_ON:
 		return parse_level(o, argv[0]);
-	case ROOM:
+	case OPT_ROOM:
 		return parse_room(o, argv[0]);
-	case SELF:
+	case OPT_SELF:
 		o->self = true;
 		return 0;
 	case 'j':
@@ -175,13 +178,13 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"pid", required_argument, NULL, 'p'},
 		{"bgid", required_argument, NULL, 'g'},
 		{"duration", required_argument, NULL, 'd'},
-		{"fail-on", required_argument, NULL, FAIL_ON},
-		{"room", required_argument, NULL, ROOM},
-		{"self", no_argument, NULL, SELF},
-		{"replay", required_argument, NULL, REPLAY},
-		{"baseline", required_argument, NULL, BASELINE},
-		{"diff", required_argument, NULL, DIFF},
-		{"explain", required_argument, NULL, EXPLAIN},
+		{"fail-on", required_argument, NULL, OPT_FAIL_ON},
+		{"room", required_argument, NULL, OPT_ROOM},
+		{"self", no_argument, NULL, OPT_SELF},
+		{"replay", required_argument, NULL, OPT_REPLAY},
+		{"baseline", required_argument, NULL, OPT_BASELINE},
+		{"diff", required_argument, NULL, OPT_DIFF},
+		{"explain", required_argument, NULL, OPT_EXPLAIN},
 		{"json", no_argument, NULL, 'j'},
 		{"output", required_argument, NULL, 'o'},
 		{"verbose", no_argument, NULL, 'v'},

@@ -40,7 +40,7 @@ struct options {
 	const char *file; /* NULL: standard output */
 };
 
-enum { OPT_LISTEN = 600, OPT_ONCE, OPT_LIMIT };
+enum { OPT_LISTEN = OPT_OWN, OPT_ONCE, OPT_LIMIT };
 
 static void print_help(void)
 {

@@ -27,7 +27,7 @@ struct options {
 	const char *replay; /* NULL: the kernel */
 };
 
-enum { OPT_REPLAY = 600 };
+enum { OPT_REPLAY = OPT_OWN };
 
 static void print_help(void)
 {

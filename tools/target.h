@@ -32,6 +32,8 @@ struct target {
 		"scan", required_argument, NULL, TARGET_SCAN                                       \
 	}
 #define TARGET_SCAN 512
+/* The first that a command may give to options of its own without a letter. */
+#define OPT_OWN 600
 #define TARGET_HELP                                                                                \
 	"  -p, --pid PID        only rings of this process; may be given up to 64 times\n"         \
 	"  -g, --bgid BGID      only groups with this id\n"                                        \

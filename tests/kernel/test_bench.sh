@@ -126,7 +126,7 @@ else
 	TMPDIR=$TMP/work "$BUFSCOPE" bench -n 2000000 --rounds 99 tree >"$TMP/out" 2>&1 &
 	pid=$!
 	has_tree() { [ -n "$(ls "$TMP/work")" ]; }
-	until_true 20 has_tree
+	until_true 60 has_tree
 	kill -TERM "$pid"
 	wait "$pid"
 	check 'a signal ends it' is_code $? 143

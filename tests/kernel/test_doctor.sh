@@ -114,9 +114,9 @@ blinded() {
 	"$BUFSCOPE" doctor -j -o "$TMP/out" -- "$BUFSCOPE" load --scenario "$1" 2>"$TMP/said" &
 	local doctor=$! child
 	children+=("$doctor")
-	until_true 30 pgrep -P "$doctor" -f -- --scenario >"$TMP/child" || return 1
+	until_true 60 pgrep -P "$doctor" -f -- --scenario >"$TMP/child" || return 1
 	child=$(cat "$TMP/child")
-	until_true 30 grep -q io_uring "/proc/$child/maps"
+	until_true 60 grep -q io_uring "/proc/$child/maps"
 	kill -STOP "$doctor"
 	until_true 60 grep -q '^State:.Z' "/proc/$child/status"
 	kill -CONT "$doctor"
@@ -136,7 +136,7 @@ record() {
 	: >"$TMP/rec"
 	"$BUFSCOPE" top -b -j --full -p "$pid" -i 0.2 >"$TMP/rec" 2>"$TMP/said" &
 	local top=$!
-	until_true 30 [ -s "$TMP/rec" ]
+	until_true 60 [ -s "$TMP/rec" ]
 	kill -CONT "$pid"
 	wait "$pid"
 	interrupt "$top"
@@ -155,7 +155,7 @@ check "a sound one tells nothing" ends_with 0 --fail-on info --replay "$TMP/rec"
 pid=$!
 children+=("$pid")
 leaked() { "$BUFSCOPE" list -j -p "$pid" | jq -e '.rings[].groups[] | .held == 3 and .head > 40'; }
-until_true 30 leaked >"$TMP/list"
+until_true 60 leaked >"$TMP/list"
 doctor -j -p "$pid" -d 3
 check "what was lost before the watch is told" is_json \
 	'.findings[] | select(.code == "leak") | .evidence | test("^3 of 32 buffers, bids .* since before the watch")'

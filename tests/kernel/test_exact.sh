@@ -63,12 +63,12 @@ watch() {
 		pids[i]=$!
 		watched+=(-p "${pids[i]}")
 	done
-	until_true 20 all is_paused "$@" || return 1
+	until_true 60 all is_paused "$@" || return 1
 	"$BUFSCOPE" top -b -j -i 0.1 "--${depths[$1]}" "${watched[@]}" >"$TMP/top" 2>"$TMP/top.said" &
 	top_pid=$!
-	until_true 20 has_lines 1 || return 1
+	until_true 60 has_lines 1 || return 1
 	for i; do kill "-${borns[i]:-USR1}" "${pids[i]}" 2>/dev/null; done
-	until_true 300 all is_over "$@" && until_true 20 has_lines $(($(lines) + 3)) || return 1
+	until_true 300 all is_over "$@" && until_true 60 has_lines $(($(lines) + 3)) || return 1
 	end "$top_pid"
 	top_pid=''
 	tail -n 1 "$TMP/top" >"$TMP/last"

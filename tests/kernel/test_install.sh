@@ -72,7 +72,7 @@ serve() {
 	check "the server of the page builds in $name" link server "$TMP/server.c" "$@" -lbufscope
 	"$TMP/server" 0 >"$TMP/out" 2>"$TMP/err" &
 	pid=$!
-	until_true 10 listens
+	until_true 60 listens
 	if grep -q 'cannot start: \(Operation not permitted\|Function not implemented\)' "$TMP/err"; then
 		skip "and serves, in $name" "no io_uring for this user"
 		wait "$pid"

@@ -24,12 +24,12 @@ watch() {
 	: >"$TMP/top"
 	"$BUFSCOPE" load -j --paused --wait "$@" >"$TMP/truth" 2>"$TMP/said" &
 	load_pid=$!
-	until_true 10 is_paused || return 1
+	until_true 60 is_paused || return 1
 	kill -0 "$load_pid" 2>/dev/null || { wait "$load_pid"; return; }
 	"$BUFSCOPE" top -b -j -i 0.2 --kbuf -p "$load_pid" >"$TMP/top" 2>>"$TMP/said" &
 	top_pid=$!
-	until_true 20 has_lines 1 && kill -USR1 "$load_pid" && until_true 120 is_over &&
-		until_true 20 has_lines $(($(lines) + 3)) || rc=1
+	until_true 60 has_lines 1 && kill -USR1 "$load_pid" && until_true 120 is_over &&
+		until_true 60 has_lines $(($(lines) + 3)) || rc=1
 	kill "$top_pid"
 	wait "$top_pid"
 	kill "$load_pid"
@@ -95,10 +95,10 @@ registers() {
 	: >"$TMP/top"
 	"$BUFSCOPE" top -b -j -i 0.2 --kbuf -g 4711 >"$TMP/top" 2>"$TMP/said" &
 	top_pid=$!
-	until_true 20 has_lines 1 || return 1
+	until_true 60 has_lines 1 || return 1
 	"$BUFSCOPE" load -j --wait --bgid 4711 -n 100 >"$TMP/truth" 2>>"$TMP/said" &
 	load_pid=$!
-	until_true 120 is_over && until_true 20 has_lines $(($(lines) + 3)) || rc=1
+	until_true 120 is_over && until_true 60 has_lines $(($(lines) + 3)) || rc=1
 	kill "$load_pid" "$top_pid"
 	wait "$load_pid" "$top_pid"
 	load_pid='' top_pid=''

@@ -193,7 +193,7 @@ if [ "$(id -u)" -eq 0 ] && copy_for_all; then
 	(ulimit -l 8192 && exec setpriv --reuid 65533 --regid 65533 --clear-groups "$TMP/bufscope" load \
 		--rings 2 --entries 4096 --buf-bytes 64 -n 10 --wait -v) >"$TMP/load" 2>&1 &
 	load=$!
-	until_true 20 ledger_has 2
+	until_true 60 ledger_has 2
 	check "the ledger finds the rings" ledger_has 2
 	check "all of it is explained" json_is '.ledger | .rest_bytes == 0 and .uid == 65533 and
 		.locked_bytes == .queues_bytes + .groups_bytes + .tables_bytes + .regions_bytes'
@@ -221,10 +221,10 @@ probe_of() {
 	[ -n "$probe" ]
 }
 gone() { [ -n "$probe" ] && ! grep -qs '^State:.[^Z]' "/proc/$probe/status"; }
-until_true 20 probe_of "$pid"
+until_true 60 probe_of "$pid"
 kill -TERM "$pid"
 wait "$pid" 2>/dev/null
-check "a killed run leaves no probe" until_true 5 gone
+check "a killed run leaves no probe" until_true 60 gone
 
 # SIGKILL gives nobody a chance to undo anything: of the probe, which costs its answer, and of the
 # run. The user is one that nobody else is, so that all that is left of it can be seen.
@@ -252,7 +252,7 @@ start_rings() {
 	for _ in $(seq 20); do
 		as_loner limits --full -j cost.ring_sq pbuf_ring.zero_entries >"$TMP/run" &
 		pid=$!
-		until_true 20 stopped_or_over
+		until_true 60 stopped_or_over
 		is_over || return 0
 		wait "$pid"
 	done
@@ -265,12 +265,12 @@ if [ "$(id -u)" -eq 0 ] && mkdir -p "$TMP/cwd" && chmod 777 "$TMP/cwd" && copy_f
 	cp "$TMP/run" "$TMP/json"
 	check "which is one answer less" json_is \
 		'[.costs[0].how, .limits[0].how] | map(. == "died") | sort == [false, true]'
-	check "all that it held is free" until_true 10 holds_nothing
+	check "all that it held is free" until_true 60 holds_nothing
 	start_rings
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
-	check "no process is left of a killed run" until_true 10 no_process
-	check "no locked memory, no ring" until_true 10 holds_nothing
+	check "no process is left of a killed run" until_true 60 no_process
+	check "no locked memory, no ring" until_true 60 holds_nothing
 	check "no file" test -z "$(ls -A "$TMP/cwd")"
 	pkill -KILL -U "$LONER" # none, unless a check failed
 else

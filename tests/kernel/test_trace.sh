@@ -95,7 +95,7 @@ run() {
 		"$BUFSCOPE" load -j --wait "$@" >"$TMP/truth" 2>"$TMP/said" &
 	trace_pid=$!
 	until_true 100 waits_or_gone || rc=1
-	if [ ${#options[@]} -eq 0 ]; then until_true 10 all_returned; else sleep 1; fi
+	if [ ${#options[@]} -eq 0 ]; then until_true 60 all_returned; else sleep 1; fi
 	load_pid=$(sed -n 's/^pid //p' "$TMP/said")
 	[ -z "$load_pid" ] || kill "$load_pid" 2>/dev/null
 	wait "$trace_pid"
@@ -179,15 +179,15 @@ paused() {
 	rm -f "$TMP"/{load,said}
 	"$BUFSCOPE" load -j --paused --wait "$@" >"$TMP/truth" 2>"$TMP/load" &
 	load_pid=$!
-	until_true 10 is_paused
+	until_true 60 is_paused
 }
 
 paused -n 200 --entries 8
 "$BUFSCOPE" trace -p $load_pid -T >"$TMP/events" 2>"$TMP/said" &
 trace_pid=$!
-until_true 20 is_tracing
+until_true 60 is_tracing
 kill -USR1 $load_pid
-until_true 20 waits
+until_true 60 waits
 kill "$load_pid"
 wait "$load_pid"
 load_pid=
@@ -206,7 +206,7 @@ under_way() {
 	local sockets
 	"$BUFSCOPE" load --op "$1" --groups 3 --entries 64 --rate 300 -d 60 >"$TMP/truth" 2>"$TMP/load" &
 	load_pid=$!
-	until_true 10 has_rings
+	until_true 60 has_rings
 	"$BUFSCOPE" trace -j -n 200 -p "$load_pid" -o "$TMP/events" 2>"$TMP/said"
 	sockets=$(find "/proc/$load_pid/fd" -lname 'socket:*' -printf '%f\n' | jq -cs .)
 	kill "$load_pid"
@@ -233,7 +233,7 @@ interrupted() {
 	rm -f "$TMP/said"
 	"$BUFSCOPE" trace >"$TMP/events" 2>"$TMP/said" &
 	trace_pid=$!
-	until_true 20 is_tracing
+	until_true 60 is_tracing
 	kill -INT "$trace_pid"
 	wait "$trace_pid"
 }
@@ -328,7 +328,7 @@ paused -n 200 --entries 8 --batch 1
 ring=$("$BUFSCOPE" list -j -p $load_pid | jq -r '.rings[0] | "\(.tgid)/\(.fd):0"')
 "$BUFSCOPE" trace -j -e return --watch "$ring" >"$TMP/events" 2>"$TMP/said" &
 trace_pid=$!
-until_true 20 is_tracing
+until_true 60 is_tracing
 if kill -0 $trace_pid 2>/dev/null; then
 	kill -USR1 "$load_pid"
 	until_true 100 waits
@@ -354,9 +354,9 @@ dies() {
 	paused -d 1000 --rate 1000 --entries 256
 	"$BUFSCOPE" trace -j "$@" -p "$load_pid" >"$TMP/events" 2>"$TMP/said" &
 	trace_pid=$!
-	until_true 20 is_tracing
+	until_true 60 is_tracing
 	kill -USR1 "$load_pid"
-	until_true 20 test -s "$TMP/events"
+	until_true 60 test -s "$TMP/events"
 	kill -KILL "$load_pid"
 	wait "$load_pid"
 	wait "$trace_pid"
