@@ -60,8 +60,11 @@ findings() { jq -r --argjson pid "$1" ".findings[] | select(.tgid == \$pid) | $2
 # judge PID EXPECT ALSO: the expected code, and none that is not true of it
 judge() {
 	local code codes found=
-	[ -n "$1" ] && codes=$(findings "$1" .code) || { echo "no report of it"; return 1; }
-	for code in $(sort -u <<<"$codes"); do
+	if [ -z "$1" ] || ! codes=$(findings "$1" .code); then
+		echo "there is no report of it"
+		return 1
+	fi
+	for code in $codes; do
 		[ "$code" = "$2" ] && found=1 && continue
 		[[ ",$3," == *",$code,"* ]] || { echo "wrong cause: $code"; found=wrong; break; }
 	done
