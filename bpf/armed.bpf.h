@@ -23,7 +23,6 @@ struct armed_walk {
 	__u64 buckets;
 	__u64 node;
 	__u32 left; /* buckets */
-	__u32 bundles;
 };
 
 /* One completion of it takes several buffers. */
@@ -140,7 +139,7 @@ static __always_inline __u32 code_of_armed(__u64 ring_id, __u32 bgid)
 		return code;
 	if (only_bgid >= 0 && bgid != (__u32)only_bgid)
 		return INDEX_IGNORED;
-	return learn(ring_id, bgid, 1);
+	return learn(ring_id, bgid, LEARN_WANTED);
 }
 
 static __always_inline void note_armed(struct armed_walk *walk, struct io_kiocb *req)
@@ -208,7 +207,7 @@ __noinline int meet_late(__u64 address)
 	return group && !group->has_bundles ? code : 0;
 }
 
-static __always_inline void note_armed_bundle(struct armed_walk *walk, struct io_kiocb *req)
+static __always_inline void note_armed_bundle(struct io_kiocb *req)
 {
 	struct req_slot *slot = find_req(req);
 	struct account *group;
@@ -216,10 +215,8 @@ static __always_inline void note_armed_bundle(struct armed_walk *walk, struct io
 	if (!slot || !is_bundle(req))
 		return;
 	group = count_at(slot->count - 1);
-	if (!group || group->has_bundles)
-		return;
-	group->wants_order = 1;
-	walk->bundles++;
+	if (group && !group->has_bundles)
+		group->wants_order = 1;
 }
 
 static __always_inline void next_bucket(struct armed_walk *walk)
@@ -239,7 +236,7 @@ static long armed_step(__u32 i, struct armed_walk *walk)
 
 	if (walk->node) {
 		note_armed(walk, req);
-		note_armed_bundle(walk, req);
+		note_armed_bundle(req);
 		walk->node = (__u64)BPF_CORE_READ(req, hash_node.next);
 	} else if (walk->left) {
 		next_bucket(walk);
@@ -269,7 +266,7 @@ struct group_args {
 	__u32 bgid;
 };
 
-/* Of a ring whose groups are known. How many of them want start_armed(). */
+/* Of one ring. */
 SEC("syscall")
 int meet_armed(struct armed_args *args)
 {
@@ -283,7 +280,7 @@ int meet_armed(struct armed_args *args)
 	if (bpf_core_field_exists(locked->cancel_table_locked))
 		walk_table(&walk, (__u64)BPF_CORE_READ(locked, cancel_table_locked.hbs),
 			   BPF_CORE_READ(locked, cancel_table_locked.hash_bits));
-	return walk.bundles;
+	return 0;
 }
 
 /* From here, since a walk nests calls too deep already. */

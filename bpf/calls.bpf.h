@@ -14,21 +14,23 @@ static __always_inline __u32 code_of(__u64 ring_id, __u32 bgid)
 	if (group && group->state == ACCOUNT_LIVE)
 		return code;
 	if (!group || group->state != ACCOUNT_ABSENT)
-		return learn(ring_id, bgid, 1);
+		return learn(ring_id, bgid, LEARN_WANTED | LEARN_BEGIN);
 	meet_legacy(code - 1);
 	return code;
 }
 
+/* 1: it wants start_armed(). */
 SEC("syscall")
 int learn_group(struct group_args *args)
 {
 	__u32 code = code_of(args->ring_id, args->bgid);
-	struct account *group =
-		keeps_books && code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
+	struct account *group = code && code != INDEX_IGNORED ? count_at(code - 1) : NULL;
 
-	if (group)
+	if (!group)
+		return 0;
+	if (keeps_books)
 		lend_early(group);
-	return 0;
+	return group->wants_order;
 }
 
 static long look_step(__u32 i, void *unused)

@@ -24,6 +24,7 @@ const volatile __u8 keeps_ledger;
 const volatile __u8 has_tick;
 
 __u32 nr_counts; /* used elements of counts */
+__u32 is_ready;  /* the groups that were there before have been made known */
 __u64 nr_ticks;
 __u32 tick_mark; /* another one with each of them */
 __u64 losses[EVENT_LOSSES];
@@ -484,9 +485,9 @@ static __always_inline void adopt_ring(struct account *group, const struct bl_vi
 
 /*
  * Fills the account of a group as the kernel has it now: totals start at nothing, a ring that is
- * under way is adopted with the buffers it has.
+ * under way is adopted with the buffers it has. state: if there is such a group.
  */
-static __always_inline void adopt(struct account *group)
+static __always_inline void adopt(struct account *group, enum account_state state)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u64 bl = ctx_find_bl((void *)group->ring_id, group->bgid);
@@ -514,15 +515,22 @@ static __always_inline void adopt(struct account *group)
 	group->looked_ns = now;
 	if (keeps_ledger)
 		open_ledger(group, view.kind == GROUP_LEGACY ? 4096 : view.entries, now);
-	group->state = ACCOUNT_LIVE;
+	barrier(); /* from here on others count */
+	group->state = state;
 }
 
-/* From now on the order of the ring's slots is kept, if nobody is looking just now: 1. */
+/*
+ * From now on the order of the ring's slots is kept, or from when counting begins, if nobody is
+ * looking just now: 1.
+ */
 __noinline int start_order(__u32 position)
 {
 	struct account *group = count_at(position);
 
-	if (!group || !group->stretch || group->kind == GROUP_LEGACY)
+	if (group && group->state == ACCOUNT_MET)
+		group->wants_order = 1;
+	if (!group || group->state != ACCOUNT_LIVE || !group->stretch ||
+	    group->kind == GROUP_LEGACY)
 		return 0;
 	if (__sync_val_compare_and_swap(&group->busy, 0, 1))
 		return 1;
@@ -748,11 +756,19 @@ static __always_inline void end_turn(void)
 	__sync_lock_test_and_set(&whose_turn, 0);
 }
 
-/* Returns what find_count() will. */
-static __always_inline __u32 meet(__u64 ring_id, __u32 bgid)
+#define LEARN_WANTED 1 /* the caller has checked the filters */
+#define LEARN_BEGIN  2 /* all requests under way on it are known: it is counted from now on */
+
+/*
+ * Returns what find_count() will. Of the groups that were there before, events make some known
+ * before all of their requests are: what such a request brings would be missing among completions
+ * while it is seen in the ring, so nothing is counted of them until user space has met them.
+ */
+static __always_inline __u32 meet(__u64 ring_id, __u32 bgid, int how)
 {
 	struct index_slot *slot = claim_slot(ring_id, bgid);
 	struct account *group;
+	__u8 wants_order;
 
 	if (!slot) {
 		lose(EVENT_GROUPS_FULL);
@@ -773,21 +789,23 @@ static __always_inline __u32 meet(__u64 ring_id, __u32 bgid)
 	group->ring_id = ring_id;
 	group->bgid = bgid;
 	group->position = slot->count - 1;
+	wants_order = group->state == ACCOUNT_MET && group->wants_order;
 	forget(group);
-	adopt(group);
+	group->wants_order = wants_order;
+	adopt(group, is_ready || how & LEARN_BEGIN ? ACCOUNT_LIVE : ACCOUNT_MET);
 	return slot->count;
 }
 
 /*
- * Meets a group, or meets it anew after it was registered again. `wanted`: the caller has
- * checked the filters, else the current task's process decides. Returns what find_count() will;
+ * Meets a group, or meets it anew after it was registered again. how: LEARN_*; if the caller has
+ * not checked the filters the current task's process decides. Returns what find_count() will;
  * for what is not wanted nothing is remembered, so that it cannot crowd out what is.
  */
-__noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
+__noinline int learn(__u64 ring_id, __u32 bgid, int how)
 {
 	__u32 code;
 
-	if (!wanted && !is_wanted(bgid)) {
+	if (!(how & LEARN_WANTED) && !is_wanted(bgid)) {
 		ignore_ring(ring_id);
 		return INDEX_IGNORED;
 	}
@@ -796,7 +814,7 @@ __noinline int learn(__u64 ring_id, __u32 bgid, int wanted)
 		lose(EVENT_UNATTRIBUTED);
 		return INDEX_IGNORED;
 	}
-	code = meet(ring_id, bgid);
+	code = meet(ring_id, bgid, how);
 	end_turn();
 	return code;
 }

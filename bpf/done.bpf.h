@@ -256,7 +256,7 @@ static __always_inline void count(__u32 code, struct done *done, const struct re
 	struct account *group = count_at(code - 1);
 	__u32 cause = STARVE_CAUSES;
 
-	if (!group)
+	if (!group || group->state < ACCOUNT_LIVE)
 		return;
 	if (done->res < 0 && done->flags & CQE_BUFFER && is_put_back(code - 1, done->flags))
 		done->flags &= 0xffff & ~CQE_BUFFER;

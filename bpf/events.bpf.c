@@ -189,7 +189,7 @@ static __noinline int tell_overflow(__u32 position, const struct done *done)
 		.fd = -1,
 	};
 
-	if (!told.group)
+	if (!told.group || told.group->state < ACCOUNT_LIVE)
 		return 0;
 	read_level(&told, 0);
 	trace_overflow(&told);

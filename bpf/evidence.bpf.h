@@ -10,8 +10,6 @@
 #include "compat.bpf.h"
 #include "counts.bpf.h"
 
-__u32 is_ready; /* the groups that were there before have been made known */
-
 struct evidence {
 	__u64 ring_id;
 	__u32 flags; /* of the completion */
@@ -19,6 +17,7 @@ struct evidence {
 	__u32 fits;
 	__u32 due; /* of these: groups that owe a completion */
 	__u32 groups;
+	__u32 met; /* of the others: not counted yet */
 	__u32 sole;
 	__s64 most_due;
 };
@@ -83,7 +82,10 @@ static long evidence_step(__u32 i, struct evidence *evidence)
 
 	if (!group)
 		return 1;
-	if (group->ring_id != evidence->ring_id || group->state != ACCOUNT_LIVE)
+	if (group->ring_id != evidence->ring_id)
+		return 0;
+	evidence->met += group->state == ACCOUNT_MET;
+	if (group->state != ACCOUNT_LIVE)
 		return 0;
 	evidence->groups++;
 	evidence->sole = i + 1;
@@ -117,6 +119,7 @@ __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 		.fits = nothing,
 		.due = nothing,
 		.groups = nothing,
+		.met = nothing,
 		.sole = nothing,
 		.most_due = nothing,
 	};
@@ -129,7 +132,7 @@ __noinline int find_by_evidence(__u64 ring_id, __u32 flags)
 	}
 	if (evidence.fits)
 		return evidence.found;
-	if (!evidence.groups && (nr_tgids || only_bgid >= 0 || !is_ready))
+	if (evidence.met || (!evidence.groups && (nr_tgids || only_bgid >= 0 || !is_ready)))
 		return INDEX_IGNORED;
 	/* a sole legacy group leaves no trace to compare */
 	group = evidence.groups == 1 ? count_at(evidence.sole - 1) : NULL;

@@ -59,7 +59,7 @@ __noinline int meet_legacy(__u32 position)
 	if (!group || group->state != ACCOUNT_ABSENT)
 		return 0;
 	provided = group->returned;
-	learn(group->ring_id, group->bgid, 1);
+	learn(group->ring_id, group->bgid, LEARN_WANTED | LEARN_BEGIN);
 	if (group->state == ACCOUNT_LIVE && group->kind != GROUP_LEGACY)
 		return 0;
 	group->returned = provided;
@@ -249,6 +249,8 @@ static __always_inline void count_legacy_op(const struct req_slot *slot, __s32 r
 	struct account *group = count_at(slot->count - 1);
 	int is_silent = slot->flags & SLOT_SILENT;
 
+	if (group && group->state < ACCOUNT_LIVE)
+		return;
 	if (group && res < 0 && trace_kinds)
 		tell_refused(group, slot, res);
 	if (group && res < 0 && is_silent)

@@ -71,7 +71,7 @@ static __always_inline void on_registered(__u64 ring_id, __u32 bgid)
 
 	if (keeps_books && code && code != INDEX_IGNORED)
 		begin_sums(code - 1);
-	code = learn(ring_id, bgid, 0);
+	code = learn(ring_id, bgid, LEARN_BEGIN);
 	group = code != INDEX_IGNORED ? count_at(code - 1) : NULL;
 	if (!group)
 		return;

@@ -101,7 +101,8 @@ struct group_rec {
 
 enum account_state {
 	ACCOUNT_FREE,
-	ACCOUNT_LIVE,
+	ACCOUNT_MET,    /* nothing is counted yet: requests under way are being made known */
+	ACCOUNT_LIVE,   /* and all that follow: counted */
 	ACCOUNT_ABSENT, /* requests name it, the ring has no such group */
 	ACCOUNT_DEAD,   /* unregistered, or its ring is gone */
 };

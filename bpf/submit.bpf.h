@@ -53,6 +53,8 @@ static __always_inline void note_hidden(__u32 position)
 {
 	struct account *group = count_at(position);
 
+	if (group && group->state == ACCOUNT_MET)
+		group->wants_order = 1;
 	if (!group || group->state != ACCOUNT_LIVE)
 		return;
 	if (group->kind == GROUP_LEGACY)
@@ -78,7 +80,8 @@ static __noinline int submit_briefly(struct io_kiocb *req, __u32 position,
 	struct trace_rec rec = {.kind = TRACE_SUBMIT, .available = REC_UNKNOWN_U32};
 
 	rec.opcode = slot->nbufs & WHAT_OPCODE;
-	if (!group || (rec.opcode != OP_RECV && is_socket_op(rec.opcode)))
+	if (!group || group->state < ACCOUNT_LIVE ||
+	    (rec.opcode != OP_RECV && is_socket_op(rec.opcode)))
 		return 0;
 	if (rec.opcode == OP_RECV)
 		read_asked(req, &rec);
@@ -104,7 +107,7 @@ static __noinline int tell_submit(struct io_kiocb *req, __u32 position, const st
 	struct entry sqe = {};
 	struct trace_rec *rec;
 
-	if (!told.group)
+	if (!told.group || told.group->state < ACCOUNT_LIVE)
 		return 0;
 	read_level(&told, 0);
 	rec = begin_done(TRACE_SUBMIT, &told);

@@ -418,9 +418,9 @@ static int run_for(const struct bpf_program *program, const void *args, size_t s
 	return (int)opts.retval;
 }
 
-static void run(const struct bpf_program *program, const void *args, size_t size)
+static void run(const struct bpf_program *program)
 {
-	run_for(program, args, size);
+	run_for(program, NULL, 0);
 }
 
 static bool has_room(const struct accounts *accounts)
@@ -436,19 +436,29 @@ struct group_args {
 	uint32_t pad;
 };
 
-static void run_on(const struct bpf_program *program, const struct group_rec *group)
+static int run_on(const struct bpf_program *program, uint64_t ring_id, uint32_t bgid)
 {
-	struct group_args args = {.ring_id = group->ring_id, .bgid = group->bgid};
+	struct group_args args = {.ring_id = ring_id, .bgid = bgid};
 
-	run(program, &args, sizeof(args));
+	return run_for(program, &args, sizeof(args));
 }
 
 /* At first what each has lent is to be booked, also of one that an event made known before. */
 static bool is_met(const struct accounts *accounts, const struct group_rec *group)
 {
 	bool is_asked = accounts->has_met || !accounts->opts->trace.is_booked;
+	const struct account *account = is_asked ? find(accounts, group) : NULL;
 
-	return is_asked && find(accounts, group);
+	return account && !account->wants_order;
+}
+
+/* It is counted from now on. */
+static void begin_group(const struct accounts *accounts, uint64_t ring_id, uint32_t bgid)
+{
+	const struct events_bpf *skel = accounts->skel;
+
+	if (run_on(skel->progs.learn_group, ring_id, bgid) > 0)
+		run_on(skel->progs.start_armed, ring_id, bgid);
 }
 
 static void meet_group(struct accounts *accounts, const struct group_rec *group)
@@ -457,32 +467,40 @@ static void meet_group(struct accounts *accounts, const struct group_rec *group)
 		return;
 	/* to ask in vain costs more than all else */
 	if (has_room(accounts))
-		run_on(accounts->skel->progs.learn_group, group);
+		begin_group(accounts, group->ring_id, group->bgid);
 	else
 		accounts->turned_away++;
 }
 
 /*
- * Groups of one ring. What waits on it is met first, and makes its groups known: there is next to
- * no time in which a completion finds its group known and its request not.
+ * Groups of one ring. What waits on it is met first, and makes its groups known. They are counted
+ * afterwards: there is no time in which a completion finds its group known and its request not.
  */
 static void meet_ring(struct accounts *accounts, const struct group_rec *groups, size_t nr)
 {
 	const struct events_bpf *skel = accounts->skel;
 	size_t known = 0;
-	int bundles = 0;
 
 	while (known < nr && is_met(accounts, &groups[known]))
 		known++;
 	if (known == nr)
 		return;
 	if (accounts->opts->depth == OBSERVE_FULL && has_room(accounts))
-		bundles =
-			run_for(skel->progs.meet_armed, &groups->ring_id, sizeof(groups->ring_id));
-	for (size_t i = known; i < nr; i++) {
+		run_for(skel->progs.meet_armed, &groups->ring_id, sizeof(groups->ring_id));
+	for (size_t i = known; i < nr; i++)
 		meet_group(accounts, &groups[i]);
-		if (bundles > 0)
-			run_on(skel->progs.start_armed, &groups[i]);
+}
+
+/* What an event made known after the groups were listed, or of what was not listed. */
+static void begin_rest(const struct accounts *accounts)
+{
+	uint32_t nr = accounts->skel->bss->nr_counts;
+
+	for (uint32_t i = 0; i < nr && i < MAX_ACCOUNTS; i++) {
+		const struct account *account = &accounts->at[i];
+
+		if (account->state == ACCOUNT_MET)
+			begin_group(accounts, account->ring_id, account->bgid);
 	}
 }
 
@@ -498,8 +516,9 @@ static void meet(struct accounts *accounts, const struct sample *sample)
 		meet_ring(accounts, &groups[first], i - first);
 		first = i;
 	}
-	accounts->skel->bss->is_ready = 1;
+	__atomic_store_n(&accounts->skel->bss->is_ready, 1, __ATOMIC_SEQ_CST);
 	accounts->has_met = true;
+	begin_rest(accounts);
 }
 
 /* A bucket may reach beyond the longest hold in it. */
@@ -671,14 +690,14 @@ void accounts_losses(const struct accounts *accounts, uint64_t losses[LOSS_MAX])
 
 void accounts_look(struct accounts *accounts)
 {
-	run(accounts->skel->progs.look_at_all, NULL, 0);
+	run(accounts->skel->progs.look_at_all);
 }
 
 /* From high water on the places of the dead are wanted. */
 static void release_dead(const struct accounts *accounts)
 {
 	if (accounts->skel->bss->nr_counts >= MAX_ACCOUNTS / 4 * 3)
-		run(accounts->skel->progs.release_dead, NULL, 0);
+		run(accounts->skel->progs.release_dead);
 }
 
 /* Where a tick is nowhere felt it may stay where it is. */
