@@ -607,6 +607,49 @@ static void begins_to_wait_later(void **state)
 	close_scene(&s);
 }
 
+/* One more completion on each: of a request that was submitted before the watch, but for one. */
+static void receive_on_each(struct scene *s)
+{
+	for (size_t i = 0; i < s->nr_groups; i++) {
+		struct group *g = &s->groups[i];
+		struct done cqe;
+
+		if (i == 0) {
+			add_buffer(g, take_one(s, g));
+			continue;
+		}
+		send_bytes(g, 10);
+		cqe = next_of(s, g);
+		assert_true(cqe.flags & IORING_CQE_F_MORE);
+		add_buffer(g, bid_of(&cqe));
+	}
+}
+
+/*
+ * Events come from when the programs are there, and tell of groups; what waits on them is met a
+ * little later. From that instant on everything is counted, of all groups, and nothing before.
+ */
+static void events_before_the_meeting(void **state)
+{
+	struct scene s;
+
+	teardown(state);
+	open_scene(&s, 3);
+	for (size_t i = 1; i < s.nr_groups; i++)
+		prep_recv(&s, &s.groups[i], true);
+	assert_int_equal(io_uring_submit(&s.ring), 2);
+	assert_int_equal(setup(state), 0);
+	receive_on_each(&s);
+	for (size_t i = 0; i < s.nr_groups; i++)
+		s.groups[i].truth = (struct truth){0};
+	expect_all(&s, "before the meeting");
+	expect_losses(LOSS_MAX, 0);
+	receive_on_each(&s);
+	expect_all(&s, "after the meeting");
+	expect_losses(LOSS_MAX, 0);
+	close_scene(&s);
+}
+
 #define CHAIN    32768u /* requests and buffers; the most that a ring can submit at once */
 #define MANY     2      /* such rings: as many requests as half of the slots */
 #define ONE_BYTE 1
@@ -677,6 +720,7 @@ int main(void)
 		TEST(in_turns_with_a_stranger),
 		TEST(forged_on_the_next_ring),
 		TEST(begins_to_wait_later),
+		TEST(events_before_the_meeting),
 		TEST(many_in_flight),
 	};
 
