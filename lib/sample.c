@@ -20,19 +20,34 @@ const char *sample_backend_name(enum sample_backend backend)
 	return NAME_OF(names, (size_t)backend);
 }
 
+/* From which backend on, each sees what those before it do. */
+static const struct {
+	const char *name;
+	enum sample_backend least;
+} losses[] = {
+	[LOSS_RINGS] = {"rings", BACKEND_ITER},
+	[LOSS_GROUPS] = {"groups", BACKEND_ITER},
+	[LOSS_WALK] = {"walk", BACKEND_ITER},
+	[LOSS_UNATTRIBUTED] = {"unattributed", BACKEND_ITER_TP},
+	[LOSS_GUESSED] = {"guessed", BACKEND_ITER_TP},
+	[LOSS_ACCOUNTS] = {"accounts", BACKEND_ITER_TICK},
+	[LOSS_LEDGERS] = {"ledgers", BACKEND_ITER_TP},
+	[LOSS_REQUESTS] = {"requests", BACKEND_ITER_TP},
+	[LOSS_HIDDEN] = {"hidden", BACKEND_ITER_TP},
+	[LOSS_BIDS] = {"bids", BACKEND_ITER_TP},
+	[LOSS_EVENTS] = {"events", BACKEND_ITER_TP},
+	[LOSS_CALLS] = {"calls", BACKEND_ITER_TP_KBUF},
+	[LOSS_PROCESSES] = {"processes", BACKEND_ITER_TP},
+};
+
 const char *sample_loss_name(enum sample_loss loss)
 {
-	static const char *const names[] = {
-		[LOSS_RINGS] = "rings",         [LOSS_GROUPS] = "groups",
-		[LOSS_WALK] = "walk",           [LOSS_UNATTRIBUTED] = "unattributed",
-		[LOSS_GUESSED] = "guessed",     [LOSS_ACCOUNTS] = "accounts",
-		[LOSS_LEDGERS] = "ledgers",     [LOSS_REQUESTS] = "requests",
-		[LOSS_HIDDEN] = "hidden",       [LOSS_BIDS] = "bids",
-		[LOSS_EVENTS] = "events",       [LOSS_CALLS] = "calls",
-		[LOSS_PROCESSES] = "processes",
-	};
+	return loss < LOSS_MAX ? losses[loss].name : NULL;
+}
 
-	return NAME_OF(names, (size_t)loss);
+bool sample_can_lose(enum sample_loss loss, enum sample_backend backend)
+{
+	return backend >= losses[loss].least;
 }
 
 const char *sample_kind_name(enum group_kind kind)

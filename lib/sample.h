@@ -98,7 +98,7 @@ struct sample {
 	size_t nr_groups;
 	struct group_counts *counts; /* counts[i] is of groups[i]; NULL: the source only looks */
 	bool has_ordinals;           /* replayed: every ring_id is the ordinal that was shown */
-	uint64_t losses[LOSS_MAX];   /* since the observation was opened */
+	uint64_t losses[LOSS_MAX];   /* since the observation was opened: see sample_can_lose() */
 };
 
 /* One slot of a buffer ring's memory, as struct io_uring_buf. */
@@ -112,6 +112,10 @@ struct ring_slot {
 /* Names for JSON and title lines: "iter", "iter+tick", ... */
 const char *sample_backend_name(enum sample_backend backend);
 const char *sample_loss_name(enum sample_loss loss);
+
+/* False: what could be lost is not looked at, and whether it was is not known. */
+bool sample_can_lose(enum sample_loss loss, enum sample_backend backend);
+
 const char *sample_kind_name(enum group_kind kind); /* ring mmap inc inc-mmap legacy */
 
 /*

@@ -4,6 +4,7 @@
 
 #include "doctor.h"
 #include "json_write.h"
+#include "out.h"
 
 static void number_or_null(struct json *json, const char *key, bool is_known, uint64_t value)
 {
@@ -131,12 +132,12 @@ static void write_group(struct json *json, const struct casebook *book,
 	json_close(json, '}');
 }
 
-static void write_blind(struct json *json, const struct doctor_blind *blind)
+static void write_blind(struct json *json, const struct doctor_blind *blind,
+			enum sample_backend backend)
 {
 	json_open(json, "not_seen", '{');
 	json_u64(json, "records_lost", blind->records_lost);
-	for (int i = 0; i < LOSS_MAX; i++)
-		json_u64(json, sample_loss_name((enum sample_loss)i), blind->losses[i]);
+	out_losses(json, blind->losses, backend);
 	json_u64(json, "early_groups", blind->early_groups);
 	json_u64(json, "unread_groups", blind->unread_groups);
 	json_u64(json, "legacy_groups", blind->legacy_groups);
@@ -157,7 +158,7 @@ static void write_consultation(struct json *json, const struct consultation *c)
 	for (size_t i = 0; i < c->book.nr_groups; i++)
 		write_group(json, &c->book, c->book.groups[i]);
 	json_close(json, ']');
-	write_blind(json, &c->blind);
+	write_blind(json, &c->blind, c->backend);
 }
 
 void doctor_json(FILE *file, const struct doctor_report *report)

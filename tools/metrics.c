@@ -556,8 +556,9 @@ static void put_sums(const struct page *page)
 	put_sample(page, &groups, "", model->live_groups);
 	put_what(page, &left_out, "rings", page->rings.left_out);
 	put_what(page, &left_out, "groups", page->groups.left_out);
-	for (int i = 0; i < LOSS_MAX; i++)
-		put_what(page, &lost, sample_loss_name((enum sample_loss)i), model->losses[i]);
+	for (enum sample_loss loss = 0; loss < LOSS_MAX; loss++)
+		if (sample_can_lose(loss, model->backend))
+			put_what(page, &lost, sample_loss_name(loss), model->losses[loss]);
 	put_what(page, &lost, "wraps", model->wraps);
 }
 

@@ -402,6 +402,16 @@ static void json_ring(struct json *json, const struct model_ring *ring)
 	json_close(json, '}');
 }
 
+void out_losses(struct json *json, const uint64_t losses[LOSS_MAX], enum sample_backend backend)
+{
+	for (enum sample_loss loss = 0; loss < LOSS_MAX; loss++) {
+		if (sample_can_lose(loss, backend))
+			json_u64(json, sample_loss_name(loss), losses[loss]);
+		else
+			json_null(json, sample_loss_name(loss));
+	}
+}
+
 void out_json(FILE *file, const struct model *model, const struct out_head *head)
 {
 	struct json json = {.file = file};
@@ -413,8 +423,7 @@ void out_json(FILE *file, const struct model *model, const struct out_head *head
 	json_u64(&json, "wall_ns", model->wall_ns);
 	json_text(&json, "backend", sample_backend_name(model->backend));
 	json_open(&json, "losses", '{');
-	for (int i = 0; i < LOSS_MAX; i++)
-		json_u64(&json, sample_loss_name((enum sample_loss)i), model->losses[i]);
+	out_losses(&json, model->losses, model->backend);
 	json_u64(&json, "wraps", model->wraps);
 	json_close(&json, '}');
 	json_open(&json, "rings", '[');

@@ -11,6 +11,8 @@
 #include "../lib/fields.h"
 #include "../lib/model.h"
 
+struct json;
+
 #define OUT_COLUMNS 80 /* what a table tries to stay under */
 
 /* What a document says of itself besides the model. */
@@ -38,5 +40,8 @@ void out_groups(FILE *file, const struct model *model);
 
 /* One object on one line: everything a recording needs. */
 void out_json(FILE *file, const struct model *model, const struct out_head *head);
+
+/* What was lost, by name; null: that backend does not tell. */
+void out_losses(struct json *json, const uint64_t losses[LOSS_MAX], enum sample_backend backend);
 
 #endif

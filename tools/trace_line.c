@@ -8,6 +8,7 @@
 
 #include "../lib/text.h"
 #include "json_write.h"
+#include "out.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -448,8 +449,7 @@ void trace_line_json_end(const struct trace_lines *lines, const struct trace_end
 				 end->lost[kind].buffers);
 	json_close(&json, '}');
 	json_open(&json, "losses", '{');
-	for (int i = 0; i < LOSS_MAX; i++)
-		json_u64(&json, sample_loss_name((enum sample_loss)i), end->losses[i]);
+	out_losses(&json, end->losses, BACKEND_ITER_TP);
 	json_close(&json, '}');
 	json_end(&json);
 }

@@ -210,6 +210,7 @@ once() { "$BUFSCOPE" export --once "$@" >"$TMP/once" 2>"$TMP/once.err"; }
 check "--once" once -p "$LOAD"
 check "--once: exact" is_exact text "$TMP/once"
 check "--once: what takes two looks is absent" sh -c "! grep -E '_(taken|returned|starved)' '$TMP/once'"
+check "--once: what no event tells was not lost, either" sh -c "! grep 'lost_total.*\(events\|requests\)' '$TMP/once'"
 check "--once: nothing of itself, which node_exporter has" sh -c "! grep '^process_' '$TMP/once'"
 check "--once: limited, and said" once -p "$LOAD" --limit 1 -o "$TMP/file"
 check "--once: its file is whole" is_exact text "$TMP/file"

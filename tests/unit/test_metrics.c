@@ -177,6 +177,7 @@ static void values(void **state)
 	says("bufscope_rings 2");
 	says("bufscope_groups 2");
 	says("bufscope_lost_total{what=\"walk\"} 2");
+	says("bufscope_lost_total{what=\"accounts\"} 0");
 	says("bufscope_lost_total{what=\"wraps\"} 0");
 	says("bufscope_left_out{what=\"groups\"} 0");
 }
@@ -185,6 +186,7 @@ static void unknown_is_absent(void **state)
 {
 	(void)state;
 	write_model(look(BACKEND_ITER_TICK));
+	says_nothing_of("bufscope_lost_total{what=\"unattributed\"");
 	says_nothing_of("bufscope_group_starved");
 	says_nothing_of("bufscope_group_hold_p99");
 	says_nothing_of("bufscope_table_in_flight");

@@ -129,6 +129,13 @@ static struct json_object *get(struct json_object *object, const char *key)
 	return value;
 }
 
+static bool is_null(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(object, key, &value) && !value;
+}
+
 static int64_t number(struct json_object *object, const char *key)
 {
 	assert_int_equal(json_object_get_type(get(object, key)), json_type_int);
@@ -163,6 +170,9 @@ static void check_head(struct json_object *document)
 	assert_int_equal(number(document, "wall_ns"), 1700000000000000000);
 	assert_int_equal(number(get(document, "losses"), "walk"), 2);
 	assert_int_equal(number(get(document, "losses"), "wraps"), 0);
+	/* nobody watched what could have lost these */
+	assert_true(is_null(get(document, "losses"), "unattributed"));
+	assert_true(is_null(get(document, "losses"), "accounts"));
 	assert_int_equal(json_object_array_length(get(document, "rings")), 2);
 }
 

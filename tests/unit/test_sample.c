@@ -108,12 +108,34 @@ static void test_names(void **state)
 	assert_null(sample_setup_flag_name(31));
 }
 
+/* Each backend sees what those before it see, and the last one all. */
+static void test_losses(void **state)
+{
+	const size_t seen[] = {[BACKEND_ITER] = 3,
+			       [BACKEND_ITER_TICK] = 4,
+			       [BACKEND_ITER_TP] = LOSS_MAX - 1,
+			       [BACKEND_ITER_TP_KBUF] = LOSS_MAX};
+
+	(void)state;
+	for (enum sample_backend b = BACKEND_ITER; b <= BACKEND_ITER_TP_KBUF; b++) {
+		size_t nr = 0;
+
+		for (enum sample_loss loss = 0; loss < LOSS_MAX; loss++)
+			nr += sample_can_lose(loss, b);
+		assert_int_equal(nr, seen[b]);
+	}
+	assert_true(sample_can_lose(LOSS_WALK, BACKEND_ITER));
+	assert_false(sample_can_lose(LOSS_EVENTS, BACKEND_ITER_TICK));
+	assert_true(sample_can_lose(LOSS_EVENTS, BACKEND_ITER_TP));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sort),
 		cmocka_unit_test(test_sort_nothing),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_losses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -362,6 +362,8 @@ static void end_line(void **state)
 		"{\"select\":4,\"return\":9}");
 	losses = json_object_object_get(object, "losses");
 	assert_int_equal(json_object_object_length(losses), LOSS_MAX);
+	assert_int_equal(json_object_get_int(json_object_object_get(losses, "events")), 5);
+	assert_null(json_object_object_get(losses, "calls")); /* no function is watched */
 	json_object_put(object);
 	free(text);
 	how.file = open_memstream(&text, &size);

@@ -104,7 +104,7 @@ equal() {
 
 # While a thread is within one of the programs at a function, the kernel runs that program for no
 # other on this processor: where it preempts there, as since 6.16, calls are missed, and counted.
-calls=$(jq .losses.calls "$TMP/last") missed=0
+calls=$(jq '.losses.calls // 0' "$TMP/last") missed=0
 
 # How far told is from truth in the field that is farthest; of bundles, whose calls take many
 # buffers each, only whether it is.
@@ -141,7 +141,7 @@ done | awk '{ n += $1 } END { print n + 0 }')
 
 # nothing_lost FILE [LEDGERS]
 nothing_lost() {
-	jq -e --argjson unread "${2:-0}" '.losses | .ledgers == $unread and
+	jq -e --argjson unread "${2:-0}" '.losses | (.ledgers // 0) == $unread and
 		([del(.wraps, .calls, .ledgers) | .[]] | add == 0)' "$TMP/$1" >/dev/null
 }
 
