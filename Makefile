@@ -103,7 +103,10 @@ $(O)/libbufscope.so: $(PUBLIC_OBJ) lib/bufscope.map
 
 $(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(BS_CFLAGS) -c -o $@ $<
+	$(call say,CC,$@)$(CC) $(BS_CFLAGS) $(OWN_CFLAGS) -c -o $@ $<
+
+# Two words that stand side by side are stored by two instructions; to pack them first takes four.
+$(O)/lib/pool%.o: OWN_CFLAGS := -fno-tree-slp-vectorize
 
 # Only observe.c and what it owns include skeletons; they exist before it is compiled.
 $(O)/lib/observe.o $(O)/lib/accounts.o $(O)/lib/kbuf.o: $(SKELS)

@@ -315,6 +315,11 @@ int bs_buf_index(const struct bs_buf *buf);
 #define BS_OP_MULTISHOT 1u /* goes on after a buffer of data: sockets and pipes */
 #define BS_OP_BUNDLE    2u /* recv: may fill several buffers at once, if the kernel can; not inc */
 
+/* The library's. */
+struct bs_link {
+	struct bs_link *next, *prev;
+};
+
 /*
  * An operation that gets its buffer from a pool. Zeroed at first; the program sets the upper part,
  * the library has the lower one. It must stay where it is as long as it is armed, and is then what
@@ -332,7 +337,7 @@ struct bs_op {
 	uint16_t armed; /* completions are still to come */
 	uint16_t state;
 	struct bs_pool *pool;
-	struct bs_op *next, *prev;
+	struct bs_link link;
 	struct bs_buf buf;
 };
 

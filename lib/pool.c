@@ -365,7 +365,7 @@ static int open_single(struct io_uring *ring, const struct bs_pool_opts *opts, s
 	pool->own_ring = NULL;
 	pool->meta = NULL;
 	pool->of = of;
-	pool->ops_first = NULL;
+	pool->listed.next = pool->listed.prev = &pool->listed;
 	pool_name(pool, opts);
 	err = open_pool(pool, ring, opts);
 	if (err) {

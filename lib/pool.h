@@ -88,10 +88,7 @@ struct pool_lease {
 			uint32_t below, above;
 		} place; /* free: in the stack */
 		/* where the kernel picks */
-		struct {
-			uint16_t next; /* ring: the bid published right after this, if any was */
-			bool in_group; /* the kernel may fill it */
-		} slot;
+		uint16_t successor; /* ring: the bid published right after this, if any was */
 	};
 };
 
@@ -113,8 +110,8 @@ struct pool_pieces {
 struct pool_stats {
 	uint32_t in_use, peak, in_flight;
 	uint32_t mirrors; /* POOL_MIRRORS_*: what is not counted, for it is what `taken` is */
-	uint64_t taken, returned, selected, bytes;
-	uint64_t partial, starved, refused, allocated, registered, evicted, hits, plain;
+	uint64_t taken, returned, selected, bytes, partial;
+	uint64_t starved, refused, allocated, registered, evicted, hits, plain;
 	uint32_t buffers, entries, kind;
 };
 
@@ -154,26 +151,51 @@ struct bs_pool {
 	struct bs_pool *meta;        /* the pool of metadata buffers, closed with this one */
 	struct bs_pool *of;          /* this is the one of metadata, of that pool */
 	struct bs_pool *next_closed; /* under the lock of the closed headers */
+	struct bs_link listed;       /* operations in flight without a buffer of their own */
 	char own_name[BS_NAME_BYTES];
 	uint32_t roster; /* its entry, from 1; 0: none yet. It stays with the header */
 	bool is_single;  /* BS_POOL_SINGLE */
 
 	/* Written by each call, of a shared pool by each thread. */
 	uint32_t lock __attribute__((aligned(POOL_LINE))); /* shared: of everything here */
-	uint32_t top;            /* where the program picks: the next one */
-	struct bs_op *ops_first; /* in flight without a buffer of their own; a circle */
+	uint32_t top; /* where the program picks: the next one */
 	struct pool_stats stats;
 } __attribute__((aligned(POOL_LINE)));
 
 _Static_assert(offsetof(struct bs_pool, pieces) == POOL_LINE, "what all need");
-_Static_assert(offsetof(struct bs_pool, stats.partial) ==
+_Static_assert(offsetof(struct bs_pool, stats.starved) ==
 		       offsetof(struct bs_pool, lock) + POOL_LINE,
 	       "and what all count");
 
-/* One writer at a time, any reader: a plain load and an atomic store, no read-modify-write. */
+/*
+ * One writer at a time, any reader: a plain load, and a store that nobody sees half of. A compiler
+ * makes three instructions of that, and forgets what it knew of memory; here one does it, and needs
+ * no lock. A sanitizer of threads is shown the store.
+ */
+static inline void pool_add(uint64_t *at, uint64_t nr)
+{
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+	__asm__ volatile("addq %1, %0" : "+m"(*at) : "er"(nr) : "cc");
+#else
+	__atomic_store_n(at, *at + nr, __ATOMIC_RELAXED);
+#endif
+}
+
+static inline void pool_move(uint32_t *at, uint32_t by)
+{
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+	__asm__ volatile("addl %1, %0" : "+m"(*at) : "er"(by) : "cc");
+#else
+	__atomic_store_n(at, *at + by, __ATOMIC_RELAXED);
+#endif
+}
+
 #define POOL_SET(pool, field, value)                                                               \
 	__atomic_store_n(&(pool)->stats.field, (value), __ATOMIC_RELAXED)
-#define POOL_ADD(pool, field, nr) POOL_SET(pool, field, (pool)->stats.field + (nr))
+#define POOL_ADD(pool, field, nr) pool_add(&(pool)->stats.field, (nr))
+/* What goes up and down: in_use, in_flight. */
+#define POOL_UP(pool, field, nr)   pool_move(&(pool)->stats.field, (nr))
+#define POOL_DOWN(pool, field, nr) pool_move(&(pool)->stats.field, -(uint32_t)(nr))
 
 /* For kinds that lend a buffer in pieces, from open(). 0 or -errno. */
 int pool_track_pieces(struct bs_pool *pool);
@@ -310,31 +332,35 @@ int pool_take(struct bs_pool *pool, const struct io_uring_cqe *cqe, struct bs_bu
 	      unsigned int max);
 int pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr);
 
-/* Operations in flight without a buffer of their own: a circle, of which the pool has the first. */
-static inline void pool_link_op(struct bs_pool *pool, struct bs_op *op)
+/*
+ * Operations in flight without a buffer of their own, the one that began last at the end. The list
+ * is a circle that goes through the pool: nothing is the first or the last, and to be asked for.
+ */
+static inline struct bs_op *pool_op_of(struct bs_link *link)
 {
-	struct bs_op *first = pool->ops_first;
-
-	if (first) {
-		op->next = first;
-		op->prev = first->prev;
-		op->prev->next = op;
-		first->prev = op;
-	} else {
-		pool->ops_first = op->next = op->prev = op;
-	}
+	return (struct bs_op *)(void *)((char *)link - offsetof(struct bs_op, link));
 }
 
-static inline void pool_unlink_op(struct bs_pool *pool, struct bs_op *op)
+static inline void pool_link_between(struct bs_link *prev, struct bs_link *link,
+				     struct bs_link *next)
 {
-	if (op->next == op) {
-		pool->ops_first = NULL;
-	} else {
-		op->next->prev = op->prev;
-		op->prev->next = op->next;
-		if (pool->ops_first == op)
-			pool->ops_first = op->next;
-	}
+	link->next = next;
+	link->prev = prev;
+	prev->next = link;
+	next->prev = link;
+}
+
+static inline void pool_link_op(struct bs_pool *pool, struct bs_op *op)
+{
+	pool_link_between(pool->listed.prev, &op->link, &pool->listed);
+}
+
+static inline void pool_unlink_op(struct bs_op *op)
+{
+	struct bs_link *prev = op->link.prev, *next = op->link.next;
+
+	prev->next = next;
+	next->prev = prev;
 }
 
 /* Without io_uring: it stands before all others, if it can end without waiting. */

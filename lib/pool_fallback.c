@@ -23,13 +23,8 @@
  */
 static POOL_INLINE void move_last(struct bs_pool *pool, struct bs_op *op)
 {
-	/* the last one of a circle, or the first: as one sees it */
-	if (op == pool->ops_first) {
-		pool->ops_first = op->next;
-	} else if (op->next != pool->ops_first) {
-		pool_unlink_op(pool, op);
-		pool_link_op(pool, op);
-	}
+	pool_unlink_op(op);
+	pool_link_op(pool, op);
 }
 
 static POOL_INLINE int complete(struct bs_pool *pool, struct bs_op *op, int res,
@@ -103,9 +98,11 @@ static POOL_INLINE bool is_due(const struct bs_op *op)
 /* The first of those that can end now. 1 or 0. */
 static POOL_INLINE int serve(struct bs_pool *pool, struct io_uring_cqe *cqe, bool is_fresh)
 {
-	struct bs_op *op;
+	while (pool->listed.next != &pool->listed) {
+		struct bs_op *op = pool_op_of(pool->listed.next);
 
-	while ((op = pool->ops_first) && is_due(op)) {
+		if (!is_due(op))
+			return 0;
 		if (op_phase(op) == OP_STOPPING)
 			return complete(pool, op, -ECANCELED, cqe);
 		if (op->fd < 0)
@@ -119,30 +116,28 @@ static POOL_INLINE int serve(struct bs_pool *pool, struct io_uring_cqe *cqe, boo
 
 static POOL_INLINE void move_first(struct bs_pool *pool, struct bs_op *op)
 {
-	if (op->next != pool->ops_first) {
-		pool_unlink_op(pool, op);
-		pool_link_op(pool, op);
-	}
-	pool->ops_first = op;
+	pool_unlink_op(op);
+	pool_link_between(&pool->listed, &op->link, pool->listed.next);
 }
 
 void pool_fallback_hurry(struct bs_pool *pool, struct bs_op *op)
 {
-	if (is_due(op) && op != pool->ops_first)
+	if (is_due(op))
 		move_first(pool, op);
 }
 
 /* Backwards, so that they keep their order in front; by number, for the front is moving. */
 static void mark(struct bs_pool *pool, const struct pollfd *fds, nfds_t nr)
 {
-	struct bs_op *op, *prev;
+	struct bs_link *at = pool->listed.prev, *prev;
 
-	for (op = pool->ops_first->prev; nr; op = prev) {
-		prev = op->prev;
+	for (; nr; at = prev) {
+		struct bs_op *op = pool_op_of(at);
+
+		prev = at->prev;
 		if (fds[--nr].revents) {
 			op_set_state(op, op->state | OP_POLLED);
-			if (op != pool->ops_first)
-				move_first(pool, op);
+			move_first(pool, op);
 		}
 	}
 }
@@ -150,13 +145,16 @@ static void mark(struct bs_pool *pool, const struct pollfd *fds, nfds_t nr)
 /* Looks at all descriptors. How many have something, or -errno. */
 static int look(struct bs_pool *pool, struct pollfd *fds, int ms)
 {
-	struct bs_op *op = pool->ops_first;
+	struct bs_link *at = pool->listed.next;
 	nfds_t nr;
 	int ready;
 
-	for (nr = 0; nr < pool->stats.in_flight; nr++, op = op->next)
+	for (nr = 0; nr < pool->stats.in_flight; nr++, at = at->next) {
+		const struct bs_op *op = pool_op_of(at);
+
 		fds[nr] = (struct pollfd){.fd = op_phase(op) == OP_READY ? -1 : op->fd,
 					  .events = POLLIN};
+	}
 	ready = poll(fds, nr, ms);
 	if (ready > 0)
 		mark(pool, fds, nr);

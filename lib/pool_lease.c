@@ -131,7 +131,7 @@ static int give_pieces(struct bs_pool *pool, const struct bs_buf *bufs, unsigned
 		idle += !pool_is_out(pool, bufs[i].bid);
 	}
 	pool->ops->give(pool, bufs, nr);
-	POOL_SET(pool, in_use, pool->stats.in_use - idle);
+	POOL_DOWN(pool, in_use, idle);
 	for (i = 0; i < nr; i++)
 		PROBE(release, pool, bufs[i].bid);
 	return 0;
@@ -149,7 +149,7 @@ static void give_marked(struct bs_pool *pool, const struct bs_buf *bufs, unsigne
 	} else {
 		pool->ops->give(pool, bufs, nr);
 	}
-	POOL_SET(pool, in_use, pool->stats.in_use - nr);
+	POOL_DOWN(pool, in_use, nr);
 	for (i = 0; i < nr; i++)
 		PROBE(release, pool, bufs[i].bid);
 }
@@ -186,17 +186,17 @@ static inline bool lends_pieces(const struct bs_pool *pool)
 }
 
 /* Whole, to a ring or a stack: without a call. */
-static POOL_INLINE void give_straight(struct bs_pool *pool, uint32_t bid, struct pool_lease *lease)
+static POOL_INLINE void give_straight(struct bs_pool *pool, uint32_t bid, bool is_ring)
 {
-	lease->live = 0;
-	if (pool->ways.is_ring) {
+	pool->leases[bid].live = 0;
+	if (is_ring) {
 		ring_append(pool, pool->impl, bid);
 		ring_publish(pool, pool->impl, 1);
 	} else {
 		pool_stack_push(pool, bid);
 		POOL_ADD(pool, returned, 1);
 	}
-	POOL_SET(pool, in_use, pool->stats.in_use - 1);
+	POOL_DOWN(pool, in_use, 1);
 	PROBE(release, pool, bid);
 }
 
@@ -207,7 +207,7 @@ static POOL_INLINE int give_found(struct bs_pool *pool, const struct bs_buf *buf
 	if (pool->ways.is_plain || pool->ways.is_ring) {
 		if (pool->ways.is_allocating)
 			pool_free(pool, buf->bid);
-		give_straight(pool, buf->bid, lease);
+		give_straight(pool, buf->bid, pool->ways.is_ring);
 	} else {
 		lease->live = 0;
 		give_marked(pool, buf, 1);
@@ -330,14 +330,20 @@ int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int n
 {
 	struct pool_lease *lease;
 
-	if (POOL_RARE(!pool) || POOL_RARE(!pool_is_own(pool)) || POOL_RARE(!bufs) ||
+	if (POOL_RARE(!pool) || POOL_RARE(!bufs) || POOL_RARE(!pool_is_own(pool)) ||
 	    POOL_RARE(nr != 1))
 		return give_any(pool, bufs, nr);
-	if (!pool->ways.is_ring && !pool_is_stacked(pool))
+	if (pool->ways.is_ring) {
+		if (POOL_RARE(find_lease(pool, bufs, &lease)))
+			return give_any(pool, bufs, nr);
+		give_straight(pool, bufs->bid, true);
+		return 0;
+	}
+	if (!pool_is_stacked(pool))
 		return give_calling(pool, bufs);
 	if (POOL_RARE(find_lease(pool, bufs, &lease)))
 		return give_any(pool, bufs, nr);
-	give_straight(pool, bufs->bid, lease);
+	give_straight(pool, bufs->bid, false);
 	return 0;
 }
 

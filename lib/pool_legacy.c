@@ -157,7 +157,6 @@ static void legacy_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigne
 	if (POOL_RARE(l->nr_waiting))
 		provide_waiting(pool);
 	for (i = 0; i < nr; i++) {
-		pool->leases[bufs[i].bid].slot.in_group = true;
 		if (POOL_RARE(l->nr_waiting) || POOL_RARE(!provide(pool, l, bufs[i].bid)))
 			l->waiting[l->nr_waiting++] = bufs[i].bid;
 	}
@@ -277,10 +276,8 @@ static int provide_first(struct bs_pool *pool)
 	err = io_uring_get_events(l->ring); /* a ring not enabled yet takes no requests */
 	if (err < 0)
 		return err;
-	for (bid = 0; bid < pool->buffers; bid++) {
+	for (bid = 0; bid < pool->buffers; bid++)
 		l->waiting[bid] = (uint16_t)bid;
-		pool->leases[bid].slot.in_group = true;
-	}
 	l->nr_waiting = pool->buffers;
 	while (l->nr_waiting) {
 		uint32_t before = l->nr_waiting;

@@ -46,14 +46,14 @@ static POOL_INLINE void arm(struct bs_pool *pool, struct bs_op *op, bool is_recv
 	op->pool = pool;
 	op->armed = 1;
 	op->res = 0;
-	POOL_ADD(pool, in_flight, 1);
+	POOL_UP(pool, in_flight, 1);
 }
 
 static POOL_INLINE void disarm(struct bs_pool *pool, struct bs_op *op)
 {
 	op->armed = 0;
 	op_set_state(op, OP_IDLE);
-	POOL_SET(pool, in_flight, pool->stats.in_flight - 1);
+	POOL_DOWN(pool, in_flight, 1);
 }
 
 /* Of a pool of one thread nobody else looks at the state: what lies side by side is written at
@@ -64,7 +64,7 @@ static POOL_INLINE void arm_own(struct bs_pool *pool, struct bs_op *op, bool is_
 	op->armed = 1;
 	op->state = (is_recv ? OP_RECV : 0) | OP_ARMED;
 	op->pool = pool;
-	POOL_ADD(pool, in_flight, 1);
+	POOL_UP(pool, in_flight, 1);
 }
 
 static POOL_INLINE void disarm_own(struct bs_pool *pool, struct bs_op *op, int res)
@@ -72,7 +72,7 @@ static POOL_INLINE void disarm_own(struct bs_pool *pool, struct bs_op *op, int r
 	op->res = res;
 	op->armed = 0;
 	op->state = OP_IDLE;
-	POOL_SET(pool, in_flight, pool->stats.in_flight - 1);
+	POOL_DOWN(pool, in_flight, 1);
 }
 
 /* ---- requests */
@@ -101,23 +101,28 @@ static uint32_t room(const struct bs_pool *pool, const struct bs_op *op)
 static POOL_INLINE void prepare_select(const struct bs_pool *pool, const struct bs_op *op,
 				       struct io_uring_sqe *sqe, bool is_recv)
 {
-	bool is_multishot = op->flags & BS_OP_MULTISHOT;
-	int opcode = IORING_OP_READ;
-
-	if (is_recv)
-		opcode = IORING_OP_RECV;
-	else if (is_multishot)
-		opcode = BS_OP_READ_MULTISHOT;
-	io_uring_prep_rw(opcode, sqe, op->fd, NULL, is_multishot ? 0 : op->len,
+	io_uring_prep_rw(is_recv ? IORING_OP_RECV : IORING_OP_READ, sqe, op->fd, NULL, op->len,
 			 is_recv ? 0 : op->offset);
-	if (is_recv && is_multishot)
-		sqe->ioprio = IORING_RECV_MULTISHOT;
+	sqe->flags = IOSQE_BUFFER_SELECT;
+	sqe->buf_group = pool->bgid;
+}
+
+/* The same, with what flags ask for. */
+static POOL_INLINE void prepare_flagged(const struct bs_pool *pool, const struct bs_op *op,
+					struct io_uring_sqe *sqe, bool is_recv)
+{
+	prepare_select(pool, op, sqe, is_recv);
+	if (op->flags & BS_OP_MULTISHOT) {
+		sqe->len = 0;
+		if (is_recv)
+			sqe->ioprio = IORING_RECV_MULTISHOT;
+		else
+			sqe->opcode = BS_OP_READ_MULTISHOT;
+	}
 	/* Of a legacy group a bundle does not tell how many buffers it took, or which. */
 	if (POOL_RARE(op->flags & BS_OP_BUNDLE) && pool->ops == &pool_ring_ops &&
 	    ring_of(pool, op)->features & IORING_FEAT_RECVSEND_BUNDLE)
 		sqe->ioprio |= IORING_RECVSEND_BUNDLE;
-	sqe->flags = IOSQE_BUFFER_SELECT;
-	sqe->buf_group = pool->bgid;
 }
 
 static POOL_INLINE void prepare_own(const struct bs_pool *pool, const struct bs_op *op,
@@ -141,7 +146,7 @@ static __attribute__((cold)) int call_off(struct bs_pool *pool, struct bs_op *op
 	if (pool->ways.is_carried)
 		unload(pool, op);
 	else
-		pool_unlink_op(pool, op);
+		pool_unlink_op(op);
 	disarm(pool, op);
 	pool_exit(pool);
 	return -EAGAIN;
@@ -158,7 +163,7 @@ static POOL_INLINE int request(struct bs_pool *pool, struct bs_op *op, bool is_r
 	if (is_carried)
 		prepare_own(pool, op, sqe, is_recv);
 	else
-		prepare_select(pool, op, sqe, is_recv);
+		prepare_flagged(pool, op, sqe, is_recv);
 	io_uring_sqe_set_data(sqe, op);
 	return 0;
 }
@@ -237,32 +242,54 @@ static __attribute__((noinline)) int recv_calling(struct bs_pool *pool, struct b
 	return pool->ways.is_carried ? start_carried(pool, op, true) : start_listed(pool, op, true);
 }
 
+/* With a buffer that there is. */
+static POOL_INLINE int start_held(struct bs_pool *pool, struct bs_op *op, bool is_recv)
+{
+	struct io_uring_sqe *sqe = NULL;
+
+	if (pool->ways.is_carried && pool_has_one(pool))
+		sqe = io_uring_get_sqe(ring_of(pool, op));
+	if (POOL_RARE(!sqe))
+		return is_recv ? recv_calling(pool, op) : read_calling(pool, op);
+	arm_own(pool, op, is_recv);
+	pool->leases[pool_lend_top(pool, &op->buf)].op = op;
+	prepare_own(pool, op, sqe, is_recv);
+	io_uring_sqe_set_data(sqe, op);
+	return 0;
+}
+
+static __attribute__((noinline)) int read_held(struct bs_pool *pool, struct bs_op *op)
+{
+	return start_held(pool, op, false);
+}
+
+static __attribute__((noinline)) int recv_held(struct bs_pool *pool, struct bs_op *op)
+{
+	return start_held(pool, op, true);
+}
+
 /* The usual operation of a pool of the thread's own needs no call, and saves no registers for one.
  */
 static POOL_INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_recv)
 {
-	struct io_uring_sqe *sqe = NULL;
+	struct io_uring_sqe *sqe;
 	struct io_uring *ring;
 
 	if (POOL_RARE(!pool) || POOL_RARE(!pool_is_own(pool)) || POOL_RARE(!op) ||
-	    POOL_RARE(op->armed) || POOL_RARE(op->flags & ~BS_OP_MULTISHOT))
+	    POOL_RARE(op->armed) || POOL_RARE(op->flags))
 		return is_recv ? recv_any(pool, op) : read_any(pool, op);
 	ring = ring_of(pool, op);
 	if (POOL_RARE(!ring))
 		return is_recv ? recv_any(pool, op) : read_any(pool, op);
-	if (pool->ways.is_picked || (pool->ways.is_carried && pool_has_one(pool)))
-		sqe = io_uring_get_sqe(ring);
+	if (!pool->ways.is_picked)
+		return is_recv ? recv_held(pool, op) : read_held(pool, op);
+	sqe = io_uring_get_sqe(ring);
 	if (POOL_RARE(!sqe))
 		return is_recv ? recv_calling(pool, op) : read_calling(pool, op);
-	arm_own(pool, op, is_recv);
-	if (pool->ways.is_carried) {
-		pool->leases[pool_lend_top(pool, &op->buf)].op = op;
-		prepare_own(pool, op, sqe, is_recv);
-	} else {
-		pool_link_op(pool, op);
-		prepare_select(pool, op, sqe, is_recv);
-	}
+	prepare_select(pool, op, sqe, is_recv);
 	io_uring_sqe_set_data(sqe, op);
+	arm_own(pool, op, is_recv);
+	pool_link_op(pool, op);
 	return 0;
 }
 
@@ -337,7 +364,7 @@ static POOL_INLINE int done_fallback(struct bs_pool *pool, struct bs_op *op, int
 		op_set_phase(op, OP_ARMED);
 		return nr;
 	}
-	pool_unlink_op(pool, op);
+	pool_unlink_op(op);
 	disarm(pool, op);
 	return nr;
 }
@@ -369,7 +396,7 @@ static POOL_INLINE int done_select(struct bs_pool *pool, struct bs_op *op,
 		return nr;
 	op->res = cqe->res;
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		pool_unlink_op(pool, op);
+		pool_unlink_op(op);
 		disarm(pool, op);
 	}
 	return nr;
@@ -406,7 +433,7 @@ int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *
 {
 	struct bs_pool *pool;
 
-	if (!is_completion(op, cqe) || POOL_RARE(!bufs) || POOL_RARE(!max))
+	if (POOL_RARE(!bufs) || !is_completion(op, cqe) || POOL_RARE(!max))
 		return done_any(op, cqe, bufs, max);
 	pool = op->pool;
 	if (POOL_RARE(!pool_is_own(pool)) || POOL_RARE(cqe->res <= 0))
@@ -424,7 +451,7 @@ int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *
 		op->res = cqe->res;
 		return 1;
 	}
-	pool_unlink_op(pool, op);
+	pool_unlink_op(op);
 	disarm_own(pool, op, cqe->res);
 	return 1;
 }
@@ -494,15 +521,13 @@ static int cancel_carried(struct bs_pool *pool)
 /* Backwards: what is canceled may go before all others. */
 static int cancel_listed(struct bs_pool *pool)
 {
-	struct bs_op *op = pool->ops_first, *prev;
+	struct bs_link *at = pool->listed.prev, *prev;
 	uint32_t nr = pool->stats.in_flight, i;
 	int err = 0;
 
-	if (op)
-		op = op->prev;
-	for (i = 0; i < nr && !err; i++, op = prev) {
-		prev = op->prev;
-		err = submit_and_cancel(pool, op);
+	for (i = 0; i < nr && !err; i++, at = prev) {
+		prev = at->prev;
+		err = submit_and_cancel(pool, pool_op_of(at));
 	}
 	return err ? err : (int)nr;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The usual way of a buffer that the kernel picks: one comes whole with a completion. A lease tells
- * whether the kernel may have it: what was given back, and did not come since.
+ * The usual way of a buffer that the kernel picks: one comes whole with a completion. What is
+ * not lent the kernel may have.
  */
 #ifndef BUFSCOPE_POOL_PICKED_H
 #define BUFSCOPE_POOL_PICKED_H
@@ -24,13 +24,12 @@ static inline int picked_bid(const struct bs_pool *pool, const struct io_uring_c
 
 	if (POOL_RARE(bid >= pool->buffers))
 		return -ERANGE;
-	return POOL_USUAL(pool->leases[bid].slot.in_group) ? (int)bid : -EPROTO;
+	return POOL_USUAL(!pool->leases[bid].live) ? (int)bid : -EPROTO;
 }
 
 static inline void picked_lend_bid(struct bs_pool *pool, uint32_t bid, uint32_t bytes,
 				   struct bs_buf *buf)
 {
-	pool->leases[bid].slot.in_group = false;
 	pool_lend_at(pool, bid, pool_addr(pool, bid), buf);
 	buf->len = bytes;
 	buf->more = 0;

@@ -60,12 +60,12 @@ static int register_group(struct pool_ring *r, uint16_t min_left)
 
 	if (err < 0)
 		return err;
-	r->tail = (uint16_t)err;
+	r->tail = (uint32_t)err;
 	if (!r->mmap) {
 		r->entries = pool_map(entries_bytes(r));
 		if (!r->entries)
 			return -ENOMEM;
-		r->entries[0].resv = r->tail;
+		r->entries[0].resv = (uint16_t)r->tail;
 		reg.ring_addr = (uintptr_t)r->entries;
 	}
 	err = pool_register(r->ring, IORING_REGISTER_PBUF_RING, &reg);
@@ -82,14 +82,14 @@ static int register_group(struct pool_ring *r, uint16_t min_left)
 static void append(struct bs_pool *pool, struct pool_ring *r, uint32_t bid)
 {
 	if (r->fills)
-		r->fills[bid] = (struct ring_fill){.pos = r->tail};
+		r->fills[bid] = (struct ring_fill){.pos = (uint16_t)r->tail, .in_group = true};
 	ring_append(pool, r, bid);
 }
 
 /* inc: no piece is out, the kernel has let go, and another piece did not bring it back before. */
-static bool is_complete(struct bs_pool *pool, uint32_t bid)
+static bool is_complete(struct bs_pool *pool, const struct pool_ring *r, uint32_t bid)
 {
-	if (pool_is_out(pool, bid) || pool->leases[bid].slot.in_group)
+	if (pool_is_out(pool, bid) || r->fills[bid].in_group)
 		return false;
 	pool->leases[bid].live = 0;
 	return true;
@@ -102,7 +102,7 @@ static void ring_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned 
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		if (r->fills && !is_complete(pool, bufs[i].bid))
+		if (r->fills && !is_complete(pool, r, bufs[i].bid))
 			continue;
 		append(pool, r, bufs[i].bid);
 		published++;
@@ -127,6 +127,14 @@ static inline uint32_t filled(const struct pool_ring *r, uint32_t bid)
 	return r->fills ? r->fills[bid].cursor : 0;
 }
 
+/* Lent whole, it is either there or out. */
+static bool is_in_group(const struct bs_pool *pool, uint32_t bid)
+{
+	const struct pool_ring *r = pool->impl;
+
+	return r->fills ? r->fills[bid].in_group : !pool->leases[bid].live;
+}
+
 static int count_buffers(const struct bs_pool *pool, struct delivery *d)
 {
 	const struct pool_ring *r = pool->impl;
@@ -135,14 +143,14 @@ static int count_buffers(const struct bs_pool *pool, struct delivery *d)
 	for (d->nr = 1;; d->nr++) {
 		if (bid >= pool->buffers)
 			return d->nr == 1 ? -ERANGE : -EPROTO;
-		if (!pool->leases[bid].slot.in_group)
+		if (!is_in_group(pool, bid))
 			return -EPROTO;
 		room = pool->buf_bytes - filled(r, bid);
 		d->last = bid;
 		if (bytes <= room || r->single)
 			return 0;
 		bytes -= room;
-		bid = pool->leases[bid].slot.next;
+		bid = pool->leases[bid].successor;
 	}
 }
 
@@ -201,11 +209,12 @@ static void lend_all(struct bs_pool *pool, const struct delivery *d, struct bs_b
 		if (pool->pieces)
 			pool_mark_piece(pool, bid);
 		pool_lend_at(pool, bid, (unsigned char *)pool_addr(pool, bid) + start, buf);
-		if (r->fills)
+		if (r->fills) {
 			r->fills[bid].cursor += buf->len;
-		pool->leases[bid].slot.in_group = buf->more;
+			r->fills[bid].in_group = buf->more;
+		}
 		bytes -= buf->len;
-		bid = pool->leases[bid].slot.next;
+		bid = pool->leases[bid].successor;
 	}
 	POOL_ADD(pool, taken, (uint64_t)d->nr - d->more);
 	pool_count_lent(pool, new_out);
@@ -222,7 +231,7 @@ static bool is_still_there(const struct pool_ring *r, uint32_t bid)
 
 	if (pool_register(r->ring, IORING_REGISTER_PBUF_STATUS, &status))
 		return false;
-	for (at = (uint16_t)status.head; at != r->tail; at++)
+	for (at = (uint16_t)status.head; at != (uint16_t)r->tail; at++)
 		if (r->entries[at & r->mask].bid == bid)
 			return true;
 	return false;

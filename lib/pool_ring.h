@@ -17,6 +17,7 @@
 struct ring_fill {
 	uint32_t cursor; /* bytes lent since it entered the group */
 	uint16_t pos;    /* the tail when it entered: where its entry is */
+	bool in_group;   /* the kernel may fill it */
 };
 
 struct pool_ring {
@@ -24,8 +25,8 @@ struct pool_ring {
 	struct io_uring_buf *entries; /* shared with the kernel */
 	struct ring_fill *fills;      /* by bid; NULL: not inc */
 	uint32_t mask;
+	uint32_t tail; /* its lower half as the kernel sees it after the next publication */
 	uint16_t bgid;
-	uint16_t tail; /* as the kernel sees it after the next publication */
 	uint16_t last; /* bid published last */
 	bool single;
 	bool mmap;
@@ -41,9 +42,8 @@ static inline void ring_append(struct bs_pool *pool, struct pool_ring *r, uint32
 	entry->bid = (uint16_t)bid;
 
 	/* In this order: the last one may be this one, taken and returned meanwhile. */
-	pool->leases[r->last].slot.next = (uint16_t)bid;
-	pool->leases[bid].slot.next = POOL_NO_BID;
-	pool->leases[bid].slot.in_group = true;
+	pool->leases[r->last].successor = (uint16_t)bid;
+	pool->leases[bid].successor = POOL_NO_BID;
 	r->last = (uint16_t)bid;
 	r->tail++;
 }
@@ -51,7 +51,7 @@ static inline void ring_append(struct bs_pool *pool, struct pool_ring *r, uint32
 /* The kernel reads entries up to the tail it sees: they must be complete before. */
 static inline void ring_publish(struct bs_pool *pool, struct pool_ring *r, uint32_t nr)
 {
-	__atomic_store_n(&r->entries[0].resv, r->tail, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->entries[0].resv, (uint16_t)r->tail, __ATOMIC_RELEASE);
 	POOL_ADD(pool, returned, nr);
 }
 
