@@ -88,7 +88,7 @@ struct pool_lease {
 			uint32_t below, above;
 		} place; /* free: in the stack */
 		/* where the kernel picks */
-		uint16_t successor; /* ring: the bid published right after this, if any was */
+		uint32_t successor; /* ring: the bid published right after this, if any was */
 	};
 };
 

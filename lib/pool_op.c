@@ -432,27 +432,30 @@ int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *
 	       unsigned int max)
 {
 	struct bs_pool *pool;
+	int res;
 
-	if (POOL_RARE(!bufs) || !is_completion(op, cqe) || POOL_RARE(!max))
+	if (!is_completion(op, cqe) || POOL_RARE(!bufs))
 		return done_any(op, cqe, bufs, max);
 	pool = op->pool;
-	if (POOL_RARE(!pool_is_own(pool)) || POOL_RARE(cqe->res <= 0))
+	res = cqe->res;
+	if (POOL_RARE(!pool_is_own(pool)) || POOL_RARE(!max))
 		return done_any(op, cqe, bufs, max);
-	if (pool->ways.is_carried) {
-		if (POOL_RARE(op->flags & BS_OP_MULTISHOT))
+	if (picked_is_usual(pool, cqe)) {
+		if (POOL_RARE(picked_lend(pool, cqe, bufs) < 0))
 			return done_any(op, cqe, bufs, max);
-		hand_out(pool, op, cqe->res, bufs);
-		disarm_own(pool, op, cqe->res);
+		if (cqe->flags & IORING_CQE_F_MORE) {
+			op->res = res;
+			return 1;
+		}
+		pool_unlink_op(op);
+		disarm_own(pool, op, res);
 		return 1;
 	}
-	if (POOL_RARE(!picked_is_usual(pool, cqe)) || POOL_RARE(picked_lend(pool, cqe, bufs) < 0))
+	if (POOL_RARE(res <= 0) || POOL_RARE(!pool->ways.is_carried) ||
+	    POOL_RARE(op->flags & BS_OP_MULTISHOT))
 		return done_any(op, cqe, bufs, max);
-	if (cqe->flags & IORING_CQE_F_MORE) {
-		op->res = cqe->res;
-		return 1;
-	}
-	pool_unlink_op(op);
-	disarm_own(pool, op, cqe->res);
+	hand_out(pool, op, res, bufs);
+	disarm_own(pool, op, res);
 	return 1;
 }
 

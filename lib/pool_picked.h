@@ -13,8 +13,8 @@
 /* Of a pool that lends whole buffers, what has data: does one buffer hold them? */
 static inline bool picked_is_usual(const struct bs_pool *pool, const struct io_uring_cqe *cqe)
 {
-	return pool->ways.is_picked && cqe->flags & IORING_CQE_F_BUFFER && cqe->res > 0 &&
-	       (uint32_t)cqe->res <= pool->buf_bytes;
+	return pool->ways.is_picked && cqe->flags & IORING_CQE_F_BUFFER &&
+	       (uint32_t)cqe->res - 1 < pool->buf_bytes; /* 1 ... */
 }
 
 /* Which one came, or -errno: none of the pool, or one that the kernel cannot have. */
@@ -42,12 +42,13 @@ static inline int picked_lend(struct bs_pool *pool, const struct io_uring_cqe *c
 			      struct bs_buf *buf)
 {
 	int bid = picked_bid(pool, cqe);
+	uint32_t bytes = (uint32_t)cqe->res;
 
 	if (POOL_RARE(bid < 0))
 		return bid;
-	picked_lend_bid(pool, (uint32_t)bid, (uint32_t)cqe->res, buf);
+	picked_lend_bid(pool, (uint32_t)bid, bytes, buf);
 	POOL_ADD(pool, selected, 1);
-	POOL_ADD(pool, bytes, (uint64_t)cqe->res);
+	POOL_ADD(pool, bytes, bytes);
 	return 1;
 }
 

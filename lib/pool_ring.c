@@ -347,6 +347,7 @@ static int ring_open(struct bs_pool *pool, struct io_uring *ring, const struct b
 		return err;
 	}
 	pool->impl = r;
+	r->last = pool->leases;
 	pool->ways.is_ring = pool->ways.is_picked = !r->fills;
 	POOL_SET(pool, entries, r->mask + 1);
 	for (bid = 0; bid < pool->buffers; bid++)

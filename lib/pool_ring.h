@@ -11,7 +11,7 @@
 #include "pool.h"
 #include "pool_picked.h"
 
-#define POOL_NO_BID 0xffffu
+#define POOL_NO_BID UINT32_MAX
 
 /* Of a buffer that is filled piecewise. */
 struct ring_fill {
@@ -24,16 +24,17 @@ struct pool_ring {
 	struct io_uring *ring;
 	struct io_uring_buf *entries; /* shared with the kernel */
 	struct ring_fill *fills;      /* by bid; NULL: not inc */
+	struct pool_lease *last;      /* of the buffer published last */
 	uint32_t mask;
 	uint32_t tail; /* its lower half as the kernel sees it after the next publication */
 	uint16_t bgid;
-	uint16_t last; /* bid published last */
 	bool single;
 	bool mmap;
 } __attribute__((aligned(POOL_LINE)));
 
 static inline void ring_append(struct bs_pool *pool, struct pool_ring *r, uint32_t bid)
 {
+	struct pool_lease *lease = &pool->leases[bid];
 	struct io_uring_buf *entry = &r->entries[r->tail & r->mask];
 
 	/* Field by field: the tail lies in the first entry's resv. */
@@ -42,9 +43,9 @@ static inline void ring_append(struct bs_pool *pool, struct pool_ring *r, uint32
 	entry->bid = (uint16_t)bid;
 
 	/* In this order: the last one may be this one, taken and returned meanwhile. */
-	pool->leases[r->last].successor = (uint16_t)bid;
-	pool->leases[bid].successor = POOL_NO_BID;
-	r->last = (uint16_t)bid;
+	r->last->successor = bid;
+	lease->successor = POOL_NO_BID;
+	r->last = lease;
 	r->tail++;
 }
 
