@@ -13,9 +13,12 @@
 #define NR_BIDS     65536U
 #define LANE_WORDS  (NR_BIDS / 64)
 
-/* Tracks of a group. */
-#define TID_EVENTS 1U
-#define TID_LANES  2U
+/*
+ * No two tracks share an id, of whatever group: readers know threads by their own. That of a
+ * group's events is the group's, which makes it the main thread; its lanes follow.
+ */
+#define TIDS_OF_GROUP (1U + NR_BIDS)
+#define FIRST_LANE    1U
 
 /* A buffer that is with the program. */
 struct hold {
@@ -29,7 +32,7 @@ struct hold {
 
 struct track {
 	uint64_t key;      /* ring's ordinal and bgid */
-	uint32_t number;   /* from 1: the "process" in the document */
+	uint32_t pid;      /* the "process" in the document, and the "thread" of its events */
 	uint32_t nr_lanes; /* that have a name */
 	uint32_t available;
 	uint64_t last_ns; /* of this group: records of several processors may be out of order */
@@ -62,9 +65,11 @@ struct timeline *timeline_open(FILE *file, uint64_t start_ns)
 	}
 	timeline->start_ns = start_ns;
 	timeline->json.file = file;
-	json_open(&timeline->json, NULL, '{');
-	json_text(&timeline->json, "displayTimeUnit", "ns");
-	json_open(&timeline->json, "traceEvents", '[');
+	/*
+	 * The form that readers take for whole without its end, should nobody come to write that.
+	 * "displayTimeUnit", of the other form, makes some take microseconds for nanoseconds.
+	 */
+	json_open(&timeline->json, NULL, '[');
 	return timeline;
 }
 
@@ -79,7 +84,7 @@ static void begin(struct timeline *timeline, const char *phase, const char *name
 	json_open(json, NULL, '{');
 	json_text(json, "ph", phase);
 	json_text(json, "name", name);
-	json_u64(json, "pid", track->number);
+	json_u64(json, "pid", track->pid);
 }
 
 static void put_time(struct timeline *timeline, uint64_t at_ns)
@@ -116,8 +121,8 @@ static void put_names(struct timeline *timeline, const struct track *track,
 		snprintf(fd, sizeof(fd), "%d", ring->fd);
 	snprintf(label, sizeof(label), "%s %u/%s group %u", *ring->comm ? ring->comm : "?",
 		 ring->tgid, fd, event->rec->bgid);
-	put_label(timeline, track, "process_name", TID_EVENTS, label);
-	put_label(timeline, track, "thread_name", TID_EVENTS, "events");
+	put_label(timeline, track, "process_name", track->pid, label);
+	put_label(timeline, track, "thread_name", track->pid, "events");
 }
 
 static void put_available(struct timeline *timeline, struct track *track, uint32_t available)
@@ -149,7 +154,7 @@ static void put_instant(struct timeline *timeline, const struct track *track,
 	struct json *json = &timeline->json;
 
 	begin(timeline, "i", trace_kind_name(rec->kind), track);
-	json_u64(json, "tid", TID_EVENTS);
+	json_u64(json, "tid", track->pid);
 	json_text(json, "s", "t");
 	put_time(timeline, track->last_ns);
 	json_open(json, "args", '{');
@@ -173,7 +178,7 @@ static void put_hold(struct timeline *timeline, const struct track *track, uint3
 
 	snprintf(name, sizeof(name), "bid %u", bid);
 	begin(timeline, "X", name, track);
-	json_u64(json, "tid", TID_LANES + hold->lane);
+	json_u64(json, "tid", track->pid + FIRST_LANE + hold->lane);
 	put_time(timeline, hold->since_ns);
 	json_thousandths(json, "dur", track->last_ns - hold->since_ns);
 	json_open(json, "args", '{');
@@ -276,7 +281,8 @@ static int begin_hold(struct timeline *timeline, struct track *track, uint32_t b
 		track->holds[bid].fd = -1;
 	for (; track->nr_lanes <= lane; track->nr_lanes++) {
 		snprintf(label, sizeof(label), "held %u", track->nr_lanes + 1);
-		put_label(timeline, track, "thread_name", TID_LANES + track->nr_lanes, label);
+		put_label(timeline, track, "thread_name", track->pid + FIRST_LANE + track->nr_lanes,
+			  label);
 	}
 	return 0;
 }
@@ -352,7 +358,7 @@ static struct track *track_of(struct timeline *timeline, const struct trace_even
 	if (!track)
 		return NULL;
 	track->key = key;
-	track->number = (uint32_t)++timeline->nr_tracks;
+	track->pid = (uint32_t)++timeline->nr_tracks * TIDS_OF_GROUP;
 	track->available = REC_UNKNOWN_U32;
 	put_names(timeline, track, event);
 	*slot = track;
@@ -412,7 +418,6 @@ void timeline_close(struct timeline *timeline, uint64_t end_ns)
 		free(track);
 	}
 	json_close(&timeline->json, ']');
-	json_close(&timeline->json, '}');
 	putc_unlocked('\n', timeline->json.file);
 	free(timeline->tracks);
 	free(timeline);

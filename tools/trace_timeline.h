@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Writes a trace as a timeline in the Chrome JSON trace event format, which ui.perfetto.dev and
- * chrome://tracing open. Each group is a "process" there: a counter of available buffers, a slice
- * per hold on as many tracks as were held at once, and a track of what happened otherwise.
+ * chrome://tracing open, also if its end is missing. Each group is a "process" there: a counter of
+ * available buffers, a slice per hold on as many tracks as were held at once, and a track of what
+ * happened otherwise.
  */
 #ifndef BUFSCOPE_TRACE_TIMELINE_H
 #define BUFSCOPE_TRACE_TIMELINE_H

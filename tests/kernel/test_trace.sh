@@ -272,9 +272,10 @@ fi
 # What a reader of the file relies on: each event has its numbers, each track a name, no slice
 # overlaps or meets another on its track, counters go on in time.
 wellformed='def ns: (. * 1000 | round);
-	.traceEvents as $all | [$all[] | select(.ph == "X")] as $slices |
+	. as $all | [$all[] | select(.ph == "X")] as $slices |
 	[$all[] | select(.name == "thread_name") | [.pid, .tid]] as $tracks |
 	([$all[] | select(.name == "process_name") | .pid] | length == (unique | length)) and
+	($tracks | map(.[1]) | length == (unique | length)) and
 	($all | all((.ph | IN("M", "C", "X", "i")) and (.pid > 0) and (.name | length > 0) and
 		(.ph == "M" or (.ts | type == "number" and . > 0)))) and
 	($slices | all(.dur >= 0 and ([.pid, .tid] | IN($tracks[])))) and
@@ -286,7 +287,7 @@ wellformed='def ns: (. * 1000 | round);
 # them, at the last moment of each time stamp, but for one that the kernel has taken while its
 # completion is still to be told; in the end to all.
 adds_up='def ns: (. * 1000 | round);
-	[.traceEvents | group_by(.pid)[] |
+	[group_by(.pid)[] |
 		(map(select(.ph == "C")) | group_by(.ts) | map(last)) as $levels |
 		[.[] | select(.ph == "X") | {name, at: (.ts | ns), by: 1},
 			{name, at: ((.ts | ns) + (.dur | ns)), by: -1}] | sort_by(.at) | . as $steps |
@@ -303,7 +304,7 @@ check "a timeline" run --perfetto "$TMP/timeline" -- -n 300 --entries 16 --leak 
 check "is well-formed" jq -e "$wellformed" "$TMP/timeline"
 # Of a return that a stopped processor tells late, the buffer may have been taken again already.
 check "has a slice per hold" jq -e --slurpfile truth "$TMP/truth" '
-	[.traceEvents[] | select(.ph == "X")] | group_by(.pid) as $groups |
+	[.[] | select(.ph == "X")] | group_by(.pid) as $groups |
 	($groups | map(length)) == ($truth[0].groups | map(.taken_total)) and
 	($groups | map(map(select(.args.end | IN(null, "return not seen") | not) |
 		.name[4:] | tonumber) | sort)) ==
@@ -311,9 +312,9 @@ check "has a slice per hold" jq -e --slurpfile truth "$TMP/truth" '
 	(map(.args.bytes) | add) == ([$truth[0].groups[].bytes_total] | add)' "$TMP/timeline"
 check "and the level besides" jq -e --argjson buffers 16 "$adds_up" "$TMP/timeline"
 check "that is true at the end" jq -e --slurpfile truth "$TMP/truth" '
-	[.traceEvents[] | select(.ph == "C")] | group_by(.pid) | map(last.args.buffers) ==
+	[.[] | select(.ph == "C")] | group_by(.pid) | map(last.args.buffers) ==
 		($truth[0].groups | map(.returned_total - .taken_total))' "$TMP/timeline"
-check "and names" jq -e '[.traceEvents[] | select(.name == "process_name") | .args.name] |
+check "and names" jq -e '[.[] | select(.name == "process_name") | .args.name] |
 	length == 2 and all(test("^bufscope [0-9]+/[0-9]+ group [01]$"))' "$TMP/timeline"
 
 # ---- returns as they happen
