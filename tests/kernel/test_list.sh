@@ -149,6 +149,7 @@ for depth in light full; do
 	# On a machine that is busy otherwise the tick may come late: that is said, and no failure.
 	check "top --$depth: nothing lost" jq -e '[.losses | del(.wraps)[] | values] |
 		all(. == 0) and length > 3' "$TMP/last"
+	# shellcheck disable=SC2016 # jq's own
 	check "top --$depth: what it cannot tell is no 0" jq -e --arg depth $depth '.losses |
 		(.unattributed == null) == ($depth == "light") and .accounts == 0 and
 		.calls == null' "$TMP/last"
