@@ -24,6 +24,9 @@
 /* In each of the few places where it is asked for: no call, no registers to be saved. */
 #define POOL_INLINE inline __attribute__((always_inline))
 
+/* Together on a page: where a system call throws translations away, each page is paid for again. */
+#define POOL_HOT __attribute__((hot))
+
 /* Which way an operation goes. */
 struct pool_ways {
 	bool is_shared : 1;     /* every call is made under the pool's lock, by any thread */

@@ -267,7 +267,7 @@ static __attribute__((noinline)) int acquire_any(struct bs_pool *pool, struct bs
 }
 
 /* One, of a pool of the thread's own: what needs no call. */
-int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
+POOL_HOT int bs_pool_acquire(struct bs_pool *pool, struct bs_buf *bufs, unsigned int nr)
 {
 	if (POOL_RARE(!pool) || POOL_RARE(!pool_is_own(pool)) || POOL_RARE(!bufs) ||
 	    POOL_RARE(nr != 1) || POOL_RARE(!pool_has_one(pool)))
@@ -326,7 +326,7 @@ static __attribute__((noinline)) int give_calling(struct bs_pool *pool, const st
 }
 
 /* One, to a pool of the thread's own: what needs no call saves no registers for one. */
-int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
+POOL_HOT int bs_pool_give(struct bs_pool *pool, const struct bs_buf *bufs, unsigned int nr)
 {
 	struct pool_lease *lease;
 

@@ -258,12 +258,12 @@ static POOL_INLINE int start_held(struct bs_pool *pool, struct bs_op *op, bool i
 	return 0;
 }
 
-static __attribute__((noinline)) int read_held(struct bs_pool *pool, struct bs_op *op)
+static POOL_HOT __attribute__((noinline)) int read_held(struct bs_pool *pool, struct bs_op *op)
 {
 	return start_held(pool, op, false);
 }
 
-static __attribute__((noinline)) int recv_held(struct bs_pool *pool, struct bs_op *op)
+static POOL_HOT __attribute__((noinline)) int recv_held(struct bs_pool *pool, struct bs_op *op)
 {
 	return start_held(pool, op, true);
 }
@@ -293,12 +293,12 @@ static POOL_INLINE int start(struct bs_pool *pool, struct bs_op *op, bool is_rec
 	return 0;
 }
 
-int bs_read_managed_at(struct bs_pool *pool, struct bs_op *op)
+POOL_HOT int bs_read_managed_at(struct bs_pool *pool, struct bs_op *op)
 {
 	return start(pool, op, false);
 }
 
-int bs_recv_managed(struct bs_pool *pool, struct bs_op *op)
+POOL_HOT int bs_recv_managed(struct bs_pool *pool, struct bs_op *op)
 {
 	return start(pool, op, true);
 }
@@ -428,8 +428,8 @@ static __attribute__((noinline)) int done_any(struct bs_op *op, const struct io_
 }
 
 /* One buffer with data, of an operation of a pool of the thread's own, needs no call. */
-int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
-	       unsigned int max)
+POOL_HOT int bs_op_done(struct bs_op *op, const struct io_uring_cqe *cqe, struct bs_buf *bufs,
+			unsigned int max)
 {
 	struct bs_pool *pool;
 	int res;
