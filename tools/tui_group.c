@@ -291,6 +291,12 @@ static uint32_t buffers_of(const struct detail *detail)
 	return nr;
 }
 
+/* Letters in a row, of a part so wide: however narrow a terminal is made, one. */
+static uint32_t map_cols(int cols)
+{
+	return cols > 2 ? (uint32_t)cols - 2 : 1;
+}
+
 static void draw_map_title(const struct scene *scene, struct rect at, uint32_t nr, uint32_t each)
 {
 	size_t count[PLACES] = {0};
@@ -315,7 +321,7 @@ static void draw_map_title(const struct scene *scene, struct rect at, uint32_t n
 static void draw_map(const struct scene *scene, struct rect at)
 {
 	uint32_t nr = scene->detail && scene->detail->has_counts ? buffers_of(scene->detail) : 0;
-	uint32_t cols = at.cols > 2 ? (uint32_t)at.cols - 2 : 1;
+	uint32_t cols = map_cols(at.cols);
 	uint32_t room = (uint32_t)(at.rows - 1) * cols;
 	uint32_t each = room ? (nr + room - 1) / room : 1;
 
@@ -545,8 +551,7 @@ static struct layout_want want_of(const struct scene *scene, enum block block, i
 		want = (struct layout_want){4, 9, 1};
 		break;
 	case MAP:
-		want.max = buffers ? 1 + at_least_one((buffers - 1) / (uint32_t)(cols - 2) + 1, 12)
-				   : 0;
+		want.max = buffers ? 1 + at_least_one((buffers - 1) / map_cols(cols) + 1, 12) : 0;
 		break;
 	case HOLD:
 		want.max = has_detail ? 9 : 0;

@@ -88,6 +88,15 @@ check "and that it leaks" sees '^ leaking '
 low() { "$BUFSCOPE" top -b -j -n 4 -i 0.2 -p "$LOAD_PID" | jq -es '[.[].rings[].groups[]] |
 	length == 4 and all(.low_water <= .available) and .[0].available > .[3].available' >/dev/null; }
 check "the lowest level falls though nothing is returned" low
+# Drawn at once by the resize, and again by a look.
+fits() {
+	screen_resize "$1x40"
+	sleep 1.2
+	[ -n "$(screen_program)" ]
+}
+for cols in 1 2 3 4; do check "its page lives at a width of $cols" fits "$cols"; done
+screen_resize 80x40
+check "and comes back" sees 'S too long [1-9]'
 screen_keys e
 check "e again ends it" loses 'FULL'
 screen_keys Escape
