@@ -46,6 +46,7 @@ struct run {
 	uint32_t nr_alive; /* of the child or the processes; 0: it ends with none of them */
 	uint64_t start_ns;
 	uint64_t looked_ns;
+	uint64_t taken_ns; /* when the last record was made */
 	uint64_t events;
 	int err; /* -errno of what cannot go on */
 };
@@ -58,6 +59,7 @@ static void take(void *context, const struct trace_rec *rec)
 	struct trace_event event;
 	int is_event;
 
+	run->taken_ns = rec->at_ns;
 	if (run->events >= run->opts->count || run->err)
 		return;
 	is_event = trace_read(run->trace, rec, &event);
@@ -89,6 +91,15 @@ static bool take_all(struct run *run)
 	if (!run->err && fflush(run->lines.file))
 		run->err = -errno;
 	return more > 0 && !run->err;
+}
+
+/* What is there now. Where events come faster than they are written, there always is more. */
+static void take_rest(struct run *run)
+{
+	uint64_t end_ns = clock_ns(CLOCK_MONOTONIC);
+
+	while (take_all(run) && run->taken_ns <= end_ns)
+		;
 }
 
 /* ---- waiting */
@@ -169,11 +180,11 @@ static void follow(struct run *run)
 	bool more = false;
 
 	while (run->events < run->opts->count && !run->err) {
-		int timeout = more ? 0 : time_left_ms(run);
+		int timeout = time_left_ms(run);
 
-		if (!more && timeout == 0)
+		if (timeout == 0)
 			return;
-		if (poll(run->waits, run->nr_waits, timeout) < 0 && errno != EINTR)
+		if (poll(run->waits, run->nr_waits, more ? 0 : timeout) < 0 && errno != EINTR)
 			run->err = -errno;
 		if (run->waits[1].revents || note_ended(run))
 			return;
@@ -320,8 +331,7 @@ static int run_to_end(struct run *run)
 		follow(run);
 		run->looked_ns = 0;
 		look(run);
-		while (take_all(run))
-			;
+		take_rest(run);
 		end_command(run);
 		report(run);
 		code = judge(run);

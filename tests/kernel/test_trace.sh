@@ -265,6 +265,14 @@ if [ "${SLOW:-1}" -eq 1 ]; then
 	check "ends the command" grep -q "^'sleep' was killed by SIGTERM$" "$TMP/said"
 	check "a reader that leaves" exits 0 sh -c '"$1" trace -- "$1" load -n 5000 | head -n 2' - "$BUFSCOPE"
 	check "a full disk" exits 1 trace -o /dev/full -- "$BUFSCOPE" load -n 100
+	# There is always one more event: the time and a signal must be looked at all the same.
+	"$BUFSCOPE" load --size 64 --buf-bytes 64 -d 200 >/dev/null 2>&1 &
+	load_pid=$!
+	fast=("$BUFSCOPE" trace -p "$load_pid" -j -o /dev/null)
+	check "events faster than they are written" exits 0 timeout -s KILL 60 "${fast[@]}" -d 0.2
+	check "and a signal" exits 0 timeout --preserve-status -s INT -k 60 2 "${fast[@]}"
+	kill "$load_pid" && wait "$load_pid"
+	load_pid=''
 fi
 
 # ---- a timeline
