@@ -283,7 +283,9 @@ BOOK_FN void book_take(struct book_sums *sums, struct book_buffer *buffer,
 	if (buffer->place == BUFFER_HELD) {
 		sums->held--;
 		sums->early -= buffer->is_early;
-		if (sums->kind != GROUP_LEGACY && buffer->owed < 255 && !buffer->owed++) {
+		/* one that was out already may be named only now: a request had it all the while */
+		if (sums->kind != GROUP_LEGACY && !buffer->is_early && buffer->owed < 255 &&
+		    !buffer->owed++) {
 			sums->owed++;
 			sums->owed_bid = taking->bid;
 		}

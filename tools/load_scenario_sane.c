@@ -320,6 +320,34 @@ static void busy_threads(struct stage *stage)
 	pthread_join(other, NULL);
 }
 
+/* Who begins to watch in the first second finds buffers out that no completion has named yet. */
+static void busy_async(struct stage *stage)
+{
+	struct stage_group group = {.entries = STAGE_PAIRS};
+
+	stage_pairs(stage, STAGE_PAIRS, SOCK_SEQPACKET);
+	stage_group(stage, &group, STAGE_PAIRS);
+	for (unsigned int pair = 0; pair < STAGE_PAIRS; pair++)
+		stage_arm(stage, pair, 0, STAGE_ASYNC);
+	stage_sleep(2000);
+	for (unsigned int round = 0; round < 20; round++) {
+		unsigned int nr, done = 0;
+
+		for (unsigned int pair = 0; pair < STAGE_PAIRS; pair++)
+			stage_send(stage, pair, 1);
+		while (done < STAGE_PAIRS && (nr = stage_reap(stage, 1000)) > 0) {
+			for (unsigned int i = 0; i < nr; i++) {
+				if (HAS_BUFFER(&stage->got[i]))
+					stage_return(&group, BID_OF(&stage->got[i]));
+			}
+			done += nr;
+		}
+		for (unsigned int pair = 0; pair < STAGE_PAIRS && round < 19; pair++)
+			stage_arm(stage, pair, 0, STAGE_ASYNC);
+	}
+	stage_linger();
+}
+
 const struct scenario load_scenarios_sane[] = {
 	{"busy", "four streams, buffers returned at once", NULL, NULL, busy},
 	{"busy-mapped", "a ring in kernel memory, used as it should be", NULL, NULL, busy_mapped},
@@ -332,6 +360,7 @@ const struct scenario load_scenarios_sane[] = {
 	{"busy-rings", "a hundred rings, one after the other", NULL, NULL, busy_rings},
 	{"busy-new-memory", "each return brings other memory", NULL, NULL, busy_new_memory},
 	{"busy-threads", "two threads return buffers, under a lock", NULL, NULL, busy_threads},
+	{"busy-async", "worker threads wait, each with a buffer", NULL, NULL, busy_async},
 	{"busy-legacy", "PROVIDE_BUFFERS after each receive", NULL, NULL, busy_legacy},
 	{0},
 };

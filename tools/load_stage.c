@@ -180,6 +180,8 @@ void stage_arm(struct stage *stage, unsigned int pair, uint16_t bgid, unsigned i
 		sqe->ioprio |= IORING_RECV_MULTISHOT;
 	if (how & STAGE_BUNDLE)
 		sqe->ioprio |= IORING_RECVSEND_BUNDLE;
+	if (how & STAGE_ASYNC)
+		sqe->flags |= IOSQE_ASYNC;
 	sqe->user_data = pair;
 	nr = io_uring_submit(&stage->ring);
 	if (nr < 0 && nr != -EBUSY)

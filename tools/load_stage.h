@@ -45,6 +45,7 @@ struct stage {
 #define STAGE_MULTISHOT 1
 #define STAGE_BUNDLE    2
 #define STAGE_PLAIN     4 /* into a buffer of its own */
+#define STAGE_ASYNC     8 /* by a worker thread, which has a buffer while it waits */
 
 void stage_open(struct stage *stage, unsigned int sq_entries);
 void stage_close(struct stage *stage);

@@ -162,6 +162,13 @@ check "what was lost before the watch is told" is_json \
 check "and that there is no telling since when" is_json '.not_seen.early_groups == 1'
 kill "$pid"
 
+"$BUFSCOPE" load --scenario busy-async >"$TMP/load" 2>&1 &
+pid=$!
+children+=("$pid")
+waiting() { "$BUFSCOPE" list -j -p "$pid" | jq -e '.rings[].groups[] | .held == 16 and .head == 16'; }
+until_true 60 waiting >"$TMP/list"
+check "what requests had when the watch began is no leak" ends_with 0 --fail-on info -p "$pid"
+
 "$BUFSCOPE" load --rate 300 --hold 4 -d 60 >"$TMP/load" 2>&1 &
 pid=$!
 children+=("$pid")

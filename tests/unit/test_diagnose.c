@@ -264,6 +264,28 @@ static void lent_before(void **state)
 	assert_int_equal(book.groups[0]->sums.held, 2);
 }
 
+/* Requests had them when the books began, and complete with them later. */
+static void under_way_before(void **state)
+{
+	(void)state;
+	seen(16);
+	for (uint32_t bid = 0; bid < 16; bid++)
+		casebook_lend(&book, book.groups[0], bid);
+	assert_int_equal(book.groups[0]->sums.early, 16);
+	for (uint32_t bid = 0; bid < 16; bid++) {
+		now += MS;
+		take(bid, 5);
+	}
+	assert_int_equal(book.groups[0]->sums.held, 16);
+	assert_int_equal(book.groups[0]->sums.early, 0);
+	assert_int_equal(book.groups[0]->sums.owed, 0);
+	put(0, 16);
+	now += 5000 * MS;
+	seen(16);
+	assert_int_equal(book.groups[0]->sums.held, 0);
+	assert_string_equal(codes(), "");
+}
+
 static void fail_with(uint32_t bid)
 {
 	struct trace_rec rec = rec_of(TRACE_SELECT);
@@ -497,6 +519,7 @@ int main(void)
 		OF_EIGHT(twice_after_a_gap),
 		OF_NOTHING(twice_for_want_of_takings),
 		OF_NOTHING(lent_before),
+		OF_NOTHING(under_way_before),
 		OF_NOTHING(ends_with_errors),
 		OF_EIGHT(missing),
 		OF_NOTHING(lost_before),
