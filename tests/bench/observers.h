@@ -35,8 +35,8 @@ struct observer {
 	const char *why_not; /* NULL: it could be measured */
 	char last_words[160];
 	double cost_ns[MAX_ROUNDS];
-	double ratio[MAX_ROUNDS];
-	double self_s, watched_s; /* CPU of the observer itself, in so much time */
+	double ratio[2 * MAX_ROUNDS]; /* to the turn before and to the one after */
+	double self_s, watched_s;     /* CPU of the observer itself, in so much time */
 };
 
 static struct observer observers[] = {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * What does being watched cost? One `bufscope load` runs for long, on one processor, and is watched
- * and not watched by turns: its CPU time per completion under each observer is compared with the
- * mean of the unwatched turns just before and after. So what else the machine does, now faster and
+ * and not watched by turns: its CPU time per completion under each observer is compared with that
+ * of the unwatched turns just before and after. So what else the machine does, now faster and
  * now slower, and what one process has of luck with its memory, hit both alike; 'none' watches
  * nothing in its turns and tells what the rest is worth. Prints medians over the rounds, quartiles
  * of the ratio, and how what an observer adds compares with what programs that do nothing add.
@@ -64,7 +64,8 @@ static int measure(struct observer *observer, struct load *load, int round)
 	if (after <= 0)
 		return explain(observer->name, after);
 	observer->cost_ns[round] = watched;
-	observer->ratio[round] = watched * 2 / (load->unwatched_ns + after);
+	observer->ratio[2 * round] = watched / load->unwatched_ns;
+	observer->ratio[2 * round + 1] = watched / after;
 	load->unwatched_ns = after;
 	return 0;
 }
@@ -97,10 +98,10 @@ static bool is_measured(const struct observer *observer, const struct workload *
 
 static void report_observer(struct observer *o, int rounds, double floor)
 {
-	double ratio = quantile(o->ratio, rounds, 0.5);
+	double ratio = quantile(o->ratio, 2 * rounds, 0.5);
 
 	printf("%-12s %8.1f %7.3f  %6.3f-%6.3f ", o->name, quantile(o->cost_ns, rounds, 0.5), ratio,
-	       quantile(o->ratio, rounds, 0.25), quantile(o->ratio, rounds, 0.75));
+	       quantile(o->ratio, 2 * rounds, 0.25), quantile(o->ratio, 2 * rounds, 0.75));
 	if (floor > 0)
 		printf("%8.2f", (ratio - 1) / floor);
 	else
@@ -116,7 +117,7 @@ static void report(const struct workload *work, int rounds)
 	double floor = 0;
 
 	if (is_measured(&observers[1], work))
-		floor = quantile(observers[1].ratio, rounds, 0.5) - 1;
+		floor = quantile(observers[1].ratio, 2 * rounds, 0.5) - 1;
 	printf("\n%s: CPU per completion, medians of %d turns of %d s, against those beside them\n",
 	       work->name, rounds, turn_s);
 	printf("%-12s %8s %7s %14s %8s %7s\n", "observer", "ns", "ratio", "quartiles", "x empty",

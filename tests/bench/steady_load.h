@@ -34,6 +34,8 @@ static double load_cpu_ns(const struct load *load)
 	snprintf(path, sizeof(path), "/proc/%d/task", load->pid);
 	threads = opendir(path);
 	while (threads && (thread = readdir(threads))) {
+		if (thread->d_name[0] == '.')
+			continue; /* ".." has the first thread's once more */
 		snprintf(path, sizeof(path), "%.20s/schedstat", thread->d_name);
 		read_text(dirfd(threads), path, text, sizeof(text));
 		ns += strtod(text, NULL);
