@@ -75,8 +75,7 @@ struct timeline *timeline_open(FILE *file, uint64_t start_ns)
 
 /* ---- the document's events */
 
-static void begin(struct timeline *timeline, const char *phase, const char *name,
-		  const struct track *track)
+static void begin(struct timeline *timeline, const char *phase, const char *name, uint32_t pid)
 {
 	struct json *json = &timeline->json;
 
@@ -84,7 +83,7 @@ static void begin(struct timeline *timeline, const char *phase, const char *name
 	json_open(json, NULL, '{');
 	json_text(json, "ph", phase);
 	json_text(json, "name", name);
-	json_u64(json, "pid", track->pid);
+	json_u64(json, "pid", pid);
 }
 
 static void put_time(struct timeline *timeline, uint64_t at_ns)
@@ -100,10 +99,10 @@ static void end(struct timeline *timeline)
 }
 
 /* "process_name", "thread_name": how the user interface calls a track. */
-static void put_label(struct timeline *timeline, const struct track *track, const char *what,
-		      uint32_t tid, const char *label)
+static void put_label(struct timeline *timeline, const char *what, uint32_t pid, uint32_t tid,
+		      const char *label)
 {
-	begin(timeline, "M", what, track);
+	begin(timeline, "M", what, pid);
 	json_u64(&timeline->json, "tid", tid);
 	json_open(&timeline->json, "args", '{');
 	json_text(&timeline->json, "name", label);
@@ -121,8 +120,22 @@ static void put_names(struct timeline *timeline, const struct track *track,
 		snprintf(fd, sizeof(fd), "%d", ring->fd);
 	snprintf(label, sizeof(label), "%s %u/%s group %u", *ring->comm ? ring->comm : "?",
 		 ring->tgid, fd, event->rec->bgid);
-	put_label(timeline, track, "process_name", track->pid, label);
-	put_label(timeline, track, "thread_name", track->pid, "events");
+	put_label(timeline, "process_name", track->pid, track->pid, label);
+	put_label(timeline, "thread_name", track->pid, track->pid, "events");
+}
+
+/* A document without events is refused by readers that know its kind from the first one. */
+static void put_nothing(struct timeline *timeline, uint64_t at_ns)
+{
+	uint32_t pid = TIDS_OF_GROUP;
+
+	put_label(timeline, "process_name", pid, pid, "no buffer group was seen");
+	put_label(timeline, "thread_name", pid, pid, "events");
+	begin(timeline, "i", "end", pid);
+	json_u64(&timeline->json, "tid", pid);
+	json_text(&timeline->json, "s", "t");
+	put_time(timeline, at_ns);
+	end(timeline);
 }
 
 static void put_available(struct timeline *timeline, struct track *track, uint32_t available)
@@ -130,7 +143,7 @@ static void put_available(struct timeline *timeline, struct track *track, uint32
 	if (available == REC_UNKNOWN_U32 || available == track->available)
 		return;
 	track->available = available;
-	begin(timeline, "C", "available", track);
+	begin(timeline, "C", "available", track->pid);
 	put_time(timeline, track->last_ns);
 	json_open(&timeline->json, "args", '{');
 	json_u64(&timeline->json, "buffers", available);
@@ -153,7 +166,7 @@ static void put_instant(struct timeline *timeline, const struct track *track,
 {
 	struct json *json = &timeline->json;
 
-	begin(timeline, "i", trace_kind_name(rec->kind), track);
+	begin(timeline, "i", trace_kind_name(rec->kind), track->pid);
 	json_u64(json, "tid", track->pid);
 	json_text(json, "s", "t");
 	put_time(timeline, track->last_ns);
@@ -177,7 +190,7 @@ static void put_hold(struct timeline *timeline, const struct track *track, uint3
 	char name[16];
 
 	snprintf(name, sizeof(name), "bid %u", bid);
-	begin(timeline, "X", name, track);
+	begin(timeline, "X", name, track->pid);
 	json_u64(json, "tid", track->pid + FIRST_LANE + hold->lane);
 	put_time(timeline, hold->since_ns);
 	json_thousandths(json, "dur", track->last_ns - hold->since_ns);
@@ -281,8 +294,8 @@ static int begin_hold(struct timeline *timeline, struct track *track, uint32_t b
 		track->holds[bid].fd = -1;
 	for (; track->nr_lanes <= lane; track->nr_lanes++) {
 		snprintf(label, sizeof(label), "held %u", track->nr_lanes + 1);
-		put_label(timeline, track, "thread_name", track->pid + FIRST_LANE + track->nr_lanes,
-			  label);
+		put_label(timeline, "thread_name", track->pid,
+			  track->pid + FIRST_LANE + track->nr_lanes, label);
 	}
 	return 0;
 }
@@ -417,6 +430,8 @@ void timeline_close(struct timeline *timeline, uint64_t end_ns)
 		free(track->holds);
 		free(track);
 	}
+	if (!timeline->nr_tracks)
+		put_nothing(timeline, end_ns);
 	json_close(&timeline->json, ']');
 	putc_unlocked('\n', timeline->json.file);
 	free(timeline->tracks);

@@ -324,6 +324,8 @@ check "that is true at the end" jq -e --slurpfile truth "$TMP/truth" '
 		($truth[0].groups | map(.returned_total - .taken_total))' "$TMP/timeline"
 check "and names" jq -e '[.[] | select(.name == "process_name") | .args.name] |
 	length == 2 and all(test("^bufscope [0-9]+/[0-9]+ group [01]$"))' "$TMP/timeline"
+check "a timeline of nothing" exits 0 trace --perfetto "$TMP/timeline" -- true
+check "has an event, too" jq -e "$wellformed"' and ([.[].ph] == ["M", "M", "i"])' "$TMP/timeline"
 
 # ---- returns as they happen
 
