@@ -336,7 +336,7 @@ static int run_to_end(struct run *run)
 		report(run);
 		code = judge(run);
 	}
-	timeline_close(run->timeline, clock_ns(CLOCK_MONOTONIC));
+	timeline_close(run->timeline, clock_ns(CLOCK_MONOTONIC), observe_trace_lost(run->observe));
 	if (run->lines.file &&
 	    out_close(run->lines.file, opts->timeline ? opts->timeline : opts->file))
 		code = EXIT_FAILED;

@@ -124,17 +124,23 @@ static void put_names(struct timeline *timeline, const struct track *track,
 	put_label(timeline, "thread_name", track->pid, track->pid, "events");
 }
 
-/* A document without events is refused by readers that know its kind from the first one. */
-static void put_nothing(struct timeline *timeline, uint64_t at_ns)
+/* What is of no group, at the end, on a track of its own. */
+static void put_remark(struct timeline *timeline, const char *remark, uint64_t at_ns,
+		       uint64_t events)
 {
-	uint32_t pid = TIDS_OF_GROUP;
+	uint32_t pid = (uint32_t)++timeline->nr_tracks * TIDS_OF_GROUP;
 
-	put_label(timeline, "process_name", pid, pid, "no buffer group was seen");
+	put_label(timeline, "process_name", pid, pid, remark);
 	put_label(timeline, "thread_name", pid, pid, "events");
-	begin(timeline, "i", "end", pid);
+	begin(timeline, "i", events ? "lost" : "end", pid);
 	json_u64(&timeline->json, "tid", pid);
 	json_text(&timeline->json, "s", "t");
 	put_time(timeline, at_ns);
+	if (events) {
+		json_open(&timeline->json, "args", '{');
+		json_u64(&timeline->json, "events", events);
+		end(timeline);
+	}
 	end(timeline);
 }
 
@@ -415,7 +421,7 @@ int timeline_add(struct timeline *timeline, const struct trace_event *event)
 	return err;
 }
 
-void timeline_close(struct timeline *timeline, uint64_t end_ns)
+void timeline_close(struct timeline *timeline, uint64_t end_ns, uint64_t lost)
 {
 	if (!timeline)
 		return;
@@ -430,8 +436,11 @@ void timeline_close(struct timeline *timeline, uint64_t end_ns)
 		free(track->holds);
 		free(track);
 	}
-	if (!timeline->nr_tracks)
-		put_nothing(timeline, end_ns);
+	/* Readers that know the kind of a document from its first event refuse one without. */
+	if (lost)
+		put_remark(timeline, "events were lost", end_ns, lost);
+	else if (!timeline->nr_tracks)
+		put_remark(timeline, "no buffer group was seen", end_ns, 0);
 	json_close(&timeline->json, ']');
 	putc_unlocked('\n', timeline->json.file);
 	free(timeline->tracks);

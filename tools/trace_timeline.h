@@ -21,7 +21,7 @@ struct timeline *timeline_open(FILE *file, uint64_t start_ns);
 /* 0 or -ENOMEM. */
 int timeline_add(struct timeline *timeline, const struct trace_event *event);
 
-/* Ends what is still held, and the document. NULL is accepted. */
-void timeline_close(struct timeline *timeline, uint64_t end_ns);
+/* Ends what is still held, and the document, which tells how many were lost. NULL is accepted. */
+void timeline_close(struct timeline *timeline, uint64_t end_ns, uint64_t lost);
 
 #endif

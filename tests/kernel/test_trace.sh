@@ -324,6 +324,10 @@ check "that is true at the end" jq -e --slurpfile truth "$TMP/truth" '
 		($truth[0].groups | map(.returned_total - .taken_total))' "$TMP/timeline"
 check "and names" jq -e '[.[] | select(.name == "process_name") | .args.name] |
 	length == 2 and all(test("^bufscope [0-9]+/[0-9]+ group [01]$"))' "$TMP/timeline"
+run --buffer 4096 --perfetto "$TMP/timeline" -- -n "$(n 30000)"
+lost=$(sed -n 's/^[0-9]* events\?, \([0-9]*\) lost.*/\1/p' "$TMP/said")
+check "a timeline that lacks events" jq -e --argjson lost "${lost:-0}" '$lost > 0 and
+	[.[] | select(.name == "lost") | .args.events] == [$lost]' "$TMP/timeline"
 check "a timeline of nothing" exits 0 trace --perfetto "$TMP/timeline" -- true
 check "has an event, too" jq -e "$wellformed"' and ([.[].ph] == ["M", "M", "i"])' "$TMP/timeline"
 
