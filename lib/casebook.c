@@ -624,6 +624,17 @@ static void note_unread(struct case_group *group, uint64_t unread, uint64_t at_n
 	group->unread = unread;
 }
 
+/*
+ * Requests that no buffer is left for, while none is in the ring. What the program does not hold
+ * either is with requests: worker threads take a buffer first and wait then.
+ */
+static uint64_t without_buffer(const struct book_sums *sums)
+{
+	uint32_t with = sums->provided > sums->held ? sums->provided - sums->held : 0;
+
+	return sums->open > with ? sums->open - with : 0;
+}
+
 static void see_group(struct case_group *group, const struct sample *sample, size_t at)
 {
 	const struct group_rec *rec = &sample->groups[at];
@@ -637,14 +648,14 @@ static void see_group(struct case_group *group, const struct sample *sample, siz
 	group->sums.entries = rec->entries;
 	group->seen_ns = sample->at_ns;
 	casebook_count_held(group);
-	if (!is_empty || !group->sums.open)
+	if (!is_empty || !without_buffer(&group->sums))
 		group->empty_since = 0;
 	else if (!group->empty_since || group->empty_then != group->sums.returned) {
 		group->empty_since = sample->at_ns;
 		group->empty_then = group->sums.returned;
 	} else if (sample->at_ns - group->empty_since > group->waited.ns) {
 		group->waited.ns = sample->at_ns - group->empty_since;
-		group->waited.open = group->sums.open;
+		group->waited.open = without_buffer(&group->sums);
 		group->waited.held = group->sums.held;
 	}
 	if (sample->counts)

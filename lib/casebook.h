@@ -107,13 +107,13 @@ struct case_group {
 	uint32_t nr_streams;
 	uint32_t nr_counts; /* of what they hold */
 
-	uint64_t empty_since; /* first of the samples that showed it so, with requests armed and
-				 nothing returned in between; 0: it is not */
+	uint64_t empty_since; /* first of the samples that showed it so, with requests armed that
+				 have no buffer, and nothing returned in between; 0: it is not */
 	uint64_t empty_then;  /* returned by that time */
 	struct {
 		uint64_t ns, open;
 		uint32_t held;
-	} waited; /* longest time that requests were armed on it while it was empty */
+	} waited; /* longest time that so many requests were armed on it while it was empty */
 	struct case_laid laid;
 	struct case_mistake mistake;
 	struct case_refusal refusal;

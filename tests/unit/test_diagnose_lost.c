@@ -185,6 +185,23 @@ static void empty_all_the_time(void **state)
 	assert_string_equal(codes(), "");
 }
 
+/* Those of worker threads have a buffer each, and wait for data; the last one has none. */
+static void wait_with_buffers(void **state)
+{
+	(void)state;
+	stand_of_eight();
+	for (uint32_t i = 0; i < 8; i++)
+		submit(5);
+	look_empty();
+	look_empty();
+	assert_string_equal(codes(), "");
+	submit(5);
+	look_empty();
+	look_empty();
+	assert_string_equal(codes(), "armed-on-empty");
+	assert_int_equal(book.groups[0]->waited.open, 1);
+}
+
 /* Empty whenever it is looked at, which is seldom. */
 static void empty_now_and_then(void **state)
 {
@@ -337,6 +354,7 @@ int main(void)
 		OF_EIGHT(closed_in_the_end),
 		OF_EIGHT(closed_soon),
 		OF_NOTHING(empty_all_the_time),
+		OF_NOTHING(wait_with_buffers),
 		OF_NOTHING(empty_now_and_then),
 		OF_EIGHT(of_somebody),
 		OF_NOTHING(of_equal_entries),
