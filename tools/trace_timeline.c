@@ -99,10 +99,9 @@ static void end(struct timeline *timeline)
 }
 
 /* "process_name", "thread_name": how the user interface calls a track. */
-static void put_label(struct timeline *timeline, const char *what, uint32_t pid, uint32_t tid,
-		      const char *label)
+static void put_label(struct timeline *timeline, const char *what, uint32_t tid, const char *label)
 {
-	begin(timeline, "M", what, pid);
+	begin(timeline, "M", what, tid - tid % TIDS_OF_GROUP);
 	json_u64(&timeline->json, "tid", tid);
 	json_open(&timeline->json, "args", '{');
 	json_text(&timeline->json, "name", label);
@@ -120,8 +119,8 @@ static void put_names(struct timeline *timeline, const struct track *track,
 		snprintf(fd, sizeof(fd), "%d", ring->fd);
 	snprintf(label, sizeof(label), "%s %u/%s group %u", *ring->comm ? ring->comm : "?",
 		 ring->tgid, fd, event->rec->bgid);
-	put_label(timeline, "process_name", track->pid, track->pid, label);
-	put_label(timeline, "thread_name", track->pid, track->pid, "events");
+	put_label(timeline, "process_name", track->pid, label);
+	put_label(timeline, "thread_name", track->pid, "events");
 }
 
 /* What is of no group, at the end, on a track of its own. */
@@ -130,8 +129,8 @@ static void put_remark(struct timeline *timeline, const char *remark, uint64_t a
 {
 	uint32_t pid = (uint32_t)++timeline->nr_tracks * TIDS_OF_GROUP;
 
-	put_label(timeline, "process_name", pid, pid, remark);
-	put_label(timeline, "thread_name", pid, pid, "events");
+	put_label(timeline, "process_name", pid, remark);
+	put_label(timeline, "thread_name", pid, "events");
 	begin(timeline, "i", events ? "lost" : "end", pid);
 	json_u64(&timeline->json, "tid", pid);
 	json_text(&timeline->json, "s", "t");
@@ -300,8 +299,8 @@ static int begin_hold(struct timeline *timeline, struct track *track, uint32_t b
 		track->holds[bid].fd = -1;
 	for (; track->nr_lanes <= lane; track->nr_lanes++) {
 		snprintf(label, sizeof(label), "held %u", track->nr_lanes + 1);
-		put_label(timeline, "thread_name", track->pid,
-			  track->pid + FIRST_LANE + track->nr_lanes, label);
+		put_label(timeline, "thread_name", track->pid + FIRST_LANE + track->nr_lanes,
+			  label);
 	}
 	return 0;
 }

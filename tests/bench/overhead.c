@@ -214,7 +214,7 @@ static int count_runs(const struct workload *work, struct load *load)
 /* With one load for all. */
 static int watch(const struct workload *work, int rounds)
 {
-	struct load load;
+	struct load load = {.reports = -1};
 	int err = open_load(&load, work->options, turn_s);
 
 	if (err)
